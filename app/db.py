@@ -1,0 +1,242 @@
+"""The database: engines, the two kinds of session, and the line that writers stand in.
+
+SQLite by default, PostgreSQL by URL; the domain code is the same. Why WAL with FULL, `BEGIN IMMEDIATE` and a
+bundled SQLite: docs/decisions/0005.
+"""
+
+import contextlib
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlmodel import Session
+
+from app.errors import AppError, NotStoredError
+from app.settings import Settings
+
+# Releases in which the WAL-reset bug (two connections that write at the same instant can corrupt the file) is fixed.
+FIXED_SQLITE = ((3, 51, 3),)
+FIXED_BACKPORTS = {(3, 50): 7, (3, 44): 6}
+
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "busy_timeout=10000",
+    "trusted_schema=OFF",
+    "cell_size_check=ON",
+    "mmap_size=0",
+    "journal_size_limit=67108864",
+    "temp_store=MEMORY",
+    "cache_size=-16384",
+)
+_FULL = ("database or disk is full", "readonly database", "disk I/O error", "No space left", "could not extend file")
+
+
+def is_fixed(version: tuple[int, ...]) -> bool:
+    """Whether this SQLite holds the fix for the WAL-reset bug: `(3, 50, 6)` → False, `(3, 53, 4)` → True.
+
+    Source: sqlite.org/wal.html#walresetbug (fixed in 3.51.3, 3.50.7 and 3.44.6).
+    """
+    backport = FIXED_BACKPORTS.get(version[:2])
+    return version >= FIXED_SQLITE[0] or (backport is not None and version[2] >= backport)
+
+
+def sqlite_module() -> ModuleType:
+    """The SQLite driver to use: the one that is bundled, else Python's own where it is new enough.
+
+    Raises:
+        AppError: no SQLite with the fix is there.
+
+    """
+    try:
+        import pysqlite3  # noqa: PLC0415  (the wheel does not exist for every platform)
+    except ImportError:
+        module: ModuleType = sqlite3
+    else:
+        module = pysqlite3.dbapi2
+    if not is_fixed(module.sqlite_version_info):
+        raise AppError(
+            f"SQLite {module.sqlite_version} can corrupt a database that two programs write to. Install the package "
+            "pysqlite3 (0.6.1 or newer) or a SQLite of 3.51.3 or newer, or set PATCHSIFT_DATABASE_URL to PostgreSQL.",
+            code="sqlite_too_old",
+        )
+    return module
+
+
+class _Line:
+    """A fair line: whoever came first writes first, in this process and, by a lock file, among processes."""
+
+    def __init__(self, lock_file: Path) -> None:
+        self._waiting: deque[threading.Event] = deque()
+        self._guard = threading.Lock()
+        self._busy = False
+        self._lock_file = lock_file
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        mine = threading.Event()
+        with self._guard:
+            if self._busy:
+                self._waiting.append(mine)
+            else:
+                self._busy = True
+                mine.set()
+        mine.wait()
+        try:
+            with _locked(self._lock_file):
+                yield
+        finally:
+            with self._guard:
+                if self._waiting:
+                    self._waiting.popleft().set()
+                else:
+                    self._busy = False
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    try:
+        import fcntl  # noqa: PLC0415  (absent on Windows, where the busy timeout stands alone)
+    except ImportError:
+        yield
+        return
+    with path.open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+class Database:
+    """One database and its sessions.
+
+    `with db.write() as session:` is the only place that commits; `with db.read() as session:` cannot write.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.url = make_url(settings.url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._line: _Line | None = None
+        if self.is_sqlite:
+            path = Path(self.url.database or "")
+            _make_folder(path.parent)
+            self.path = path
+            self._line = _Line(path.with_name(path.name + ".lock"))
+            self._writer = _sqlite_engine(settings.url, readers=False)
+            self._reader = _sqlite_engine(settings.url, readers=True)
+        else:
+            self._writer = self._reader = _postgres_engine(settings.url)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that may write; for migrations and bulk statements."""
+        return self._writer
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that sees one snapshot and cannot write."""
+        with Session(self._reader, expire_on_commit=False) as session:
+            if not self.is_sqlite:
+                session.connection(
+                    execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+                )
+            yield session
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session in one transaction, committed when the block ends and rolled back when it raises.
+
+        Raises:
+            NotStoredError: the disk is full or read-only; nothing was stored.
+
+        """
+        try:
+            with contextlib.nullcontext() if self._line is None else self._line.turn():
+                with Session(self._writer, expire_on_commit=False) as session:
+                    yield session
+                    session.commit()
+        except OperationalError as error:
+            if any(sign in str(error.orig) for sign in _FULL):
+                raise NotStoredError(
+                    f"Nothing was stored: the database says '{error.orig}'. Free some space, then send it again."
+                ) from error
+            raise
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self._writer.dispose()
+        self._reader.dispose()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise NotStoredError(
+            f"The data folder {folder} cannot be made: {error.strerror}. Choose another with --data-dir, "
+            f"or make it writable (chown {folder})."
+        ) from error
+
+
+def _sqlite_engine(url: str, *, readers: bool) -> Engine:
+    engine = create_engine(
+        url,
+        module=sqlite_module(),
+        pool_size=8 if readers else 1,
+        max_overflow=32 if readers else 0,
+        pool_timeout=10,
+        connect_args={"check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: Any, _: object) -> None:
+        # The driver's own transaction control begins deferred transactions, which lose updates in silence.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (*_PRAGMAS, *(("query_only=ON",) if readers else ())):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    begin = "BEGIN" if readers else "BEGIN IMMEDIATE"
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _postgres_engine(url: str) -> Engine:
+    try:
+        return create_engine(
+            url,
+            pool_size=10,
+            max_overflow=10,
+            pool_timeout=5,
+            pool_pre_ping=True,
+            connect_args={
+                "options": "-c lock_timeout=10s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s",
+                "keepalives_idle": 30,
+                "tcp_user_timeout": 15000,
+            },
+        )
+    except ModuleNotFoundError as error:
+        raise AppError(
+            "PostgreSQL needs its driver: pip install 'patchsift[postgres]'.", code="missing_extra"
+        ) from error
+
+
+def is_reachable(db: Database) -> str | None:
+    """None when the database answers, else a sentence without the password that says why not."""
+    try:
+        with db.read() as session:
+            session.connection().exec_driver_sql("SELECT 1")
+    except DBAPIError as error:
+        return f"The database {db.url.render_as_string(hide_password=True)} does not answer: {error.orig}"
+    return None

@@ -1,0 +1,75 @@
+"""Every error that a person can cause.
+
+AppError              400  what you asked for cannot be done
+|- NotFoundError      404  no such thing, or not yours to see
+|- ConflictError      409  someone else changed it first
+|- TooLargeError      413  more bytes than the limit allows
+|- UnsupportedError   415  a kind of file or body that is not read here
+|- BadInputError      422  the input does not parse; says where
+`- NotStoredError     507  the disk is full or read-only; nothing was stored
+
+The message is a sentence for the person who caused the error: what, where, what to do. Anything else that
+escapes a route is a bug and becomes a 500.
+"""
+
+
+class AppError(Exception):
+    """What was asked for cannot be done.
+
+    Args:
+        message: a sentence for the person who asked: what is wrong and what to do.
+        where: the place of the fault (`"log.jsonl:12: byte 3456"`, `"field verdict"`), or None.
+        code: a short name that programs can test; the class has a default.
+    """
+
+    status = 400
+    code = "bad_request"
+
+    def __init__(self, message: str, *, where: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        if code is not None:
+            self.code = code
+
+
+class NotFoundError(AppError):
+    """No such thing, or not this person's to see."""
+
+    status = 404
+    code = "not_found"
+
+
+class ConflictError(AppError):
+    """Someone else changed it first; what was typed is kept by the caller."""
+
+    status = 409
+    code = "conflict"
+
+
+class TooLargeError(AppError):
+    """More bytes than a limit allows; the message names the limit and its setting."""
+
+    status = 413
+    code = "too_large"
+
+
+class UnsupportedError(AppError):
+    """A kind of file or body that is not read here."""
+
+    status = 415
+    code = "unsupported"
+
+
+class BadInputError(AppError):
+    """The input does not parse; `where` says which field, file, line or byte."""
+
+    status = 422
+    code = "bad_input"
+
+
+class NotStoredError(AppError):
+    """The disk is full or read-only: nothing was stored, nothing typed is lost."""
+
+    status = 507
+    code = "not_stored"

@@ -1,0 +1,335 @@
+"""Tables: columns and constraints, no rules.
+
+Table classes do not validate (docs/decisions/0004): only domain functions build them, from values that are
+typed already. Fat text never stands in a table that lists read: raw bytes live in `entry`, rendered diffs in
+`rendering`, edited texts in `revision`.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Column, Index, LargeBinary, MetaData, Text, text
+from sqlmodel import Field, SQLModel
+
+# Alembic's batch mode on SQLite can drop only what has a name.
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(column_0_N_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+metadata: MetaData = SQLModel.metadata
+
+
+class Status(StrEnum):
+    """What the last decisions say of a candidate."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    EDITED = "edited"
+    SKIPPED = "skipped"
+    FLAGGED = "flagged"
+
+
+class Verdict(StrEnum):
+    """One reviewer's act; `UNDO` takes back an earlier one."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+    EDIT = "edit"
+    SKIP = "skip"
+    FLAG = "flag"
+    UNDO = "undo"
+
+
+class JobState(StrEnum):
+    """Where long work stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class SourceState(StrEnum):
+    """Whether every byte of a source has been accounted for."""
+
+    READING = "reading"
+    DONE = "done"
+    FAILED = "failed"
+
+
+def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+class ProjectRow(SQLModel, table=True):
+    """A container; a fresh install has one."""
+
+    __tablename__ = "project"
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(unique=True)
+    created_at: datetime
+
+
+class ReviewerRow(SQLModel, table=True):
+    """A person who decides; on loopback there is one local reviewer."""
+
+    __tablename__ = "reviewer"
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(unique=True)
+    created_at: datetime
+
+
+class SourceRow(SQLModel, table=True):
+    """Where bytes came from, and how far they have been read.
+
+    `offset_bytes`, the counts and the rows they count are committed together, so a crash resumes here.
+    """
+
+    __tablename__ = "source"
+    __table_args__ = (_one_of("state", SourceState),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    project_id: int = Field(foreign_key="project.id", index=True)
+    name: str
+    origin: str
+    format: str
+    head_digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    digest: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    n_bytes: int | None = Field(default=None, sa_column=Column(BigInteger))
+    offset_bytes: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    n_lines: int = 0
+    n_new: int = 0
+    n_repeated: int = 0
+    n_updated: int = 0
+    n_quarantined: int = 0
+    n_blank: int = 0
+    state: str = SourceState.READING
+    message: str | None = None
+    licence: str | None = None
+    created_at: datetime
+    finished_at: datetime | None = None
+
+
+class CandidateRow(SQLModel, table=True):
+    """What a reviewer judges: the narrow columns that the queue, filters and lists need."""
+
+    __tablename__ = "candidate"
+    __table_args__ = (
+        _one_of("status", Status),
+        Index("uq_candidate_digest", "project_id", "digest", unique=True),
+        Index("ix_candidate_status", "project_id", "status", "id"),
+        Index("ix_candidate_patch_source", "project_id", "patch_source", "id"),
+        Index("ix_candidate_source", "source_id", "id"),
+        Index(
+            "uq_candidate_external",
+            "source_id",
+            "external_id",
+            unique=True,
+            sqlite_where=text("external_id IS NOT NULL"),
+            postgresql_where=text("external_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_candidate_unchecked",
+            "project_id",
+            "id",
+            sqlite_where=text("checks_version = 0"),
+            postgresql_where=text("checks_version = 0"),
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    project_id: int = Field(foreign_key="project.id")
+    source_id: int = Field(foreign_key="source.id")
+    kind: str
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    group_digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    external_id: str | None = None
+    status: str = Status.PENDING
+    version: int = 1
+    title: str
+    target: str
+    generation: str
+    patch_source: str
+    rating: int | None = None
+    logged_at: datetime | None = None
+    n_added: int = 0
+    n_removed: int = 0
+    has_script: bool = False
+    findings: str = ""
+    checks_version: int = 0
+    lease_by: int | None = None
+    lease_until: datetime | None = None
+    lease_number: int = 0
+    created_at: datetime
+
+
+class EntryRow(SQLModel, table=True):
+    """One log line exactly as written; never changed."""
+
+    __tablename__ = "entry"
+    __table_args__ = (
+        Index("uq_entry_digest", "project_id", "digest", unique=True),
+        Index("ix_entry_candidate", "candidate_id", "id"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    project_id: int = Field(foreign_key="project.id")
+    source_id: int = Field(foreign_key="source.id")
+    candidate_id: int = Field(foreign_key="candidate.id")
+    line: int
+    offset_bytes: int = Field(sa_column=Column(BigInteger, nullable=False))
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    raw: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class RepeatRow(SQLModel, table=True):
+    """A line that was already here: where it stood, and which entry it repeats."""
+
+    __tablename__ = "repeat"
+
+    source_id: int = Field(foreign_key="source.id", primary_key=True)
+    line: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    offset_bytes: int = Field(sa_column=Column(BigInteger, nullable=False))
+    entry_id: int
+
+
+class QuarantineRow(SQLModel, table=True):
+    """A line that could not be read: raw bytes, place, reason; can be corrected and retried; never dropped.
+
+    `overflow` names a file in the data folder that holds the whole line where it is over the line limit.
+    """
+
+    __tablename__ = "quarantine"
+    __table_args__ = (
+        Index("uq_quarantine_digest", "project_id", "digest", unique=True),
+        Index("ix_quarantine_open", "project_id", "resolved_at", "id"),
+        Index("ix_quarantine_source", "source_id", "id"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    project_id: int = Field(foreign_key="project.id")
+    source_id: int = Field(foreign_key="source.id")
+    line: int
+    offset_bytes: int = Field(sa_column=Column(BigInteger, nullable=False))
+    n_bytes: int = Field(sa_column=Column(BigInteger, nullable=False))
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    code: str
+    message: str
+    raw: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    overflow: str | None = None
+    resolved_at: datetime | None = None
+    entry_id: int | None = None
+
+
+class FindingRow(SQLModel, table=True):
+    """Something a check noticed about a candidate."""
+
+    __tablename__ = "finding"
+    __table_args__ = (Index("ix_finding_code", "code", "candidate_id"), Index("ix_finding_candidate", "candidate_id"))
+
+    id: int | None = Field(default=None, primary_key=True)
+    candidate_id: int = Field(foreign_key="candidate.id")
+    code: str
+    severity: str
+    place: str
+    message: str
+
+
+class RevisionRow(SQLModel, table=True):
+    """The text as a reviewer edited it; the original stays in the entry."""
+
+    __tablename__ = "revision"
+
+    id: int | None = Field(default=None, primary_key=True)
+    candidate_id: int = Field(foreign_key="candidate.id", index=True)
+    field: str
+    text: str = Field(sa_column=Column(Text, nullable=False))
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    created_at: datetime
+
+
+class DecisionRow(SQLModel, table=True):
+    """One reviewer's act on one version of a candidate. Append-only: triggers refuse UPDATE and DELETE.
+
+    `digest` is SHA-256 over the previous row's digest and this row's canonical JSON, so a change shows.
+    """
+
+    __tablename__ = "decision"
+    __table_args__ = (
+        _one_of("verdict", Verdict),
+        CheckConstraint("(verdict = 'undo') = (undoes_id IS NOT NULL)", name="undo"),
+        CheckConstraint("(verdict = 'edit') = (revision_id IS NOT NULL)", name="edit"),
+        Index("ix_decision_candidate", "candidate_id", "id"),
+        Index("ix_decision_reviewer", "reviewer_id", "id"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    project_id: int = Field(foreign_key="project.id")
+    candidate_id: int = Field(foreign_key="candidate.id")
+    candidate_version: int
+    reviewer_id: int = Field(foreign_key="reviewer.id")
+    verdict: str
+    key: str = Field(unique=True)
+    reasons: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    comment: str = Field(default="", sa_column=Column(Text, nullable=False))
+    rating: int | None = None
+    revision_id: int | None = Field(default=None, foreign_key="revision.id")
+    undoes_id: int | None = Field(default=None, foreign_key="decision.id", unique=True)
+    decided_at: datetime
+    previous_digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class TallyRow(SQLModel, table=True):
+    """Maintained counts, so that no page counts a million rows."""
+
+    __tablename__ = "tally"
+
+    project_id: int = Field(primary_key=True, foreign_key="project.id")
+    status: str = Field(primary_key=True)
+    n: int = 0
+
+
+class RenderingRow(SQLModel, table=True):
+    """HTML that the worker made ahead of the reviewer: `unified`, `split` or `script`, compressed with zlib.
+
+    A row of another `version` than the renderer's is as good as absent.
+    """
+
+    __tablename__ = "rendering"
+
+    candidate_id: int = Field(primary_key=True, foreign_key="candidate.id")
+    view: str = Field(primary_key=True)
+    version: int
+    html: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class JobRow(SQLModel, table=True):
+    """Long work, with progress; the worker claims it, and claims it again after a crash."""
+
+    __tablename__ = "job"
+    __table_args__ = (_one_of("state", JobState), Index("ix_job_state", "state", "id"))
+
+    id: int | None = Field(default=None, primary_key=True)
+    project_id: int = Field(foreign_key="project.id")
+    kind: str
+    state: str = JobState.QUEUED
+    done: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    total: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    message: str = ""
+    args: dict[str, object] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    result: dict[str, object] | None = Field(default=None, sa_column=Column(JSON))
+    cancel_requested: bool = False
+    attempts: int = 0
+    worker: str | None = None
+    heartbeat_at: datetime | None = None
+    created_at: datetime
+    finished_at: datetime | None = None

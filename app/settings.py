@@ -1,0 +1,59 @@
+"""Settings: one frozen class, read by the command line, the web server and the worker."""
+
+from pathlib import Path
+
+import platformdirs
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1024 * 1024
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
+
+
+class Settings(BaseSettings):
+    """What an installation may set, by argument or by environment (`PATCHSIFT_DATA_DIR`, ...).
+
+    `Settings(data_dir=Path("d")).database_url` → `"sqlite:///d/patchsift.db"`
+    """
+
+    model_config = SettingsConfigDict(env_prefix="PATCHSIFT_", frozen=True, extra="forbid")
+
+    data_dir: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("patchsift")),
+        description="Folder for the database, uploads and exports; made when absent.",
+    )
+    database_url: str = Field(
+        default="", description="SQLAlchemy URL; empty means SQLite in the data folder, `postgresql://` means a team."
+    )
+    project: str = Field(default="default", description="Name of the project that commands and pages work on.")
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8642, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+    allowed_hosts: str = Field(
+        default="", description="Further host names that a browser may ask for, separated by commas."
+    )
+    allow_open: bool = Field(
+        default=False, description="Serve on an address that others can reach although there are no accounts."
+    )
+    max_line_bytes: int = Field(default=16 * MIB, ge=1024, description="A longer log line is quarantined.")
+    max_upload_bytes: int = Field(default=200 * MIB, ge=1024, description="A larger request is refused.")
+    max_unpacked_bytes: int = Field(default=2048 * MIB, ge=1024, description="A larger unpacked upload is refused.")
+    max_ratio: int = Field(default=50, ge=2, description="Unpacked to packed bytes, beyond 64 MiB unpacked.")
+    inline_bytes: int = Field(
+        default=2 * MIB, ge=0, description="A larger upload is read by the worker, with a progress bar."
+    )
+
+    @property
+    def url(self) -> str:
+        """The database's SQLAlchemy URL with its driver: `postgres://u@h/d` → `postgresql+psycopg://u@h/d`."""
+        if not self.database_url:
+            return f"sqlite:///{self.data_dir / 'patchsift.db'}"
+        for scheme in ("postgres://", "postgresql://"):
+            if self.database_url.startswith(scheme):
+                return "postgresql+psycopg://" + self.database_url[len(scheme) :]
+        return self.database_url
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Host names that are answered, in lower case: loopback, the bind address and `allowed_hosts`."""
+        named = {name.strip().lower() for name in self.allowed_hosts.split(",") if name.strip()}
+        return LOOPBACK | named | ({self.host.lower()} if self.host not in {"0.0.0.0", "::"} else set())  # noqa: S104
