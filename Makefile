@@ -1,0 +1,32 @@
+# `make run` starts Patchsift, `make test` tests it. Both make what they need first, in .venv.
+# ARGS goes to the command: make run ARGS="--port 9000", make test ARGS="tests/diffs -x".
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format editor clean
+
+help:  ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F '|' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+run:  ## Start Patchsift and open it in the browser
+	@scripts/environment run
+	@exec .venv/bin/patchsift serve $(ARGS)
+
+test:  ## Run every test, on SQLite and PostgreSQL, in a real browser
+	@scripts/environment test
+	@scripts/chromium
+	@exec .venv/bin/python -m pytest $(ARGS)
+
+check:  ## Formatter, linter, types, layers, templates
+	@scripts/environment check
+	@exec scripts/check
+
+format:  ## Format the code and mend what the linter can mend
+	@scripts/environment check
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+editor:  ## Rebuild static/vendor/editor.js (needs Node 20 and npm)
+	@exec scripts/editor
+
+clean:  ## Remove the environment and every cache; your data stays
+	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tools/editor/node_modules
