@@ -1,0 +1,60 @@
+"""Findings about a candidate: what a reviewer should see, and what an export holds back. Pure.
+
+One function a check; a new check is one function and one line in `CHECKS`. `CHECKS_VERSION` rises whenever a check
+would say something else about the same candidate, so that stored findings can be made anew.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
+
+from app.candidates import Candidate, Finding
+from app.checks import patch, script, secrets, text
+from app.checks.reading import Reading
+
+CHECKS_VERSION = 1
+MOST_FINDINGS = 50
+# A hostile text may hold millions; beyond this many the count says "at least".
+_MOST_COUNTED = 1_000
+
+CHECKS: tuple[Callable[[Reading], Iterator[Finding]], ...] = (
+    patch.diff,
+    patch.files_outside_spec,
+    script.script,
+    text.lone_surrogate,
+    text.nul,
+    text.bidi,
+    text.hidden,
+    text.control,
+    text.injection,
+    secrets.secret,
+)
+
+
+def run(candidate: Candidate) -> tuple[Finding, ...]:
+    """Everything the checks notice about a candidate, in the order of `CHECKS` and of the text; always the same.
+
+    `run(Candidate(Kind.PATCH, "G1", diff="--- a/x.py…", script_hash="0x1f"))` gives, among others,
+    `Finding("hash_only", Severity.HOLD, "script_hash", "The log holds only a salted hash of the script, …")`.
+
+    At most `MOST_FINDINGS` of one code are listed; the last of them says how many more there are. Nothing is raised,
+    whatever the candidate holds.
+    """
+    reading = Reading(candidate)
+    return tuple(finding for check in CHECKS for finding in _capped(check(reading)))
+
+
+def _capped(findings: Iterator[Finding]) -> Iterator[Finding]:
+    found = list(islice(findings, _MOST_COUNTED + 1))
+    totals = Counter(finding.code for finding in found)
+    seen: Counter[str] = Counter()
+    for finding in found:
+        seen[finding.code] += 1
+        n, total = seen[finding.code], totals[finding.code]
+        if n == MOST_FINDINGS < total:
+            least = "At least " if len(found) > _MOST_COUNTED else ""
+            more = f"{least}{total - n:,} more like this are not listed."
+            yield replace(finding, message=f"{finding.message} {more}")
+        elif n <= MOST_FINDINGS:
+            yield finding

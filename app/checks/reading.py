@@ -1,0 +1,104 @@
+"""A candidate as the checks read it: each costly view is made once, and only when a check asks for it."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from app.candidates import Candidate
+from app.diffs.parse import DiffDoc, parse
+
+# Everything that ASCII text may hold without a trick in it: letters, and what ends a line or a column somewhere.
+_PLAIN = bytes(range(0x20, 0x7F)) + b"\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f"
+_EXCERPT_LENGTH = 80
+_KEY_LENGTH = 40
+_NUMBERED = frozenset({"diff", "script"})
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One text of a candidate and where it stands: `Passage("operations[0].target", "x.py")`."""
+
+    place: str
+    text: str
+
+    def place_of(self, line: int) -> str:
+        """Where a finding is: `diff:41`; only the field for a text of one line, such as an id."""
+        return f"{self.place}:{line}" if self.place in _NUMBERED or "\n" in self.text else self.place
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        r"""Each line with its number from 1; lines end at `\n` only, as everywhere."""
+        return enumerate(self.text.split("\n"), 1)
+
+
+class Reading:
+    """One candidate under check.
+
+    `Reading(Candidate(Kind.PATCH, "G2", issue="Fix x")).passages` gives `(Passage("issue", "Fix x"), ...)`.
+    """
+
+    def __init__(self, candidate: Candidate) -> None:
+        self.candidate = candidate
+
+    @cached_property
+    def passages(self) -> tuple[Passage, ...]:
+        """Every text of the candidate that is not empty, keys of nested values included."""
+        return tuple(passage for passage in _passages(self.candidate) if passage.text)
+
+    @cached_property
+    def blob(self) -> str:
+        """All texts in one, so that one look tells whether a check has anything to do."""
+        return "\n".join(passage.text for passage in self.passages)
+
+    @cached_property
+    def folded(self) -> str:
+        """`blob` without regard to case."""
+        return self.blob.casefold()
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """No text holds anything but ordinary ASCII."""
+        return is_plain(self.blob)
+
+    @cached_property
+    def diff(self) -> DiffDoc:
+        """The diff, parsed; the text is empty where the candidate has none."""
+        return parse(self.candidate.diff or "", snippet=self.candidate.diff_is_snippet)
+
+
+def is_plain(text: str) -> bool:
+    r"""Whether a text holds nothing but ordinary ASCII: `"a\n"` does, `"a\x1b[0m"` and `"é"` do not."""
+    return text.isascii() and not text.encode().translate(None, _PLAIN)
+
+
+def excerpt(text: str) -> str:
+    r"""A piece of a hostile text, safe to print, 80 characters at most: `"a\x1b[2J\nb"` gives `"a\ufffd[2J b"`."""
+    cut = re.sub(r"\s+", " ", text[: _EXCERPT_LENGTH + 1])
+    shown = "".join(character if character.isprintable() else "\ufffd" for character in cut)
+    return shown if len(shown) <= _EXCERPT_LENGTH else shown[: _EXCERPT_LENGTH - 1] + "…"
+
+
+def _passages(candidate: Candidate) -> Iterator[Passage]:
+    for place in ("external_id", "issue_id", "issue"):
+        yield Passage(place, getattr(candidate, place) or "")
+    yield from _nested("target_files", candidate.target_files)
+    yield from _nested("operations", candidate.operations)
+    for place in ("diff", "script", "script_hash", "patch_source", "predicted_core"):
+        yield Passage(place, getattr(candidate, place) or "")
+    yield from _nested("extra", candidate.extra)
+
+
+def _nested(place: str, value: object) -> Iterator[Passage]:
+    """Texts of a nested value in the order of the entry, without recursion: the depth is the log's choice."""
+    waiting: list[Passage | tuple[str, object]] = [(place, value)]
+    while waiting:
+        match waiting.pop():
+            case Passage() as key:
+                yield key
+            case (str(where), str(text)):
+                yield Passage(where, text)
+            case (str(where), Mapping() as mapping):
+                for key, inner in reversed(list(mapping.items())):
+                    waiting += ((f"{where}.{excerpt(str(key))[:_KEY_LENGTH]}", inner), Passage(where, str(key)))
+            case (str(where), list() | tuple() as values):
+                waiting += reversed([(f"{where}[{i}]", inner) for i, inner in enumerate(values)])
