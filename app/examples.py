@@ -47,9 +47,9 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One curated record of one role, task and objective.
+    r"""One curated record of one role, task and objective.
 
-    `Example("scaffold-9f…", "llm", "scaffold", "sft", "Issue: …", "import libcst as cst\\n…", Split.TRAIN, provenance)`
+    `Example("scaffold-9f…", "llm", "scaffold", "sft", "Issue: …", "import libcst as cst\n…", Split.TRAIN, provenance)`
     """
 
     id: str

@@ -284,8 +284,8 @@ class DecisionRow(SQLModel, table=True):
     revision_id: int | None = Field(default=None, foreign_key="revision.id")
     undoes_id: int | None = Field(default=None, foreign_key="decision.id", unique=True)
     decided_at: datetime
-    previous_digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    previous_digest: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
+    digest: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
 
 
 class TallyRow(SQLModel, table=True):

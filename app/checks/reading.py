@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from app.candidates import Candidate
 from app.diffs.parse import DiffDoc, parse
@@ -15,8 +15,7 @@ _KEY_LENGTH = 40
 _NUMBERED = frozenset({"diff", "script"})
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
+class Passage(NamedTuple):
     """One text of a candidate and where it stands: `Passage("operations[0].target", "x.py")`."""
 
     place: str
@@ -90,15 +89,17 @@ def _passages(candidate: Candidate) -> Iterator[Passage]:
 
 def _nested(place: str, value: object) -> Iterator[Passage]:
     """Texts of a nested value in the order of the entry, without recursion: the depth is the log's choice."""
-    waiting: list[Passage | tuple[str, object]] = [(place, value)]
+    waiting: list[tuple[str, object]] = [(place, value)]
     while waiting:
-        match waiting.pop():
-            case Passage() as key:
-                yield key
-            case (str(where), str(text)):
-                yield Passage(where, text)
-            case (str(where), Mapping() as mapping):
-                for key, inner in reversed(list(mapping.items())):
-                    waiting += ((f"{where}.{excerpt(str(key))[:_KEY_LENGTH]}", inner), Passage(where, str(key)))
-            case (str(where), list() | tuple() as values):
-                waiting += reversed([(f"{where}[{i}]", inner) for i, inner in enumerate(values)])
+        where, value = waiting.pop()
+        if isinstance(value, str):
+            yield Passage(where, value)
+        elif isinstance(value, Mapping):
+            for key, inner in reversed(list(value.items())):
+                waiting += ((f"{where}.{_shown_key(key)}", inner), (where, key))
+        elif isinstance(value, list | tuple):
+            waiting += reversed([(f"{where}[{i}]", inner) for i, inner in enumerate(value)])
+
+
+def _shown_key(key: str) -> str:
+    return key if key.isidentifier() and key.isascii() and len(key) < _KEY_LENGTH else excerpt(key)[:_KEY_LENGTH]

@@ -126,49 +126,45 @@ _OVERRIDE = (
     rf"(?:previous|prior|above|earlier|preceding|foregoing|system|original|initial){_GAP}"
     r"(?:instruction|prompt|guideline|directive)"
 )
+_REVEAL = (
+    rf"\b(?:reveal|repeat|leak|print|output){_GAP}(?:me{_GAP})?your{_GAP}(?:system|initial|hidden|original){_GAP}"
+    r"(?:prompt|instruction)"
+)
 _PRESS = rf"(?:press|click|hit|choose|select){_GAP}(?:the{_GAP})?{_ACCEPT}\b"
 _TO_REVIEWER = (
     rf"\b(?:reviewers?|annotators?|graders?)\s{{0,3}}:[^\n]{{0,160}}?"
     rf"\b(?:already{_GAP}(?:been{_GAP})?approved\b|please{_GAP}{_ACCEPT}\b|must{_GAP}{_ACCEPT}\b|{_PRESS})"
-    rf"|\b(?:patch|diff|candidate)\b[^\n]{{0,120}}?\bapproved\b[^\n]{{0,120}}?\b{_PRESS}"
-)
-_MARK_ALL = (
-    rf"\bmark{_GAP}(?:every|all)\b[^\n]{{0,40}}?\b(?:item|patch|candidate|record|entr|row|diff|change)(?:e?s|y|ies)?"
+    rf"|\bmark{_GAP}(?:every|all)\b[^\n]{{0,40}}?\b(?:item|patch|candidate|record|entr|row|diff|change)(?:e?s|y|ies)?"
     rf"{_GAP}as{_GAP}(?:accepted|approved)\b"
 )
-_FORGED = (
+_OVER = (
     r"(?m:^[+\- #/*]{0,12}(?:decision|verdict)\s{0,3}:\s{0,3}(?-i:ACCEPT|APPROVE)(?:E?D)?\b)"
-    r"|#{2,9}\s?end of (?:patch|diff|input|prompt)\s?#{2,9}"
+    r"|## end of (?:patch|diff|input|prompt) ##"
 )
 _NEW_ROLE = (
-    rf"\byou{_GAP}are{_GAP}now{_GAP}(?:in{_GAP}(?:an?{_GAP})?(?:approv\w{{1,5}}|accept\w{{0,5}}|jailbreak|dan|unrestricted)"
+    rf"\byou{_GAP}are now{_GAP}(?:in{_GAP}(?:an?{_GAP})?(?:approv\w{{1,5}}|accept\w{{0,5}}|jailbreak|dan|unrestricted)"
     rf"{_GAP}mode\b|dan\b|jailbroken\b)"
 )
-_TO_MODEL = (
-    rf"\bif{_GAP}you(?:{_GAP}a|['’])re{_GAP}an?{_GAP}(?:ai|llm|(?:large{_GAP})?language{_GAP}model|chatbot)\b"  # noqa: RUF001
-    rf"|\b(?:reveal|repeat|leak|print|output){_GAP}(?:me{_GAP})?your{_GAP}(?:system|initial|hidden|original){_GAP}"
-    r"(?:prompt|instruction)"
-)
+_IF_MODEL = rf"\bif you(?:{_GAP}a|['’])re{_GAP}an?{_GAP}(?:ai|llm|(?:large{_GAP})?language{_GAP}model|chatbot)\b"  # noqa: RUF001
 _LURES = (
     _Lure(
-        ("<|", "<｜", "[inst]", "[/inst]", "sys>>", "</s><s>", "_of_turn>"),  # noqa: RUF001
+        ("<|", "<｜", "inst]", "sys>>", "</s><s>", "_of_turn>"),  # noqa: RUF001
         re.compile(_STRUCTURE),
         "A chat control token, which a trainer would take for structure",
     ),
     _Lure(
         ("instruction", "prompt", "guideline", "directive"),
-        re.compile(_OVERRIDE, re.IGNORECASE),
-        "Text that tells its reader to drop what it was told",
+        re.compile(f"{_OVERRIDE}|{_REVEAL}", re.IGNORECASE),
+        "Text that tells its reader to drop or to show its instructions",
     ),
-    _Lure(("approv", "accept"), re.compile(_TO_REVIEWER, re.IGNORECASE), "Text that tells the reviewer to accept"),
-    _Lure(("approved", "accepted"), re.compile(_MARK_ALL, re.IGNORECASE), "Text that asks to accept more than itself"),
+    _Lure(("approv", "accept"), re.compile(_TO_REVIEWER, re.IGNORECASE), "Text that tells a reviewer to accept"),
     _Lure(
-        ("decision", "verdict", "## end of", "##end of"),
-        re.compile(_FORGED, re.IGNORECASE),
+        ("decision", "verdict", "## end of"),
+        re.compile(_OVER, re.IGNORECASE),
         "A forged end or verdict, as if the review were over",
     ),
-    _Lure(("are now", "now in"), re.compile(_NEW_ROLE, re.IGNORECASE), "Text that gives its reader a new role"),
-    _Lure(("if you", "your "), re.compile(_TO_MODEL, re.IGNORECASE), "Text that speaks to a model"),
+    _Lure(("are now",), re.compile(_NEW_ROLE, re.IGNORECASE), "Text that gives its reader a new role"),
+    _Lure(("if you",), re.compile(_IF_MODEL, re.IGNORECASE), "Text that speaks to a model"),
 )
 
 

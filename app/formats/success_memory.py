@@ -1,0 +1,165 @@
+"""`success_memory.jsonl`: one line a patch that the agent took for a success. All generations, and forks.
+
+Recognised by key, never by version: nobody runs an unmodified agent. Unknown keys are kept. The generations and
+their keys, in the order in which the writers put them:
+
+    G1     spec_operations_summary, successful_diff_summary_snippet (cut at 1,000 characters), successful_script_hash
+    guide  as G1, but successful_diff_summary
+    G2     spec_operations_summary, successful_diff_summary, successful_script
+    G3     spec_operations_details instead of the summary
+    G4     + diff_embedding, script_embedding
+    G5     + predicted_core
+    G6     + user_rating
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from app.candidates import Candidate, Kind
+from app.formats.lines import HeldError
+
+_ISSUE = ("spec_issue_description", "issue_description", "issue", "task", "description")
+_DIFF = ("successful_diff_summary", "successful_diff_summary_snippet", "diff", "patch")
+_SCRIPT = ("successful_script", "script")
+_HASH = "successful_script_hash"
+_OPERATIONS = ("spec_operations_details", "spec_operations_summary", "operations")
+_FILES = ("spec_target_files", "target_files")
+_TIME = ("timestamp_utc", "timestamp")
+_RATING = ("user_rating", "rating")
+_EMBEDDINGS = ("diff_embedding", "script_embedding")
+_KNOWN = frozenset(
+    {*_ISSUE, *_DIFF, *_SCRIPT, _HASH, *_OPERATIONS, *_FILES, *_TIME, *_RATING, *_EMBEDDINGS}
+    | {"spec_issue_id", "issue_id", "patch_source", "predicted_core", "id"}
+)
+# What may differ between two lines about one change: when it was logged, what a person thought, and derived numbers.
+_NOT_CONTENT = frozenset({*_TIME, *_RATING, *_EMBEDDINGS})
+_BEST_RATING = 5
+
+
+def read(entry: dict[str, object]) -> Candidate:
+    """What one parsed line says.
+
+    `{"spec_issue_description": "Fix x", "successful_script": "import libcst", …}` →
+    `Candidate(kind=Kind.PATCH, generation="G2", issue="Fix x", script="import libcst", …)`
+
+    Raises:
+        HeldError: `missing_field` when the line holds neither diff, script nor hash; `wrong_type` when one of these,
+            the issue text or the id is of another type than text.
+
+    """
+    if not (entry.keys() & {*_DIFF, *_SCRIPT, _HASH}):
+        keys = ", ".join(sorted(map(json.dumps, entry))[:8]) or "no key at all"
+        raise HeldError(
+            "missing_field", f"A success entry holds a diff, a script or a script hash; this line holds {keys}."
+        )
+    return Candidate(
+        kind=Kind.PATCH,
+        generation=_generation(entry),
+        external_id=_external_id(entry.get("id")),
+        issue_id=_id(_first(entry, "spec_issue_id", "issue_id")),
+        issue=_text(entry, *_ISSUE) or "",
+        target_files=_strings(_first(entry, *_FILES)),
+        operations=_list(_first(entry, *_OPERATIONS)),
+        diff=_text(entry, *_DIFF),
+        diff_is_snippet="successful_diff_summary_snippet" in entry or "successful_script_hash" in entry,
+        script=_text(entry, *_SCRIPT),
+        script_hash=_id(entry.get(_HASH)),
+        patch_source=_id(entry.get("patch_source")) or "Unknown",
+        predicted_core=_id(entry.get("predicted_core")),
+        rating=_rating(_first(entry, *_RATING)),
+        logged_at=_instant(_first(entry, *_TIME)),
+        extra={key: value for key, value in entry.items() if key not in _KNOWN},
+    )
+
+
+def content_digest(entry: Mapping[str, object]) -> bytes:
+    """SHA-256 of what the entry says about the change, whatever the order of its keys.
+
+    Time, rating and embeddings stay out: a line that the agent's web form rewrote with a new rating, and the same
+    change logged twice, are one candidate.
+    """
+    parts: list[bytes] = []
+    for key in sorted(entry):
+        if key in _NOT_CONTENT:
+            continue
+        value = entry[key]
+        text = value if isinstance(value, str) else "\x00" + json.dumps(value, sort_keys=True)
+        for piece in (key, text):
+            coded = piece.encode(errors="surrogatepass")
+            parts += (b"%d:" % len(coded), coded)
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def _generation(entry: Mapping[str, object]) -> str:
+    if _HASH in entry:
+        return "G1" if "successful_diff_summary_snippet" in entry else "guide"
+    if "spec_operations_summary" in entry:
+        return "G2"
+    if "spec_operations_details" not in entry:
+        return "other"
+    if "predicted_core" in entry:
+        return "G6" if "user_rating" in entry else "G5"
+    return "G4" if "diff_embedding" in entry else "G3"
+
+
+def _first(entry: Mapping[str, object], *keys: str) -> object:
+    for key in keys:
+        if entry.get(key) is not None:
+            return entry[key]
+    return None
+
+
+def _text(entry: Mapping[str, object], *keys: str) -> str | None:
+    """The first of these keys that holds text; empty text counts as absent."""
+    for key in keys:
+        value = entry.get(key)
+        if value is None or value == "":
+            continue
+        if not isinstance(value, str):
+            raise HeldError("wrong_type", f'"{key}" must be text; here it is {_name_of(value)}.')
+        return value
+    return None
+
+
+def _external_id(value: object) -> str | None:
+    if value is None or (isinstance(value, str | int) and not isinstance(value, bool)):
+        return None if value is None else str(value)
+    raise HeldError("wrong_type", f'"id" must be text or a whole number; here it is {_name_of(value)}.')
+
+
+def _id(value: object) -> str | None:
+    if value is None or value == "":
+        return None
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _name_of(value: object) -> str:
+    names = {dict: "an object", list: "a list", bool: "true or false", int: "a number", float: "a number"}
+    return names.get(type(value), "null")
+
+
+def _list(value: object) -> tuple[object, ...]:
+    if value is None:
+        return ()
+    return tuple(value) if isinstance(value, list) else (value,)
+
+
+def _strings(value: object) -> tuple[str, ...]:
+    return tuple(one if isinstance(one, str) else json.dumps(one) for one in _list(value))
+
+
+def _rating(value: object) -> int | None:
+    is_rating = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _BEST_RATING
+    return value if is_rating else None  # type: ignore[return-value]
+
+
+def _instant(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        at = datetime.fromisoformat(value)
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

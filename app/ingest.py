@@ -1,0 +1,783 @@
+"""Streams a source into the database: entries and offset are committed together, candidates are assembled.
+
+A batch is parsed outside the write lock and stored inside it in a few hundredths of a second, so nobody who reviews
+meanwhile waits, and a crash at any point resumes at the committed offset.
+"""
+
+import gzip
+import hashlib
+import os
+import re
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+from sqlalchemy import func, select, update
+from sqlmodel import Session, col
+
+from app import prepare
+from app.candidates import Candidate
+from app.db import Database, insert_rows, instant, lock_ingest
+from app.errors import BadInputError, ConflictError, NotFoundError
+from app.formats import stream, success_memory
+from app.formats.lines import HeldError, parse_line
+from app.models import CandidateRow, EntryRow, QuarantineRow, RepeatRow, SourceRow, SourceState, Status
+from app.review import add_to_tally
+from app.search import index_words
+from app.settings import Settings
+
+Progress = Callable[[int, int], None]
+
+_HEAD_BYTES = 1 << 12
+_TAIL_BYTES = 1 << 16
+_FIRST_BATCH, _LARGEST_BATCH = 200, 1000
+_BATCH_BYTES = 2 << 20
+_BATCH_SECONDS = 0.035
+_TITLE = 200
+_CHANGED_CHARACTERS = 100_000
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+_CANDIDATE_COLUMNS = (
+    "id", "project_id", "source_id", "kind", "digest", "group_digest", "external_id", "status", "version", "title",
+    "target", "generation", "patch_source", "rating", "logged_at", "n_added", "n_removed", "has_script", "findings",
+    "checks_version", "lease_number", "created_at",
+)  # fmt: skip
+_ENTRY_COLUMNS = ("id", "project_id", "source_id", "candidate_id", "line", "offset_bytes", "digest", "raw")
+_REPEAT_COLUMNS = ("source_id", "line", "offset_bytes", "entry_id")
+_QUARANTINE_COLUMNS = (
+    "project_id", "source_id", "line", "offset_bytes", "n_bytes", "digest", "code", "message", "raw", "overflow",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a source's lines: entries = new + repeated + quarantined; blank lines are counted apart.
+
+    `Report(1, "log.jsonl", 120, 118, 1, 0, 1, 0, 118, 3, "done", None)`
+    """
+
+    source: int
+    name: str
+    entries: int
+    new: int
+    repeated: int
+    updated: int
+    quarantined: int
+    blank: int
+    candidates: int
+    flagged: int
+    state: str
+    message: str | None
+    job: int | None = None
+
+    def as_json(self) -> dict[str, object]:
+        """The shape of the API's `report`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A line that was read; everything about it that the tables take, made outside the write lock."""
+
+    line: stream.Line
+    digest: bytes
+    content: bytes
+    candidate: Candidate
+    group: bytes
+    issue: str
+    paths: str
+    changes: str
+    n_added: int
+    n_removed: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A line that goes to quarantine."""
+
+    line: stream.Line
+    digest: bytes
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Blank:
+    line: stream.Line
+
+
+_Read = _Ready | _Held | _Blank
+
+
+# ------------------------------------------------------------------------------------------------ reading
+
+
+def shown(text: str) -> str:
+    """Text as a database takes it: NUL and lone surrogates, which some refuse, become visible signs.
+
+    Only for columns that are searched and listed; the entry keeps the bytes.
+    """
+    if text.isascii() and "\x00" not in text:
+        return text
+    return _UNSTORABLE.sub(lambda found: "\u2400" if found[0] == "\x00" else "\ufffd", text)
+
+
+def _read(line: stream.Line, max_line_bytes: int) -> _Read:
+    digest = line.digest or hashlib.sha256(line.raw).digest()
+    if line.fault:
+        return _Held(line, digest, *line.fault)
+    if line.n_bytes > max_line_bytes:
+        message = f"The line holds {line.n_bytes:,} bytes; the limit is {max_line_bytes:,} (PATCHSIFT_MAX_LINE_BYTES)."
+        return _Held(line, digest, "line_too_long", message)
+    try:
+        entry = parse_line(line.raw, first=line.number == 1, last=not line.ended)
+        return _Blank(line) if entry is None else _ready(line, digest, entry)
+    except HeldError as error:
+        return _Held(line, digest, error.code, error.message)
+
+
+def _ready(line: stream.Line, digest: bytes, entry: dict[str, object]) -> _Ready:
+    candidate = success_memory.read(entry)
+    content = success_memory.content_digest(entry)
+    changes, n_added, n_removed = _changes(candidate.diff or "")
+    return _Ready(
+        line=line,
+        digest=digest,
+        content=content,
+        candidate=candidate,
+        group=_group(candidate, content),
+        issue=shown(candidate.issue),
+        paths=shown("\n".join(candidate.target_files)),
+        changes=changes,
+        n_added=n_added,
+        n_removed=n_removed,
+    )
+
+
+def _group(candidate: Candidate, content: bytes) -> bytes:
+    """Candidates of one issue share this digest, and so their split; one without an issue stands alone."""
+    key = candidate.issue_id or " ".join(candidate.issue.split()).lower()
+    if key in {"", "n/a"}:
+        return content
+    return hashlib.sha256(key.encode(errors="surrogatepass")).digest()
+
+
+def _changes(diff: str) -> tuple[str, int, int]:
+    """The changed lines without their signs, for the search index, and how many were added and removed."""
+    kept, signs = [], {"+": 0, "-": 0}
+    for line in diff.split("\n"):
+        if line[:1] in signs and line[:4] not in {"+++ ", "--- "}:
+            signs[line[0]] += 1
+            kept.append(line[1:])
+    return shown("\n".join(kept)[:_CHANGED_CHARACTERS]), signs["+"], signs["-"]
+
+
+def _batches(lines: Iterator[stream.Line], size: Callable[[], int]) -> Iterator[list[stream.Line]]:
+    while batch := list(_up_to(lines, size())):
+        yield batch
+
+
+def _up_to(lines: Iterator[stream.Line], most: int) -> Iterator[stream.Line]:
+    n_bytes = 0
+    for line in islice(lines, most):
+        yield line
+        n_bytes += len(line.raw)
+        if n_bytes > _BATCH_BYTES:
+            return
+
+
+# ------------------------------------------------------------------------------------------------ storing
+
+
+@dataclass(slots=True)
+class _Counts:
+    new: int = 0
+    repeated: int = 0
+    updated: int = 0
+    quarantined: int = 0
+    blank: int = 0
+
+
+class _Batch:
+    """One transaction's rows: what is here already is looked up once, the rest is inserted in bulk."""
+
+    def __init__(self, session: Session, source: SourceRow, lines: list[_Read], now: datetime) -> None:
+        self.session = session
+        self.project_id = source.project_id
+        self.source_id = source.id or 0
+        self.now = instant(session, now)
+        ready = [line for line in lines if isinstance(line, _Ready)]
+        self.entries: dict[bytes, int] = dict(self._ids(EntryRow, [line.digest for line in ready]))
+        self.candidates = self._candidates([line.content for line in ready])
+        self.external = self._external([line.candidate.external_id for line in ready])
+        self.quarantined = self._quarantined([line.digest for line in lines if isinstance(line, _Held)])
+        self.next_candidate = self._next(CandidateRow)
+        self.next_entry = self._next(EntryRow)
+        self.counts = _Counts()
+        self.ratings: dict[int, int] = {}
+        self.rows: dict[str, list[tuple[object, ...]]] = {"candidate": [], "entry": [], "repeat": [], "quarantine": []}
+        self.words: list[tuple[int, str, str, str]] = []
+        for line in lines:
+            self._place(line)
+
+    def store(self) -> _Counts:
+        """Write everything that `_place` gathered."""
+        insert_rows(self.session, "candidate", _CANDIDATE_COLUMNS, self.rows["candidate"])
+        insert_rows(self.session, "entry", _ENTRY_COLUMNS, self.rows["entry"])
+        insert_rows(self.session, "repeat", _REPEAT_COLUMNS, self.rows["repeat"])
+        insert_rows(self.session, "quarantine", _QUARANTINE_COLUMNS, self.rows["quarantine"])
+        index_words(self.session, self.words)
+        for candidate_id, rating in self.ratings.items():
+            self.session.execute(update(CandidateRow).where(col(CandidateRow.id) == candidate_id).values(rating=rating))
+        add_to_tally(self.session, self.project_id, {Status.PENDING: self.counts.new})
+        return self.counts
+
+    def _ids(self, table: type[EntryRow], digests: list[bytes]) -> Iterable[tuple[bytes, int]]:
+        if not digests:
+            return []
+        found = self.session.execute(
+            select(table.digest, table.id).where(  # type: ignore[call-overload]
+                col(table.project_id) == self.project_id, col(table.digest).in_(digests)
+            )
+        )
+        return [(bytes(digest), number) for digest, number in found]
+
+    def _candidates(self, contents: list[bytes]) -> dict[bytes, tuple[int, int | None]]:
+        if not contents:
+            return {}
+        found = self.session.execute(
+            select(CandidateRow.digest, CandidateRow.id, CandidateRow.rating).where(  # type: ignore[call-overload]
+                col(CandidateRow.project_id) == self.project_id, col(CandidateRow.digest).in_(contents)
+            )
+        )
+        return {bytes(digest): (number, rating) for digest, number, rating in found}
+
+    def _external(self, ids: list[str | None]) -> set[str]:
+        wanted = [shown(one) for one in ids if one is not None]
+        if not wanted:
+            return set()
+        found = self.session.execute(
+            select(CandidateRow.external_id).where(  # type: ignore[call-overload]
+                col(CandidateRow.source_id) == self.source_id, col(CandidateRow.external_id).in_(wanted)
+            )
+        )
+        return {row[0] for row in found}
+
+    def _quarantined(self, digests: list[bytes]) -> dict[bytes, int | None]:
+        if not digests:
+            return {}
+        found = self.session.execute(
+            select(QuarantineRow.digest, QuarantineRow.entry_id).where(  # type: ignore[call-overload]
+                col(QuarantineRow.project_id) == self.project_id, col(QuarantineRow.digest).in_(digests)
+            )
+        )
+        return {bytes(digest): entry_id for digest, entry_id in found}
+
+    def _next(self, table: type[CandidateRow] | type[EntryRow]) -> int:
+        return (self.session.execute(select(func.max(table.id))).scalar() or 0) + 1
+
+    def _place(self, line: _Read) -> None:
+        if isinstance(line, _Blank):
+            self.counts.blank += 1
+        elif isinstance(line, _Held):
+            self._hold(line)
+        elif line.digest in self.entries:
+            self._repeat(line, self.entries[line.digest])
+        elif line.content in self.candidates:
+            self._say_again(line)
+        elif line.candidate.external_id is not None and shown(line.candidate.external_id) in self.external:
+            message = (
+                f"The id {line.candidate.external_id!r} stands in this file already with other content. "
+                "Both are kept; give this line another id, or correct it, and retry."
+            )
+            self._hold(_Held(line.line, line.digest, "id_conflict", message))
+        else:
+            self._add(line)
+
+    def _repeat(self, line: _Ready, entry_id: int) -> None:
+        self.counts.repeated += 1
+        self.rows["repeat"].append((self.source_id, line.line.number, line.line.offset_bytes, entry_id))
+
+    def _say_again(self, line: _Ready) -> None:
+        """The same change in other bytes: another time, another order of keys, a rating given since."""
+        candidate_id, rating = self.candidates[line.content]
+        self._repeat(line, self._add_entry(line, candidate_id))
+        given = line.candidate.rating
+        if given is not None and given != rating:
+            self.counts.updated += 1
+            self.ratings[candidate_id] = given
+            self.candidates[line.content] = (candidate_id, given)
+
+    def _hold(self, line: _Held) -> None:
+        entry_id = self.quarantined.get(line.digest)
+        if entry_id is not None:
+            self.counts.repeated += 1
+            self.rows["repeat"].append((self.source_id, line.line.number, line.line.offset_bytes, entry_id))
+            return
+        self.counts.quarantined += 1
+        if line.digest in self.quarantined:
+            return
+        self.quarantined[line.digest] = None
+        place = (line.line.number, line.line.offset_bytes, line.line.n_bytes)
+        why = (line.code, shown(line.message))
+        self.rows["quarantine"].append(
+            (self.project_id, self.source_id, *place, line.digest, *why, line.line.raw, line.line.overflow)
+        )
+
+    def _add_entry(self, line: _Ready, candidate_id: int) -> int:
+        number = self.next_entry
+        self.next_entry += 1
+        self.entries[line.digest] = number
+        place = (line.line.number, line.line.offset_bytes)
+        self.rows["entry"].append(
+            (number, self.project_id, self.source_id, candidate_id, *place, line.digest, line.line.raw)
+        )
+        return number
+
+    def _add(self, line: _Ready) -> None:
+        number, said = self.next_candidate, line.candidate
+        self.next_candidate += 1
+        self.counts.new += 1
+        self.candidates[line.content] = (number, said.rating)
+        external = None if said.external_id is None else shown(said.external_id)
+        if external is not None:
+            self.external.add(external)
+        self.rows["candidate"].append((
+            number, self.project_id, self.source_id, said.kind, line.content, line.group, external, Status.PENDING, 1,
+            _title(line.issue), line.paths.replace("\n", ", ")[:_TITLE], said.generation, shown(said.patch_source),
+            said.rating, instant(self.session, said.logged_at), line.n_added, line.n_removed, said.script is not None,
+            "", 0, 0, self.now,
+        ))  # fmt: skip
+        self.words.append((number, line.issue, line.paths, line.changes))
+        self._add_entry(line, number)
+
+
+def _title(issue: str) -> str:
+    return issue.strip().partition("\n")[0].strip()[:_TITLE] or "(no issue text)"
+
+
+def _advance(session: Session, source: SourceRow, batch: list[stream.Line], counts: _Counts) -> None:
+    """Move the source's offset and counts on; refused when another import has moved them meanwhile."""
+    last = batch[-1]
+    moved = session.execute(
+        update(SourceRow)
+        .where(col(SourceRow.id) == source.id, col(SourceRow.offset_bytes) == source.offset_bytes)
+        .values(
+            offset_bytes=last.offset_bytes + last.n_bytes + last.ended,
+            n_lines=last.number,
+            n_new=SourceRow.n_new + counts.new,
+            n_repeated=SourceRow.n_repeated + counts.repeated,
+            n_updated=SourceRow.n_updated + counts.updated,
+            n_quarantined=SourceRow.n_quarantined + counts.quarantined,
+            n_blank=SourceRow.n_blank + counts.blank,
+        )
+    )
+    if moved.rowcount != 1:  # type: ignore[attr-defined]
+        raise ConflictError(f"{source.name} is being imported by another program right now; wait for it to end.")
+    source.offset_bytes = last.offset_bytes + last.n_bytes + last.ended
+
+
+# ------------------------------------------------------------------------------------------------ a whole file
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file to be read: where it lies, and the name it goes by, which is shown and never used as a path."""
+
+    path: Path
+    name: str
+    origin: str = "file"
+    licence: str | None = None
+
+
+def read_file(
+    db: Database,
+    settings: Settings,
+    project_id: int,
+    upload: Upload,
+    *,
+    now: Callable[[], datetime],
+    progress: Progress | None = None,
+) -> Report:
+    """Read one JSONL file, plain or gzip, from where an earlier attempt was interrupted, or from the start.
+
+    Args:
+        db: the database.
+        settings: limits, and the data folder that takes overlong lines.
+        project_id: where its candidates go.
+        upload: the file.
+        now: gives an aware UTC instant.
+        progress: called after each batch with (bytes read, bytes in all).
+
+    Returns:
+        What became of each line.
+
+    Raises:
+        UnsupportedError: the file is not JSONL at all; nothing was stored.
+        TooLargeError: a gzip bomb; nothing was stored.
+        BadInputError: the path is no regular file.
+        ConflictError: another program imports the same file.
+
+    """
+    with open_regular(upload.path) as packed:
+        head, tail, n_bytes = _ends(packed)
+        if stream.is_gzip(head):
+            n_bytes = stream.measure_gzip(
+                upload.path, max_bytes=settings.max_unpacked_bytes, max_ratio=settings.max_ratio
+            )
+            unpacked: BinaryIO = gzip.GzipFile(fileobj=packed)  # type: ignore[assignment]
+            head = b"".join(_some(unpacked, _HEAD_BYTES))
+            unpacked = _rewound(unpacked, packed)
+        else:
+            unpacked = packed
+        stream.refuse_other_kinds(head, tail, upload.name)
+        source = _open_source(db, project_id, upload, hashlib.sha256(head).digest(), n_bytes, now())
+        _read_all(db, settings, source, unpacked, head, now, progress)
+    return get_report(db, source.id or 0)
+
+
+def _rewound(unpacked: BinaryIO, packed: BinaryIO) -> BinaryIO:
+    unpacked.close()
+    packed.seek(0)
+    return gzip.GzipFile(fileobj=packed)  # type: ignore[return-value]
+
+
+def _some(unpacked: BinaryIO, most: int) -> Iterator[bytes]:
+    try:
+        yield unpacked.read1(most)  # type: ignore[attr-defined]
+    except (EOFError, OSError, ValueError):
+        return
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file without ever waiting for a writer.
+
+    Raises:
+        BadInputError: nothing is there, or it is a folder, a pipe or a device.
+
+    """
+    try:
+        number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except OSError as error:
+        raise BadInputError(f"{shown_name(str(path))} cannot be read: {error.strerror}.") from error
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise BadInputError(f"{shown_name(str(path))} is no regular file (a folder, a pipe or a device).")
+    return os.fdopen(number, "rb", buffering=0)
+
+
+def shown_name(name: str) -> str:
+    """A file's name as it may be shown and stored: no control characters, at most 200 characters."""
+    clean = name.encode(errors="backslashreplace").decode()
+    return "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in clean)[:_TITLE]
+
+
+def _ends(packed: BinaryIO) -> tuple[bytes, bytes, int]:
+    head = packed.read(_HEAD_BYTES) or b""
+    n_bytes = packed.seek(0, os.SEEK_END)
+    packed.seek(max(0, n_bytes - _TAIL_BYTES))
+    tail = packed.read(_TAIL_BYTES) or b""
+    packed.seek(0)
+    return head, tail, n_bytes
+
+
+def _open_source(db: Database, project_id: int, upload: Upload, head: bytes, n_bytes: int, now: datetime) -> SourceRow:
+    """The unfinished source of an interrupted attempt at the same file, or a new one."""
+    name = shown_name(upload.name)
+    with db.write() as session:
+        found: SourceRow | None = session.execute(
+            select(SourceRow)
+            .where(
+                col(SourceRow.project_id) == project_id,
+                col(SourceRow.name) == name,
+                col(SourceRow.head_digest) == head,
+                col(SourceRow.n_bytes) == n_bytes,
+                col(SourceRow.state) == SourceState.READING,
+            )
+            .order_by(col(SourceRow.id).desc())
+        ).scalar()
+        if found is not None:
+            return found
+        source = SourceRow(
+            project_id=project_id,
+            name=name,
+            origin=upload.origin,
+            format="success_memory",
+            head_digest=head,
+            n_bytes=n_bytes,
+            licence=upload.licence,
+            created_at=now,
+        )
+        session.add(source)
+        session.flush()
+        return source
+
+
+class _Digesting:
+    """A stream that takes the digest of what passes through it."""
+
+    def __init__(self, inner: BinaryIO) -> None:
+        self.inner = inner
+        self.digest = hashlib.sha256()
+
+    def read1(self, most: int) -> bytes:
+        read = getattr(self.inner, "read1", self.inner.read)
+        chunk: bytes = read(most) or b""
+        self.digest.update(chunk)
+        return chunk
+
+    read = read1
+
+
+def _read_all(
+    db: Database,
+    settings: Settings,
+    source: SourceRow,
+    unpacked: BinaryIO,
+    head: bytes,
+    now: Callable[[], datetime],
+    progress: Progress | None,
+) -> None:
+    digesting = _Digesting(unpacked)
+    skip = source.offset_bytes
+    while skip > 0:
+        skip -= len(digesting.read1(min(skip, stream.CHUNK)))
+    lines = _whole_if_pretty(head) or stream.read_lines(
+        digesting,  # type: ignore[arg-type]
+        start=source.offset_bytes,
+        number=source.n_lines,
+        max_line_bytes=settings.max_line_bytes,
+        overflow=settings.data_dir / "overlong",
+    )
+    size = [_FIRST_BATCH]
+    for batch in _batches(lines, lambda: size[0]):
+        read = [_read(line, settings.max_line_bytes) for line in batch]
+        with db.write() as session:
+            began = time.perf_counter()
+            lock_ingest(session)
+            counts = _Batch(session, source, read, now()).store()
+            _advance(session, source, batch, counts)
+            spent = time.perf_counter() - began
+        size[0] = min(_LARGEST_BATCH, max(20, int(len(batch) * min(2.0, _BATCH_SECONDS / max(spent, 1e-4)))))
+        if progress is not None:
+            progress(source.offset_bytes, source.n_bytes or source.offset_bytes)
+    with db.write() as session:
+        finished = session.get_one(SourceRow, source.id)
+        finished.state = SourceState.DONE
+        finished.digest = digesting.digest.digest()
+        finished.finished_at = now()
+        session.add(finished)
+
+
+def _whole_if_pretty(head: bytes) -> Iterator[stream.Line] | None:
+    """One held line for a file that is one JSON value over many lines: one message, not one a line."""
+    first, _, more = head.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
+    opening = first.strip()
+    if opening not in {b"{", b"["} or not more:
+        return None
+    message = (
+        "This file is one JSON value over many lines, not JSONL. Write one object a line, for instance with: "
+        "jq -c '.[]' FILE > FILE.jsonl"
+    )
+    return iter([stream.Line(1, 0, head, len(head), ended=False, fault=("not_json", message))])
+
+
+def read_files(
+    db: Database,
+    settings: Settings,
+    project_id: int,
+    paths: Iterable[Path],
+    *,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    progress: Callable[[Path], Progress] | None = None,
+) -> Iterator[Report]:
+    """Read files and folders, one report each; of a folder, every `success_memory*.jsonl[.gz]` below it."""
+    for path in paths:
+        for file in find_logs(path) if path.is_dir() else [path]:
+            one = progress(file) if progress else None
+            yield read_file(db, settings, project_id, Upload(file, str(file)), now=now, progress=one)
+
+
+def find_logs(folder: Path) -> list[Path]:
+    """The success logs below a folder, hidden folders included, links left alone.
+
+    Raises:
+        BadInputError: there is none.
+
+    """
+    found = sorted(
+        path
+        for pattern in ("success_memory*.jsonl", "success_memory*.jsonl.gz")
+        for path in folder.rglob(pattern)
+        if path.is_file() and not path.is_symlink()
+    )
+    if not found:
+        raise BadInputError(
+            f"{shown_name(str(folder))} holds no success_memory.jsonl, at any depth. Name the file itself if it is "
+            "called otherwise."
+        )
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ reports, quarantine
+
+
+def get_report(db: Database, source_id: int) -> Report:
+    """What became of a source's lines, as it stands now.
+
+    Raises:
+        NotFoundError: no such source.
+
+    """
+    with db.read() as session:
+        return report_of(session, get_source(session, source_id))
+
+
+def get_source(session: Session, source_id: int) -> SourceRow:
+    """The source.
+
+    Raises:
+        NotFoundError: no such source.
+
+    """
+    source = session.get(SourceRow, source_id)
+    if source is None:
+        raise NotFoundError(f"There is no source {source_id}.")
+    return source
+
+
+def report_of(session: Session, source: SourceRow) -> Report:
+    """The report of a source: its counts, and how many of its candidates carry a finding that holds them back."""
+    flagged = session.execute(
+        select(func.count())
+        .select_from(CandidateRow)
+        .where(col(CandidateRow.source_id) == source.id, col(CandidateRow.findings) != "")
+    ).scalar_one()
+    return Report(
+        source=source.id or 0,
+        name=source.name,
+        entries=source.n_new + source.n_repeated + source.n_quarantined,
+        new=source.n_new,
+        repeated=source.n_repeated,
+        updated=source.n_updated,
+        quarantined=source.n_quarantined,
+        blank=source.n_blank,
+        candidates=source.n_new,
+        flagged=flagged,
+        state=source.state,
+        message=source.message,
+    )
+
+
+def list_sources(session: Session, project_id: int, limit: int = 50) -> list[SourceRow]:
+    """The newest sources first."""
+    found = session.execute(
+        select(SourceRow).where(col(SourceRow.project_id) == project_id).order_by(col(SourceRow.id).desc()).limit(limit)
+    )
+    return list(found.scalars())
+
+
+def list_repeats(session: Session, source_id: int, limit: int = 100) -> list[tuple[RepeatRow, int]]:
+    """Repeated lines of a source, each with the candidate that it repeats."""
+    found = session.execute(
+        select(RepeatRow, EntryRow.candidate_id)  # type: ignore[call-overload]
+        .join(EntryRow, col(EntryRow.id) == col(RepeatRow.entry_id))
+        .where(col(RepeatRow.source_id) == source_id)
+        .order_by(col(RepeatRow.line))
+        .limit(limit)
+    )
+    return [(row, candidate_id) for row, candidate_id in found]
+
+
+def list_quarantine(
+    session: Session, project_id: int, *, source_id: int | None = None, after: int = 0, limit: int = 100
+) -> list[tuple[QuarantineRow, str]]:
+    """Lines that wait in quarantine, oldest first, each with its source's name; `after` is the last id seen."""
+    wanted = (
+        select(QuarantineRow, SourceRow.name)  # type: ignore[call-overload]
+        .join(SourceRow, col(SourceRow.id) == col(QuarantineRow.source_id))
+        .where(
+            col(QuarantineRow.project_id) == project_id,
+            col(QuarantineRow.resolved_at).is_(None),
+            col(QuarantineRow.id) > after,
+        )
+        .order_by(col(QuarantineRow.id))
+        .limit(limit)
+    )
+    if source_id is not None:
+        wanted = wanted.where(col(QuarantineRow.source_id) == source_id)
+    return [(row, name) for row, name in session.execute(wanted)]
+
+
+def count_quarantine(session: Session, project_id: int) -> int:
+    """How many lines wait in quarantine."""
+    n: int = session.execute(
+        select(func.count())
+        .select_from(QuarantineRow)
+        .where(col(QuarantineRow.project_id) == project_id, col(QuarantineRow.resolved_at).is_(None))
+    ).scalar_one()
+    return n
+
+
+def get_quarantined(session: Session, project_id: int, quarantine_id: int) -> tuple[QuarantineRow, SourceRow]:
+    """A quarantined line and its source.
+
+    Raises:
+        NotFoundError: no such line in this project.
+
+    """
+    row = session.get(QuarantineRow, quarantine_id)
+    if row is None or row.project_id != project_id:
+        raise NotFoundError(f"There is no quarantined line {quarantine_id}.")
+    return row, session.get_one(SourceRow, row.source_id)
+
+
+def retry(
+    session: Session, settings: Settings, project_id: int, quarantine_id: int, *, corrected: bytes | None, now: datetime
+) -> int:
+    """Read a quarantined line again, corrected or as it was; gives the id of its candidate.
+
+    The quarantine row keeps the bytes as they came in; the entry holds the corrected ones.
+
+    Raises:
+        NotFoundError: no such line.
+        ConflictError: it was resolved already.
+        BadInputError: it still cannot be read; the message says why, and nothing was changed.
+
+    """
+    row, source = get_quarantined(session, project_id, quarantine_id)
+    if row.resolved_at is not None:
+        raise ConflictError(f"Line {row.line} of {source.name} was resolved on {row.resolved_at:%Y-%m-%d %H:%M} UTC.")
+    raw = row.raw if corrected is None else corrected.rstrip(b"\r\n")
+    if corrected is None and row.overflow:
+        raw = (settings.data_dir / "overlong" / row.overflow).read_bytes()
+    line = stream.Line(row.line, row.offset_bytes, raw, len(raw), ended=True)
+    lock_ingest(session)
+    read = _read(line, settings.max_line_bytes)
+    where = f"{source.name}:{row.line}: byte {row.offset_bytes}"
+    if isinstance(read, _Blank):
+        raise BadInputError("The corrected line is blank; a log entry is a JSON object.", where=where)
+    if isinstance(read, _Held):
+        raise BadInputError(read.message, where=where, code=read.code)
+    batch = _Batch(session, source, [read], now)
+    if batch.counts.quarantined:
+        raise BadInputError(str(batch.rows["quarantine"][0][7]), where=where, code="id_conflict")
+    counts = batch.store()
+    row.resolved_at, row.entry_id = now, batch.entries[read.digest]
+    source.n_quarantined -= 1
+    source.n_new += counts.new
+    source.n_repeated += counts.repeated
+    source.n_updated += counts.updated
+    session.add_all([row, source])
+    session.flush()
+    return session.get_one(EntryRow, row.entry_id).candidate_id
+
+
+def prepare_source(db: Database, source_id: int) -> None:
+    """Check and render a small source's candidates at once, so that its report already names what was flagged."""
+    prepare.run(db, source_id=source_id)

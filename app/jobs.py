@@ -1,0 +1,162 @@
+"""Long work as rows: progress, cancel, and again after a crash. The worker claims them; pages show them.
+
+Why a claim on the row itself and not a task library: docs/decisions/0008.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, update
+from sqlmodel import Session, col
+
+from app.db import Database
+from app.errors import ConflictError, NotFoundError
+from app.models import JobRow, JobState
+
+STALE = timedelta(seconds=30)
+_HEARTBEAT_SECONDS = 1.0
+_MOST_ATTEMPTS = 3
+
+
+class CancelledError(Exception):
+    """The job was asked to stop."""
+
+
+def enqueue(
+    session: Session, project_id: int, kind: str, args: dict[str, object], *, now: datetime, once: bool = False
+) -> JobRow:
+    """Put work in line; with `once`, a job of this kind that waits already is given back instead."""
+    if once:
+        waiting: JobRow | None = session.execute(
+            select(JobRow).where(
+                col(JobRow.project_id) == project_id, col(JobRow.kind) == kind, col(JobRow.state) == JobState.QUEUED
+            )
+        ).scalar()
+        if waiting is not None:
+            return waiting
+    job = JobRow(project_id=project_id, kind=kind, args=args, created_at=now)
+    session.add(job)
+    session.flush()
+    return job
+
+
+def get_job(session: Session, project_id: int, job_id: int) -> JobRow:
+    """The job.
+
+    Raises:
+        NotFoundError: no such job in this project.
+
+    """
+    job = session.get(JobRow, job_id)
+    if job is None or job.project_id != project_id:
+        raise NotFoundError(f"There is no job {job_id}.")
+    return job
+
+
+def list_jobs(session: Session, project_id: int, kind: str | None = None, limit: int = 50) -> list[JobRow]:
+    """The newest jobs first."""
+    wanted = select(JobRow).where(col(JobRow.project_id) == project_id).order_by(col(JobRow.id).desc()).limit(limit)
+    if kind is not None:
+        wanted = wanted.where(col(JobRow.kind) == kind)
+    return list(session.execute(wanted).scalars())
+
+
+def cancel(session: Session, project_id: int, job_id: int, *, now: datetime) -> JobRow:
+    """Ask a job to stop: one that waits ends at once, one that runs ends at its next step.
+
+    Raises:
+        NotFoundError: no such job.
+        ConflictError: it has ended already.
+
+    """
+    job = get_job(session, project_id, job_id)
+    if job.state not in {JobState.QUEUED, JobState.RUNNING}:
+        raise ConflictError(f"Job {job_id} is {job.state} already; there is nothing to cancel.")
+    job.cancel_requested = True
+    if job.state == JobState.QUEUED:
+        job.state, job.finished_at, job.message = JobState.CANCELLED, now, "Cancelled before it began."
+    session.add(job)
+    return job
+
+
+def claim(session: Session, worker: str, *, now: datetime) -> JobRow | None:
+    """Take the oldest job that waits, or whose worker fell silent; None when nothing waits."""
+    stale = (col(JobRow.state) == JobState.RUNNING) & (col(JobRow.heartbeat_at) < now - STALE)
+    job: JobRow | None = session.execute(
+        select(JobRow)
+        .where((col(JobRow.state) == JobState.QUEUED) | stale)
+        .order_by(col(JobRow.id))
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    ).scalar()
+    if job is None:
+        return None
+    if job.attempts >= _MOST_ATTEMPTS:
+        job.state, job.finished_at = JobState.FAILED, now
+        job.message = f"Given up after {job.attempts} attempts: the worker died each time while it ran."
+        session.add(job)
+        return None
+    job.state, job.worker, job.heartbeat_at, job.attempts = JobState.RUNNING, worker, now, job.attempts + 1
+    session.add(job)
+    session.flush()
+    return job
+
+
+def release_orphans(session: Session, worker_prefix: str) -> None:
+    """Put back what this machine's former worker was at when it died, without waiting for its heartbeat to age."""
+    session.execute(
+        update(JobRow)
+        .where(col(JobRow.state) == JobState.RUNNING, col(JobRow.worker).startswith(worker_prefix, autoescape=True))
+        .values(state=JobState.QUEUED)
+    )
+
+
+class Reporter:
+    """Writes a running job's progress, at most once a second, and raises when the job was asked to stop."""
+
+    def __init__(self, db: Database, job_id: int, now: Callable[[], datetime]) -> None:
+        self._db = db
+        self._job_id = job_id
+        self._now = now
+        self._next = 0.0
+
+    def __call__(self, done: int, total: int, message: str | None = None) -> None:
+        """Note how far the work is.
+
+        Raises:
+            CancelledError: somebody asked the job to stop.
+
+        """
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + _HEARTBEAT_SECONDS
+        values: dict[str, object] = {"done": done, "total": total, "heartbeat_at": self._now()}
+        if message is not None:
+            values["message"] = message
+        with self._db.write() as session:
+            asked = session.execute(
+                update(JobRow)
+                .where(col(JobRow.id) == self._job_id)
+                .values(**values)
+                .returning(col(JobRow.cancel_requested))
+            ).scalar_one()
+        if asked:
+            raise CancelledError
+
+
+def finish(
+    session: Session,
+    job_id: int,
+    state: JobState,
+    message: str,
+    *,
+    now: datetime,
+    result: dict[str, object] | None = None,
+) -> None:
+    """End a job; what is done becomes what there was to do."""
+    job = session.get_one(JobRow, job_id)
+    job.state, job.message, job.finished_at, job.result = state, message, now, result
+    if state == JobState.DONE:
+        job.done = job.total = max(job.total, 1)
+    session.add(job)

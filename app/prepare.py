@@ -1,0 +1,158 @@
+"""What the worker makes of new candidates ahead of the reviewer: findings and rendered diffs.
+
+Both are pure functions of the entry, so whoever needs them sooner makes them on the spot (docs/decisions/0012).
+"""
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import Row, delete, func, select, update
+from sqlmodel import Session, col
+
+from app import checks
+from app.candidates import Candidate, Finding
+from app.db import Database, insert_rows
+from app.formats import READERS
+from app.formats.lines import parse_line
+from app.models import CandidateRow, EntryRow, FindingRow, RenderingRow
+
+View = Literal["unified", "split", "script"]
+VIEWS: tuple[View, ...] = ("unified", "split", "script")
+_BATCH = 50
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    candidate_id: int
+    findings: tuple[Finding, ...]
+    pages: dict[View, str]
+
+
+def read_entry(raw: bytes) -> Candidate:
+    """What a stored entry says; it was read without fault when it came in."""
+    entry = parse_line(raw, first=True)
+    if entry is None:
+        message = "A blank entry cannot have been stored."
+        raise ValueError(message)
+    return READERS["success_memory"](entry)
+
+
+def render(candidate: Candidate, view: View) -> str:
+    """The HTML of one view of a candidate: `unified` or `split` diff, or the `script`."""
+    from app.diffs.highlight import highlight_script  # noqa: PLC0415  (what only the worker needs at start)
+    from app.diffs.parse import parse  # noqa: PLC0415
+    from app.diffs.render import render as render_diff  # noqa: PLC0415
+
+    if view == "script":
+        return str(highlight_script(candidate.script)) if candidate.script else ""
+    if not candidate.diff:
+        return ""
+    return str(render_diff(parse(candidate.diff, snippet=candidate.diff_is_snippet), view))
+
+
+def renderer_version() -> int:
+    """The version that a stored rendering must have to be shown."""
+    from app.diffs.render import RENDER_VERSION  # noqa: PLC0415
+
+    return RENDER_VERSION
+
+
+def run(db: Database, *, source_id: int | None = None, progress: Callable[[int, int], None] | None = None) -> int:
+    """Check and render every candidate that has not been yet, oldest first, in short transactions.
+
+    Args:
+        db: the database.
+        source_id: only this source's candidates.
+        progress: called after each batch with (done, total).
+
+    Returns:
+        How many were prepared.
+
+    """
+    done = 0
+    total = _count(db, source_id)
+    while rows := _unchecked(db, source_id):
+        made = [_make(candidate_id, raw) for candidate_id, raw in rows]
+        with db.write() as session:
+            _store(session, made)
+        done += len(made)
+        if progress is not None:
+            progress(done, max(total, done))
+    return done
+
+
+def forget_old_checks(db: Database) -> None:
+    """Mark candidates that an older version of the checks has seen, so that `run` sees them again."""
+    with db.write() as session:
+        session.execute(
+            update(CandidateRow)
+            .where(col(CandidateRow.checks_version).not_in([0, checks.CHECKS_VERSION]))
+            .values(checks_version=0)
+        )
+
+
+def _count(db: Database, source_id: int | None) -> int:
+    with db.read() as session:
+        wanted = select(func.count()).select_from(CandidateRow).where(col(CandidateRow.checks_version) == 0)
+        if source_id is not None:
+            wanted = wanted.where(col(CandidateRow.source_id) == source_id)
+        n: int = session.execute(wanted).scalar_one()
+    return n
+
+
+def _unchecked(db: Database, source_id: int | None) -> Sequence[Row[int, bytes]]:
+    first = select(func.min(EntryRow.id)).where(col(EntryRow.candidate_id) == col(CandidateRow.id)).scalar_subquery()
+    wanted = (
+        select(CandidateRow.id, EntryRow.raw)  # type: ignore[call-overload]
+        .join(EntryRow, col(EntryRow.id) == first)
+        .where(col(CandidateRow.checks_version) == 0)
+        .order_by(col(CandidateRow.id))
+        .limit(_BATCH)
+    )
+    if source_id is not None:
+        wanted = wanted.where(col(CandidateRow.source_id) == source_id)
+    with db.read() as session:
+        return session.execute(wanted).all()
+
+
+def _make(candidate_id: int, raw: bytes) -> _Made:
+    candidate = read_entry(raw)
+    pages = {view: render(candidate, view) for view in VIEWS}
+    return _Made(candidate_id, checks.run(candidate), pages)
+
+
+def _store(session: Session, made: list[_Made]) -> None:
+    ids = [one.candidate_id for one in made]
+    for table in (FindingRow, RenderingRow):
+        session.execute(delete(table).where(col(table.candidate_id).in_(ids)))
+    insert_rows(
+        session,
+        "finding",
+        ("candidate_id", "code", "severity", "place", "message"),
+        [
+            (one.candidate_id, found.code, found.severity, found.place, found.message)
+            for one in made
+            for found in one.findings
+        ],
+    )
+    version = renderer_version()
+    insert_rows(
+        session,
+        "rendering",
+        ("candidate_id", "view", "version", "html"),
+        [
+            (one.candidate_id, view, version, zlib.compress(html.encode(errors="replace")))
+            for one in made
+            for view, html in one.pages.items()
+            if html
+        ],
+    )
+    for one in made:
+        codes = " ".join(dict.fromkeys(found.code for found in one.findings))
+        session.execute(
+            update(CandidateRow)
+            .where(col(CandidateRow.id) == one.candidate_id)
+            .values(findings=codes, checks_version=checks.CHECKS_VERSION)
+        )

@@ -1,0 +1,702 @@
+"""The queue and what people decide: filter, next, lease, decide, undo. Decisions are append-only, state is derived."""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, date, datetime, time, timedelta
+
+from sqlalchemy import ColumnElement, exists, func, select, update
+from sqlmodel import Session, col
+
+from app import checks, prepare
+from app.candidates import Candidate, Finding, Severity
+from app.db import lock_chain
+from app.diffs.edit import normalise_edit
+from app.errors import BadInputError, ConflictError, NotFoundError
+from app.models import (
+    CandidateRow,
+    DecisionRow,
+    EntryRow,
+    FindingRow,
+    ProjectRow,
+    RenderingRow,
+    ReviewerRow,
+    RevisionRow,
+    SourceRow,
+    Status,
+    TallyRow,
+    Verdict,
+)
+from app.search import matches, names_file
+
+REASONS: Mapping[str, str] = {
+    "wrong_fix": "Wrong fix",
+    "incomplete": "Incomplete",
+    "style": "Style",
+    "unsafe": "Unsafe",
+    "duplicate": "Duplicate",
+    "unrelated": "Changes what it should not",
+    "bad_script": "Bad script",
+    "unclear": "Issue is unclear",
+    "other": "Other",
+}
+LEASE = timedelta(minutes=15)
+COUNT_CAP = 1000
+_MOST_CHARACTERS = 10_000
+_LARGEST_ID = 2**53
+_LONGEST_KEY = 200
+_STATUS_OF = {
+    Verdict.ACCEPT: Status.ACCEPTED,
+    Verdict.REJECT: Status.REJECTED,
+    Verdict.EDIT: Status.EDITED,
+    Verdict.SKIP: Status.SKIPPED,
+    Verdict.FLAG: Status.FLAGGED,
+}
+_FIRST = bytes(32)
+
+
+# ------------------------------------------------------------------------------------------------ filter and queue
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list, a queue and a link show; every field is a parameter of the URL, empty means all.
+
+    `Filter.parse({"status": "pending", "source": "LLMCore_polish_iteration_1", "q": "termui"})`
+    """
+
+    status: str = ""
+    kind: str = ""
+    source: str = ""
+    file: str = ""
+    since: str = ""
+    until: str = ""
+    rating: str = ""
+    finding: str = ""
+    upload: str = ""
+    q: str = ""
+    order: str = ""
+
+    @classmethod
+    def parse(cls, query: Mapping[str, str]) -> "Filter":
+        """The filter that a query string says; other parameters are not its business.
+
+        Raises:
+            BadInputError: a value that the field cannot have; `where` names the field.
+
+        """
+        named = {one.name: query.get(one.name, "").strip() for one in fields(cls)}
+        made = cls(**named)
+        _one_of("status", made.status, [*Status])
+        _one_of("order", made.order, ["oldest", "newest"])
+        _one_of("rating", made.rating, ["none", "1", "2", "3", "4", "5"])
+        _day("since", made.since)
+        _day("until", made.until)
+        if made.upload:
+            whole_number("upload", made.upload)
+        return made
+
+    def query(self) -> dict[str, str]:
+        """The parameters that are set, for a link."""
+        return {one.name: value for one in fields(self) if (value := getattr(self, one.name))}
+
+
+def _one_of(field: str, value: str, allowed: Iterable[str]) -> None:
+    if value and value not in (names := list(allowed)):
+        raise BadInputError(f"{field} must be one of {', '.join(names)}; it is {value[:40]!r}.", where=f"field {field}")
+
+
+def _day(field: str, value: str) -> date | None:
+    if not value:
+        return None
+    try:
+        return date.fromisoformat(value)
+    except ValueError as error:
+        raise BadInputError(
+            f"{field} must be a day such as 2026-11-22; it is {value[:40]!r}.", where=f"field {field}"
+        ) from error
+
+
+def whole_number(field: str, value: str) -> int:
+    """`"17"` → 17.
+
+    Raises:
+        BadInputError: not digits 0 to 9, or larger than any id.
+
+    """
+    if not (value.isascii() and value.isdigit() and len(value) <= len(str(_LARGEST_ID))):
+        raise BadInputError(f"{field} must be a whole number; it is {value[:40]!r}.", where=f"field {field}")
+    return int(value)
+
+
+def conditions(session: Session, project_id: int, wanted: Filter) -> list[ColumnElement[bool]]:
+    """The filter as conditions on candidates; the same for a page, a queue and an export."""
+    found: list[ColumnElement[bool]] = [col(CandidateRow.project_id) == project_id]
+    equal = {
+        CandidateRow.status: wanted.status,
+        CandidateRow.kind: wanted.kind,
+        CandidateRow.patch_source: wanted.source,
+    }
+    found += [col(column) == value for column, value in equal.items() if value]
+    if wanted.rating:
+        rating = None if wanted.rating == "none" else int(wanted.rating)
+        found.append(col(CandidateRow.rating).is_(None) if rating is None else col(CandidateRow.rating) == rating)
+    if since := _day("since", wanted.since):
+        found.append(col(CandidateRow.logged_at) >= datetime.combine(since, time.min, UTC))
+    if until := _day("until", wanted.until):
+        found.append(col(CandidateRow.logged_at) < datetime.combine(until + timedelta(days=1), time.min, UTC))
+    if wanted.finding:
+        found.append(
+            exists().where(col(FindingRow.candidate_id) == col(CandidateRow.id), col(FindingRow.code) == wanted.finding)
+        )
+    if wanted.upload:
+        found.append(col(CandidateRow.source_id) == int(wanted.upload))
+    if wanted.file:
+        found.append(names_file(session, wanted.file))
+    if wanted.q:
+        found.append(matches(session, wanted.q))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Candidates of one page, and the cursor that the next page begins after, or None at the end."""
+
+    candidates: list[CandidateRow]
+    after: str | None
+
+
+def list_candidates(session: Session, project_id: int, wanted: Filter, *, after: str = "", limit: int = 50) -> Page:
+    """One page of the list, by keyset: the cost does not grow with depth.
+
+    Raises:
+        BadInputError: the cursor is none.
+
+    """
+    newest = wanted.order == "newest"
+    where = conditions(session, project_id, wanted)
+    if after:
+        at = whole_number("after", after)
+        where.append(col(CandidateRow.id) < at if newest else col(CandidateRow.id) > at)
+    order = col(CandidateRow.id).desc() if newest else col(CandidateRow.id)
+    rows = list(session.execute(select(CandidateRow).where(*where).order_by(order).limit(limit + 1)).scalars())
+    more = len(rows) > limit
+    return Page(rows[:limit], str(rows[limit - 1].id) if more else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many there are; `capped` when counting stopped at the cap."""
+
+    n: int
+    capped: bool = False
+
+    def __str__(self) -> str:
+        """`1,000+` for a capped count."""
+        return f"{self.n:,}+" if self.capped else f"{self.n:,}"
+
+
+def count_candidates(session: Session, project_id: int, wanted: Filter) -> Count:
+    """How many candidates a filter finds: from the tally where it can, else counted up to 1,000."""
+    if replace(wanted, status="", order="") == Filter():
+        tally = count_by_status(session, project_id)
+        return Count(tally[wanted.status] if wanted.status else sum(tally.values()))
+    some = select(col(CandidateRow.id)).where(*conditions(session, project_id, wanted)).limit(COUNT_CAP + 1).subquery()
+    n = session.execute(select(func.count()).select_from(some)).scalar_one()
+    return Count(min(n, COUNT_CAP), capped=n > COUNT_CAP)
+
+
+def count_by_status(session: Session, project_id: int) -> dict[str, int]:
+    """`{"pending": 381, "accepted": 7, …}`, every status named."""
+    rows = session.execute(
+        select(TallyRow.status, TallyRow.n).where(col(TallyRow.project_id) == project_id)  # type: ignore[call-overload]
+    )
+    counts: dict[str, int] = {str(status): 0 for status in Status}
+    return counts | dict(rows.tuples().all())
+
+
+def add_to_tally(session: Session, project_id: int, changes: Mapping[Status, int]) -> None:
+    """Keep the maintained counts: `{Status.PENDING: -1, Status.ACCEPTED: 1}`."""
+    for status, change in changes.items():
+        if not change:
+            continue
+        tally = session.get(TallyRow, (project_id, status), with_for_update=True)
+        if tally is None:
+            tally = TallyRow(project_id=project_id, status=status)
+        tally.n += change
+        session.add(tally)
+    session.flush()
+
+
+def list_patch_sources(session: Session, project_id: int, limit: int = 50) -> list[str]:
+    """The patch sources that occur, found by leaping along the index."""
+    found: list[str] = []
+    while len(found) < limit:
+        wanted = select(func.min(CandidateRow.patch_source)).where(col(CandidateRow.project_id) == project_id)
+        if found:
+            wanted = wanted.where(col(CandidateRow.patch_source) > found[-1])
+        following = session.execute(wanted).scalar()
+        if following is None:
+            break
+        found.append(following)
+    return found
+
+
+def find_next(session: Session, project_id: int, wanted: Filter, after_id: int, *, back: bool = False) -> int | None:
+    """The candidate that follows (or goes before) in the queue; at the end the first one left, or None."""
+    newest = wanted.order == "newest"
+    forward = newest == back
+    where = conditions(session, project_id, wanted)
+    number = col(CandidateRow.id)
+    order = number if forward else number.desc()
+    beyond = number > after_id if forward else number < after_id
+    found = session.execute(select(number).where(*where, beyond).order_by(order).limit(1)).scalar()
+    if found is None and not back:
+        found = session.execute(select(number).where(*where, number != after_id).order_by(order).limit(1)).scalar()
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ one candidate
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A candidate with its evidence, as the review page shows it."""
+
+    row: CandidateRow
+    said: Candidate
+    entry: EntryRow
+    source_name: str
+    findings: list[Finding]
+    history: list[tuple[DecisionRow, str, RevisionRow | None]]
+
+
+def get_candidate(session: Session, project_id: int, candidate_id: int) -> CandidateRow:
+    """The candidate.
+
+    Raises:
+        NotFoundError: no such candidate in this project.
+
+    """
+    row = session.get(CandidateRow, candidate_id) if candidate_id < _LARGEST_ID else None
+    if row is None or row.project_id != project_id:
+        raise NotFoundError(f"There is no candidate {candidate_id} here.")
+    return row
+
+
+def get_entry(session: Session, candidate_id: int) -> EntryRow:
+    """The entry that first spoke of the candidate: the bytes that an unedited export is made from."""
+    entry: EntryRow = session.execute(
+        select(EntryRow).where(col(EntryRow.candidate_id) == candidate_id).order_by(col(EntryRow.id)).limit(1)
+    ).scalar_one()
+    return entry
+
+
+def open_candidate(session: Session, project_id: int, candidate_id: int) -> Opened:
+    """A candidate with entry, findings and history.
+
+    Raises:
+        NotFoundError: no such candidate.
+
+    """
+    row = get_candidate(session, project_id, candidate_id)
+    entry = get_entry(session, candidate_id)
+    said = replace(prepare.read_entry(entry.raw), rating=row.rating)
+    source_name = session.execute(
+        select(SourceRow.name).where(col(SourceRow.id) == entry.source_id)  # type: ignore[call-overload]
+    ).scalar_one()
+    return Opened(row, said, entry, source_name, list_findings(session, row, said), list_history(session, candidate_id))
+
+
+def list_findings(session: Session, row: CandidateRow, said: Candidate) -> list[Finding]:
+    """What the checks noticed: stored by the worker, or made on the spot where it has not been yet."""
+    if row.checks_version != checks.CHECKS_VERSION:
+        return list(checks.run(said))
+    stored = session.execute(
+        select(FindingRow).where(col(FindingRow.candidate_id) == row.id).order_by(col(FindingRow.id))
+    ).scalars()
+    return [Finding(one.code, Severity(one.severity), one.place, one.message) for one in stored]
+
+
+def list_history(session: Session, candidate_id: int) -> list[tuple[DecisionRow, str, RevisionRow | None]]:
+    """Every decision on a candidate, oldest first, with the reviewer's name and the revision it carries."""
+    rows = session.execute(
+        select(DecisionRow, ReviewerRow.name, RevisionRow)  # type: ignore[call-overload]
+        .join(ReviewerRow, col(ReviewerRow.id) == col(DecisionRow.reviewer_id))
+        .outerjoin(RevisionRow, col(RevisionRow.id) == col(DecisionRow.revision_id))
+        .where(col(DecisionRow.candidate_id) == candidate_id)
+        .order_by(col(DecisionRow.id))
+    )
+    return [(decision, name, revision) for decision, name, revision in rows]
+
+
+def find_rendering(session: Session, candidate_id: int, view: str, version: int) -> str | None:
+    """HTML that the worker made, or None."""
+    html = session.execute(
+        select(RenderingRow.html).where(  # type: ignore[call-overload]
+            col(RenderingRow.candidate_id) == candidate_id,
+            col(RenderingRow.view) == view,
+            col(RenderingRow.version) == version,
+        )
+    ).scalar()
+    return None if html is None else zlib.decompress(html).decode()
+
+
+def show(session: Session, opened: Opened, view: prepare.View) -> str:
+    """The HTML of one view: the worker's, or made now."""
+    stored = find_rendering(session, opened.row.id or 0, view, prepare.renderer_version())
+    return prepare.render(opened.said, view) if stored is None else stored
+
+
+# ------------------------------------------------------------------------------------------------ lease
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A time-limited claim; `number` grows with each, so a late answer of an old one can be told."""
+
+    candidate_id: int
+    number: int
+    until: datetime
+
+
+def lease_next(session: Session, project_id: int, reviewer_id: int, wanted: Filter, *, now: datetime) -> Lease | None:
+    """Claim the next pending candidate for 15 minutes, in one statement; None when nothing waits."""
+    free = (
+        col(CandidateRow.lease_until).is_(None)
+        | (col(CandidateRow.lease_until) < now)
+        | (col(CandidateRow.lease_by) == reviewer_id)
+    )
+    pending = replace(wanted, status=wanted.status or Status.PENDING)
+    first = (
+        select(col(CandidateRow.id))
+        .where(*conditions(session, project_id, pending), free)
+        .order_by(col(CandidateRow.id))
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .scalar_subquery()
+    )
+    claimed = session.execute(
+        update(CandidateRow)
+        .where(col(CandidateRow.id) == first)
+        .values(lease_by=reviewer_id, lease_until=now + LEASE, lease_number=CandidateRow.lease_number + 1)
+        .returning(CandidateRow.id, CandidateRow.lease_number, CandidateRow.lease_until)  # type: ignore[call-overload]
+        .execution_options(synchronize_session=False)
+    ).first()
+    return None if claimed is None else Lease(*claimed)
+
+
+# ------------------------------------------------------------------------------------------------ decide
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What a reviewer did: one verdict on one version of a candidate.
+
+    Attributes:
+        verdict: `undo` is not among them; see `undo`.
+        version: the candidate's version that the reviewer saw.
+        key: the client's idempotency key; a repeat gets the first answer.
+        reasons: codes of `REASONS`.
+        comment: free text.
+        rating: 1 to 5, or None.
+        edited: `("script", text)` or `("diff", text)`; with `edit` only.
+    """
+
+    verdict: Verdict
+    version: int
+    key: str
+    reasons: tuple[str, ...] = ()
+    comment: str = ""
+    rating: int | None = None
+    edited: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an act; `decision` is None where an edit changed nothing, `repeated` where the key was known."""
+
+    decision: DecisionRow | None
+    candidate: CandidateRow
+    repeated: bool = False
+
+
+def decide(
+    session: Session, project_id: int, reviewer_id: int, candidate_id: int, act: Act, *, now: datetime
+) -> Outcome:
+    """Record a reviewer's act on a candidate.
+
+    Raises:
+        NotFoundError: no such candidate.
+        ConflictError: the candidate was decided or changed since this version was shown.
+        BadInputError: an unknown reason, a rating outside 1 to 5, an edit without text or a text without edit.
+
+    """
+    _check(act)
+    lock_chain(session)
+    row = get_candidate(session, project_id, candidate_id)
+    earlier = session.execute(select(DecisionRow).where(col(DecisionRow.key) == act.key)).scalar()
+    if earlier is not None:
+        if earlier.candidate_id != candidate_id or earlier.verdict != act.verdict:
+            raise ConflictError("This key was used for another decision; every decision needs a key of its own.")
+        return Outcome(earlier, row, repeated=True)
+    if row.version != act.version:
+        raise ConflictError(_changed(session, row, act.version), where=f"candidate {candidate_id}")
+    revision = None
+    if act.edited is not None:
+        revision = _revise(session, row, *act.edited, now)
+        if revision is None:
+            return Outcome(None, row)
+    decision = DecisionRow(
+        project_id=project_id,
+        candidate_id=candidate_id,
+        candidate_version=row.version,
+        reviewer_id=reviewer_id,
+        verdict=act.verdict,
+        key=act.key,
+        reasons=list(act.reasons),
+        comment=act.comment,
+        rating=act.rating,
+        revision_id=None if revision is None else revision.id,
+        decided_at=now,
+    )
+    _append(session, decision, revision)
+    _move(session, row, _STATUS_OF[act.verdict])
+    return Outcome(decision, row)
+
+
+def undo(session: Session, project_id: int, reviewer_id: int, *, key: str, now: datetime) -> Outcome:
+    """Take back the reviewer's last decision that stands; undo again and the one before it goes.
+
+    Raises:
+        ConflictError: nothing is left to take back.
+
+    """
+    _check_key(key)
+    lock_chain(session)
+    earlier = session.execute(select(DecisionRow).where(col(DecisionRow.key) == key)).scalar()
+    if earlier is not None:
+        return Outcome(earlier, get_candidate(session, project_id, earlier.candidate_id), repeated=True)
+    taken_back = select(col(DecisionRow.undoes_id)).where(col(DecisionRow.undoes_id).is_not(None))
+    last = session.execute(
+        select(DecisionRow)
+        .where(
+            col(DecisionRow.project_id) == project_id,
+            col(DecisionRow.reviewer_id) == reviewer_id,
+            col(DecisionRow.verdict) != Verdict.UNDO,
+            col(DecisionRow.id).not_in(taken_back),
+        )
+        .order_by(col(DecisionRow.id).desc())
+        .limit(1)
+    ).scalar()
+    if last is None:
+        raise ConflictError("There is nothing left to undo.")
+    row = get_candidate(session, project_id, last.candidate_id)
+    decision = DecisionRow(
+        project_id=project_id,
+        candidate_id=last.candidate_id,
+        candidate_version=row.version,
+        reviewer_id=reviewer_id,
+        verdict=Verdict.UNDO,
+        key=key,
+        undoes_id=last.id,
+        decided_at=now,
+    )
+    _append(session, decision, None)
+    standing = find_standing(entry[0] for entry in list_history(session, last.candidate_id))
+    _move(session, row, Status.PENDING if standing is None else _STATUS_OF[Verdict(standing.verdict)])
+    return Outcome(decision, row)
+
+
+def find_standing(history: Iterable[DecisionRow]) -> DecisionRow | None:
+    """The decision that counts: the last one that is no undo and was not taken back."""
+    decisions = list(history)
+    taken_back = {one.undoes_id for one in decisions if one.verdict == Verdict.UNDO}
+    standing = [one for one in decisions if one.verdict != Verdict.UNDO and one.id not in taken_back]
+    return standing[-1] if standing else None
+
+
+def _check(act: Act) -> None:
+    _check_key(act.key)
+    if act.verdict == Verdict.UNDO:
+        raise BadInputError("undo has an address of its own: POST /undo.", where="field verdict")
+    unknown = [one for one in act.reasons if one not in REASONS]
+    if unknown:
+        raise BadInputError(
+            f"No reason is called {unknown[0][:40]!r}; there are {', '.join(REASONS)}.", where="field reasons"
+        )
+    if act.rating is not None and act.rating not in range(1, 6):
+        raise BadInputError(f"A rating is 1 to 5; it is {act.rating}.", where="field rating")
+    if len(act.comment) > _MOST_CHARACTERS:
+        raise BadInputError(f"A comment holds at most {_MOST_CHARACTERS:,} characters.", where="field comment")
+    refuse_unstorable("comment", act.comment)
+    if (act.verdict == Verdict.EDIT) != (act.edited is not None):
+        raise BadInputError("An edit needs the edited text, and only an edit has one.", where="field edited")
+
+
+def _check_key(key: str) -> None:
+    if not 0 < len(key) <= _LONGEST_KEY or not key.isascii() or not key.isprintable():
+        raise BadInputError(f"A key is 1 to {_LONGEST_KEY} printable ASCII characters.", where="field key")
+
+
+def refuse_unstorable(field: str, text: str) -> None:
+    """Refuse what a keyboard cannot type and a database cannot hold.
+
+    Raises:
+        BadInputError: the text holds NUL or a lone surrogate.
+
+    """
+    for at, sign in enumerate(text):
+        if sign == "\x00" or "\ud800" <= sign <= "\udfff":
+            line = text.count("\n", 0, at) + 1
+            raise BadInputError(
+                f"Character {at + 1} (line {line}) is U+{ord(sign):04X}, which cannot be stored. Remove it.",
+                where=f"field {field}",
+            )
+
+
+def _changed(session: Session, row: CandidateRow, seen: int) -> str:
+    history = list_history(session, row.id or 0)
+    last = f" by {history[-1][1]} ({history[-1][0].verdict})" if history else ""
+    return (
+        f"Candidate {row.id} was changed{last} after you opened it: you saw version {seen}, it is version "
+        f"{row.version} and {row.status} now. Nothing of yours was stored; open it again and decide anew."
+    )
+
+
+def _revise(session: Session, row: CandidateRow, field: str, submitted: str, now: datetime) -> RevisionRow | None:
+    """The edited text as a row, or None where nothing was changed."""
+    said = prepare.read_entry(get_entry(session, row.id or 0).raw)
+    originals = {"script": said.script, "diff": said.diff}
+    if field not in originals:
+        raise BadInputError(
+            f"A patch has no text called {field[:40]!r}; edit its script or its diff.", where="field edited"
+        )
+    original = originals[field]
+    if original is None:
+        raise BadInputError(
+            f"The log holds no {field} of this patch, so there is nothing to edit.", where=f"field {field}"
+        )
+    text = normalise_edit(original, submitted)
+    refuse_unstorable(f"edited.{field}", text)
+    standing = find_standing_revision(session, row.id or 0)
+    current = standing.text if standing is not None and standing.field == field else original
+    if text == current:
+        return None
+    if not text.strip():
+        raise BadInputError(
+            "The edited text is empty. Reject the patch if nothing of it is right.", where=f"field {field}"
+        )
+    revision = RevisionRow(
+        candidate_id=row.id or 0, field=field, text=text, digest=hashlib.sha256(text.encode()).digest(), created_at=now
+    )
+    session.add(revision)
+    session.flush()
+    return revision
+
+
+def find_standing_revision(session: Session, candidate_id: int) -> RevisionRow | None:
+    """The edit that counts, or None where the original does."""
+    history = list_history(session, candidate_id)
+    standing = find_standing(entry[0] for entry in history)
+    return next((revision for decision, _, revision in history if decision is standing), None)
+
+
+def _append(session: Session, decision: DecisionRow, revision: RevisionRow | None) -> None:
+    previous = session.execute(
+        select(DecisionRow.digest)  # type: ignore[call-overload]
+        .where(col(DecisionRow.project_id) == decision.project_id)
+        .order_by(col(DecisionRow.id).desc())
+        .limit(1)
+    ).scalar()
+    decision.previous_digest = _FIRST if previous is None else bytes(previous)
+    decision.digest = chain_digest(decision, None if revision is None else revision.digest)
+    session.add(decision)
+    session.flush()
+
+
+def chain_digest(decision: DecisionRow, revision_digest: bytes | None) -> bytes:
+    """SHA-256 over the previous decision's digest and this one's canonical JSON."""
+    canonical = json.dumps(
+        {
+            "candidate": decision.candidate_id,
+            "version": decision.candidate_version,
+            "reviewer": decision.reviewer_id,
+            "verdict": decision.verdict,
+            "key": decision.key,
+            "reasons": decision.reasons,
+            "comment": decision.comment,
+            "rating": decision.rating,
+            "revision": None if revision_digest is None else revision_digest.hex(),
+            "undoes": decision.undoes_id,
+            "at": decision.decided_at.astimezone(UTC).isoformat(),
+        },
+        sort_keys=True,
+        separators=(",", ":"),
+    )
+    return hashlib.sha256(decision.previous_digest + canonical.encode()).digest()
+
+
+def verify_chain(session: Session, project_id: int) -> int | None:
+    """The id of the first decision whose digest does not fit, or None where the whole chain holds."""
+    previous = _FIRST
+    rows = session.execute(
+        select(DecisionRow, RevisionRow)  # type: ignore[call-overload]
+        .outerjoin(RevisionRow, col(RevisionRow.id) == col(DecisionRow.revision_id))
+        .where(col(DecisionRow.project_id) == project_id)
+        .order_by(col(DecisionRow.id))
+    )
+    for decision, revision in rows:
+        digest = None if revision is None else hashlib.sha256(revision.text.encode()).digest()
+        if bytes(decision.previous_digest) != previous or chain_digest(decision, digest) != bytes(decision.digest):
+            return int(decision.id)
+        previous = bytes(decision.digest)
+    return None
+
+
+def _move(session: Session, row: CandidateRow, status: Status) -> None:
+    before = Status(row.status)
+    row.status, row.version = status, row.version + 1
+    row.lease_by, row.lease_until = None, None
+    session.add(row)
+    if before != status:
+        add_to_tally(session, row.project_id, {before: -1, status: 1})
+
+
+# ------------------------------------------------------------------------------------------------ project, reviewer
+
+
+def ensure_project(session: Session, name: str, *, now: datetime) -> ProjectRow:
+    """The project of this name, made when absent."""
+    project = session.execute(select(ProjectRow).where(col(ProjectRow.name) == name)).scalar()
+    if project is None:
+        project = ProjectRow(name=name, created_at=now)
+        session.add(project)
+        session.flush()
+    return project
+
+
+def ensure_local_reviewer(session: Session, *, now: datetime) -> ReviewerRow:
+    """The one reviewer of a server that listens on loopback only."""
+    reviewer = session.execute(select(ReviewerRow).where(col(ReviewerRow.name) == "local")).scalar()
+    if reviewer is None:
+        reviewer = ReviewerRow(name="local", created_at=now)
+        session.add(reviewer)
+        session.flush()
+    return reviewer
+
+
+def parse_verdict(value: str) -> Verdict:
+    """`"accept"` → `Verdict.ACCEPT`.
+
+    Raises:
+        BadInputError: none of the five, to the letter.
+
+    """
+    if value not in [one.value for one in _STATUS_OF]:
+        raise BadInputError(
+            f"verdict must be one of {', '.join(_STATUS_OF)}; it is {value[:40]!r}.", where="field verdict"
+        )
+    return Verdict(value)
