@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from rapidfuzz.distance import Indel
 
-from app.diffs.parse import ADDED, BARE, MARKER, REMOVED, DiffDoc, FileDiff, Hunk, body_of
+from app.diffs.parse import ADDED, MARKER, REMOVED, DiffDoc, FileDiff, Hunk, body_of
 from app.errors import BadInputError
 
 CONTEXT_LINES = 3
@@ -50,8 +50,8 @@ class HunkText:
 def normalise_edit(original: str, submitted: str) -> str:
     r"""What a person meant by a submitted text.
 
-    `normalise_edit("a\nb\n", "a\r\nb\r\n")` gives back `"a\nb\n"`: a browser form writes CR LF for every line end, drops
-    a first empty line, and cannot carry NUL or half a character. Else the edit, its lines ending as the original's do:
+    `normalise_edit("a\nb\n", "a\r\nb\r\n")` gives back `"a\nb\n"`: a browser form writes CR LF for every line end,
+    drops a first empty line, and cannot carry NUL or half a character. Else the edit, its lines ending as the original's:
     `normalise_edit("a\r\nb\n", "a\r\nB\r\n")` gives `"a\r\nB\n"`. A text that already has the original's line ends is
     taken as it is.
 
@@ -76,14 +76,16 @@ def new_sides(doc: DiffDoc) -> list[HunkText]:
 
 def side_text(hunk: Hunk, *, new: bool) -> str:
     r"""One side of a hunk as text: `" a\n-b\n+c\n"` has the new side `"a\nc\n"`."""
-    index, other = (2, REMOVED) if new else (1, ADDED)
-    lines = hunk.new_lines if new else hunk.old_lines
-    pieces = [
-        lines[op[index]] + ("" if position in hunk.joined else "\n")
-        for position, op in enumerate(hunk.ops)
-        if op[0] not in {MARKER, other}
-    ]
-    if pieces and any(op[0] == MARKER and op[index] == len(lines) - 1 for op in hunk.ops):
+    lines, other = (hunk.new_lines, REMOVED) if new else (hunk.old_lines, ADDED)
+    pieces: list[str] = []
+    last_is_open = False
+    for position, (kind, old, fresh) in enumerate(hunk.ops):
+        index = fresh if new else old
+        if kind == MARKER:
+            last_is_open = last_is_open or index == len(lines) - 1
+        elif kind != other:
+            pieces.append(lines[index] + ("" if position in hunk.joined else "\n"))
+    if pieces and last_is_open:
         pieces[-1] = pieces[-1].removesuffix("\n")
     return "".join(pieces)
 
