@@ -1,14 +1,18 @@
 """The real servers that tests need: PostgreSQL from a wheel, and a Chromium that is found, not fetched."""
 
+import atexit
 import os
 import shutil
 import subprocess
+import sys
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import LiteralString
 
 import psycopg
+from playwright.sync_api import Browser, sync_playwright
 from psycopg import sql
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -102,6 +106,17 @@ def find_chromium() -> Path:
     raise FileNotFoundError("No Chromium here. `make test` installs one, and so does `playwright install chromium`.")
 
 
+@cache
+def chromium() -> Browser:
+    """Return the one Chromium of a test run; it ends with the process.
+
+    Playwright takes one `sync_playwright()` a thread, so whoever needs a browser gets it here.
+    """
+    playwright = sync_playwright().start()
+    atexit.register(playwright.stop)
+    return playwright.chromium.launch(executable_path=find_chromium(), args=chromium_args())
+
+
 def chromium_args() -> list[str]:
     """Return what Chromium is started with; root (a container) has no sandbox to offer."""
     sandbox = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
@@ -117,8 +132,8 @@ def _starts(path: str) -> bool:
 
 
 def _playwrights_chromium() -> str | None:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        path = playwright.chromium.executable_path
+    # In a process of its own, for `chromium()` has Playwright open in this one.
+    program = "from playwright.sync_api import sync_playwright as p\nwith p() as q: print(q.chromium.executable_path)"
+    asked = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    path = asked.stdout.strip()
     return path if Path(path).exists() else None

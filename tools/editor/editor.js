@@ -1,0 +1,183 @@
+// The editor of the review page. It lives in a shadow root, because there CodeMirror's styles are adopted style sheets,
+// which `style-src 'self'` allows; in the page itself they would be blocked.
+import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
+import { python } from "@codemirror/lang-python";
+import { bracketMatching, indentOnInput, indentUnit, syntaxHighlighting } from "@codemirror/language";
+import { unifiedMergeView } from "@codemirror/merge";
+import { search, searchKeymap } from "@codemirror/search";
+import { Compartment, EditorState, Prec, Text } from "@codemirror/state";
+import {
+  EditorView,
+  highlightActiveLine,
+  highlightActiveLineGutter,
+  highlightSpecialChars,
+  keymap,
+  lineNumbers,
+  showPanel,
+} from "@codemirror/view";
+
+import { highlight, theme } from "./theme.js";
+
+// Very different texts make the comparison slow; then it gets coarser instead.
+const DIFF_LIMITS = { scanLimit: 500, timeout: 200 };
+
+const VISIBLE_NAMES = { 0: "NUL", 12: "FF", 13: "CR", 27: "ESC", 133: "NEL", 8232: "U+2028", 8233: "U+2029" };
+
+/**
+ * What ends a line. Left alone, CodeMirror would turn CRLF and a lone CR into LF. With this, `sliceDoc()` gives back
+ * every byte: texts that end each line with CRLF keep doing so in new lines; in all others only LF ends a line, and a
+ * CR is a visible character.
+ */
+function lineSeparatorOf(...texts) {
+  const crlfOnly = (text) => !/(^|[^\r])\n|\r(?!\n)/.test(text);
+  return texts.some((text) => text.includes("\r\n")) && texts.every(crlfOnly) ? "\r\n" : "\n";
+}
+
+function showSpecialChar(code, description) {
+  const box = document.createElement("span");
+  const hex = code.toString(16).toUpperCase().padStart(4, "0");
+  box.className = "cm-specialChar";
+  box.textContent = VISIBLE_NAMES[code] ?? `U+${hex}`;
+  box.title = description;
+  box.setAttribute("role", "img");
+  box.setAttribute("aria-label", description);
+  return box;
+}
+
+function checkbox(label, checked, onToggle) {
+  const box = document.createElement("input");
+  box.type = "checkbox";
+  box.checked = checked;
+  box.addEventListener("change", () => onToggle(box.checked));
+  const line = document.createElement("label");
+  line.append(box, label);
+  return line;
+}
+
+/**
+ * Open an editor as the last child of `parent` and put the caret into it.
+ *
+ *   const editor = openEditor({parent, original, doc, language: "python", label: "Script", onSave, onCancel})
+ *
+ * parent     element that receives the editor's host element
+ * original   text to compare with
+ * doc        text to start from; `original` when left out
+ * language   "python" or "text"
+ * label      the accessible name; "Edited text" when left out
+ * onSave     called with the text on Ctrl+Enter, Cmd+Enter, Ctrl+S and Cmd+S
+ * onCancel   called with `isDirty()` on Escape; closes nothing by itself
+ * onChange   called with `isDirty()` after each change of the text
+ *
+ * Returns `{getText, isDirty, focus, showDiff, destroy}`. `getText()` is exact: CRLF, lone CR, form feeds and U+2028
+ * come back as they were. `isDirty()` says whether the text differs from the `doc` it was opened with.
+ */
+export function openEditor({
+  parent,
+  original,
+  doc = original,
+  language = "text",
+  label = "Edited text",
+  onSave = () => {},
+  onCancel = () => {},
+  onChange = () => {},
+}) {
+  const separator = lineSeparatorOf(original, doc);
+  const textOf = (string) => Text.of(string.split(separator));
+  const originalText = textOf(original);
+  const startText = textOf(doc);
+  const comparison = new Compartment();
+  const shown = { diff: true, folded: false };
+
+  const compare = () =>
+    shown.diff
+      ? unifiedMergeView({
+          original: originalText,
+          mergeControls: false,
+          diffConfig: DIFF_LIMITS,
+          ...(shown.folded && { collapseUnchanged: { margin: 3, minSize: 6 } }),
+        })
+      : [];
+  const show = (change) => {
+    Object.assign(shown, change);
+    view.dispatch({ effects: comparison.reconfigure(compare()) });
+  };
+  const getText = () => view.state.sliceDoc();
+  const isDirty = () => !view.state.doc.eq(startText);
+  const save = () => {
+    onSave(getText());
+    return true;
+  };
+  const cancel = () => {
+    onCancel(isDirty());
+    return true;
+  };
+
+  const viewOptions = () => {
+    const dom = document.createElement("div");
+    const hint = document.createElement("span");
+    hint.textContent = "Ctrl+Enter saves, Esc leaves";
+    dom.className = "cm-view-options";
+    dom.append(
+      checkbox("Show changes", shown.diff, (diff) => show({ diff })),
+      checkbox("Fold unchanged lines", shown.folded, (folded) => show({ folded })),
+      hint,
+    );
+    dom.addEventListener("keydown", (event) => event.key === "Escape" && cancel());
+    return { dom, top: true };
+  };
+
+  const host = document.createElement("div");
+  host.className = "editor";
+  parent.append(host);
+  const root = host.attachShadow({ mode: "open" });
+  const view = new EditorView({
+    root,
+    parent: root,
+    state: EditorState.create({
+      doc: startText,
+      extensions: [
+        EditorState.lineSeparator.of(separator),
+        EditorView.clipboardInputFilter.of((text) => text.replace(/\r\n?|\n/g, separator)),
+        EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" }),
+        EditorState.tabSize.of(4),
+        indentUnit.of(/^\t/m.test(original) ? "\t" : "    "),
+        showPanel.of(viewOptions),
+        lineNumbers(),
+        highlightSpecialChars({ render: showSpecialChar }),
+        highlightActiveLine(),
+        highlightActiveLineGutter(),
+        history(),
+        bracketMatching(),
+        indentOnInput(),
+        search({ top: true }),
+        language === "python" ? python() : [],
+        syntaxHighlighting(highlight),
+        theme,
+        // Tab is left to the browser: it moves on, as everywhere on the page.
+        Prec.highest(
+          keymap.of([
+            { key: "Mod-Enter", run: save, preventDefault: true },
+            { key: "Mod-s", run: save, preventDefault: true },
+          ]),
+        ),
+        keymap.of([...searchKeymap, ...historyKeymap, ...defaultKeymap]),
+        // Last: Escape first closes the search and drops a selection.
+        Prec.lowest(keymap.of([{ key: "Escape", run: cancel }])),
+        comparison.of(compare()),
+        EditorView.updateListener.of((update) => update.docChanged && onChange(isDirty())),
+      ],
+    }),
+  });
+  view.focus();
+
+  return {
+    getText,
+    isDirty,
+    focus: () => view.focus(),
+    showDiff: (diff) => show({ diff }),
+    destroy() {
+      view.destroy();
+      host.remove();
+    },
+  };
+}
