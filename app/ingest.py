@@ -20,10 +20,10 @@ from typing import BinaryIO
 from sqlalchemy import func, select, update
 from sqlmodel import Session, col
 
-from app import prepare
+from app import jobs, prepare
 from app.candidates import Candidate
 from app.db import Database, insert_rows, instant, lock_ingest
-from app.errors import BadInputError, ConflictError, NotFoundError
+from app.errors import AppError, BadInputError, ConflictError, NotFoundError
 from app.formats import stream, success_memory
 from app.formats.lines import HeldError, parse_line
 from app.models import CandidateRow, EntryRow, QuarantineRow, RepeatRow, SourceRow, SourceState, Status
@@ -40,6 +40,7 @@ _BATCH_BYTES = 2 << 20
 _BATCH_SECONDS = 0.035
 _TITLE = 200
 _CHANGED_CHARACTERS = 100_000
+_PREPARED_AT_ONCE = 60
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 _CANDIDATE_COLUMNS = (
@@ -624,6 +625,63 @@ def find_logs(folder: Path) -> list[Path]:
     return found
 
 
+def receive(
+    db: Database, settings: Settings, project_id: int, upload: Upload, *, now: Callable[[], datetime]
+) -> Report:
+    """Take an upload in: a small one is read at once, a large one by the worker, as a job that the report names.
+
+    The upload's bytes are removed when they have been read, or refused.
+
+    Raises:
+        UnsupportedError: the file is not JSONL at all; nothing was stored.
+        TooLargeError: a gzip bomb; nothing was stored.
+
+    """
+    if upload.path.stat().st_size <= settings.inline_bytes:
+        try:
+            return finish_small(db, read_file(db, settings, project_id, upload, now=now), now=now)
+        finally:
+            upload.path.unlink(missing_ok=True)
+    try:
+        _refuse_early(upload)
+    except AppError:
+        upload.path.unlink(missing_ok=True)
+        raise
+    args: dict[str, object] = {"path": str(upload.path), "name": upload.name, "origin": upload.origin}
+    with db.write() as session:
+        job = jobs.enqueue(session, project_id, "ingest", args, now=now())
+    return Report(0, shown_name(upload.name), 0, 0, 0, 0, 0, 0, 0, 0, job.state, None, job=job.id)
+
+
+def _refuse_early(upload: Upload) -> None:
+    with open_regular(upload.path) as packed:
+        head, tail, _ = _ends(packed)
+    if not stream.is_gzip(head):
+        stream.refuse_other_kinds(head, tail, upload.name)
+
+
+def finish_small(db: Database, report: Report, *, now: Callable[[], datetime]) -> Report:
+    """Check and render what a small file brought at once, so that its report names what was flagged; else queue it."""
+    if report.new <= _PREPARED_AT_ONCE:
+        prepare.run(db, source_id=report.source)
+    else:
+        with db.write() as session:
+            project_id = get_source(session, report.source).project_id
+            jobs.enqueue(session, project_id, "prepare", {}, now=now(), once=True)
+    return get_report(db, report.source)
+
+
+def load_samples(db: Database, settings: Settings, project_id: int, *, now: Callable[[], datetime]) -> Report:
+    """Bring in the twelve real patches that ship with the product; their provenance lies beside them."""
+    upload = Upload(
+        Path(__file__).parent / "samples" / "success_memory.jsonl",
+        "12 sample patches",
+        origin="sample",
+        licence="BSD-3-Clause and Apache-2.0, see app/samples",
+    )
+    return finish_small(db, read_file(db, settings, project_id, upload, now=now), now=now)
+
+
 # ------------------------------------------------------------------------------------------------ reports, quarantine
 
 
@@ -776,8 +834,3 @@ def retry(
     session.add_all([row, source])
     session.flush()
     return session.get_one(EntryRow, row.entry_id).candidate_id
-
-
-def prepare_source(db: Database, source_id: int) -> None:
-    """Check and render a small source's candidates at once, so that its report already names what was flagged."""
-    prepare.run(db, source_id=source_id)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlmodel import Session, col
 
 from app.db import Database
@@ -15,12 +15,17 @@ from app.errors import ConflictError, NotFoundError
 from app.models import JobRow, JobState
 
 STALE = timedelta(seconds=30)
+IN_BACKGROUND = "prepare"
 _HEARTBEAT_SECONDS = 1.0
 _MOST_ATTEMPTS = 3
 
 
 class CancelledError(Exception):
     """The job was asked to stop."""
+
+
+class StoppedError(Exception):
+    """The worker must end; the job goes back in line."""
 
 
 def enqueue(
@@ -80,27 +85,43 @@ def cancel(session: Session, project_id: int, job_id: int, *, now: datetime) -> 
     return job
 
 
+def _claimable(now: datetime) -> ColumnElement[bool]:
+    silent = (col(JobRow.state) == JobState.RUNNING) & (col(JobRow.heartbeat_at) < now - STALE)
+    return (col(JobRow.state) == JobState.QUEUED) | silent
+
+
+def is_any_waiting(session: Session, *, now: datetime, but: str = "") -> bool:
+    """Whether `claim` would find something, of another kind than `but`."""
+    wanted = select(col(JobRow.id)).where(_claimable(now), col(JobRow.kind) != but).limit(1)
+    return session.execute(wanted).scalar() is not None
+
+
 def claim(session: Session, worker: str, *, now: datetime) -> JobRow | None:
-    """Take the oldest job that waits, or whose worker fell silent; None when nothing waits."""
-    stale = (col(JobRow.state) == JobState.RUNNING) & (col(JobRow.heartbeat_at) < now - STALE)
+    """Take the oldest job that waits, or whose worker fell silent; None when nothing waits.
+
+    What nobody waits for (`IN_BACKGROUND`) comes last.
+    """
+    order = (col(JobRow.kind) == IN_BACKGROUND, col(JobRow.id))
     job: JobRow | None = session.execute(
-        select(JobRow)
-        .where((col(JobRow.state) == JobState.QUEUED) | stale)
-        .order_by(col(JobRow.id))
-        .limit(1)
-        .with_for_update(skip_locked=True)
+        select(JobRow).where(_claimable(now)).order_by(*order).limit(1).with_for_update(skip_locked=True)
     ).scalar()
     if job is None:
         return None
+    session.add(job)
     if job.attempts >= _MOST_ATTEMPTS:
         job.state, job.finished_at = JobState.FAILED, now
         job.message = f"Given up after {job.attempts} attempts: the worker died each time while it ran."
-        session.add(job)
         return None
     job.state, job.worker, job.heartbeat_at, job.attempts = JobState.RUNNING, worker, now, job.attempts + 1
-    session.add(job)
     session.flush()
     return job
+
+
+def put_back(session: Session, job_id: int) -> None:
+    """Give a job back that a worker could not end because it was told to stop; this is no failed attempt."""
+    job = session.get_one(JobRow, job_id)
+    job.state, job.attempts = JobState.QUEUED, job.attempts - 1
+    session.add(job)
 
 
 def release_orphans(session: Session, worker_prefix: str) -> None:
@@ -115,10 +136,11 @@ def release_orphans(session: Session, worker_prefix: str) -> None:
 class Reporter:
     """Writes a running job's progress, at most once a second, and raises when the job was asked to stop."""
 
-    def __init__(self, db: Database, job_id: int, now: Callable[[], datetime]) -> None:
+    def __init__(self, db: Database, job_id: int, now: Callable[[], datetime], stop: Callable[[], bool]) -> None:
         self._db = db
         self._job_id = job_id
         self._now = now
+        self._stop = stop
         self._next = 0.0
 
     def __call__(self, done: int, total: int, message: str | None = None) -> None:
@@ -126,8 +148,11 @@ class Reporter:
 
         Raises:
             CancelledError: somebody asked the job to stop.
+            StoppedError: the worker is going down.
 
         """
+        if self._stop():
+            raise StoppedError
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + _HEARTBEAT_SECONDS

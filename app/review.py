@@ -3,7 +3,7 @@
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -13,7 +13,8 @@ from sqlmodel import Session, col
 from app import checks, prepare
 from app.candidates import Candidate, Finding, Severity
 from app.db import lock_chain
-from app.diffs.edit import normalise_edit
+from app.diffs.edit import normalise_edit, rebuild
+from app.diffs.parse import parse
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.models import (
     CandidateRow,
@@ -595,6 +596,21 @@ def _revise(session: Session, row: CandidateRow, field: str, submitted: str, now
     session.add(revision)
     session.flush()
     return revision
+
+
+def rebuild_diff(session: Session, project_id: int, candidate_id: int, new_sides: Sequence[str]) -> str:
+    """The diff with its hunks' new sides replaced; text of hunks that nobody touched stays as it is, byte for byte.
+
+    Raises:
+        NotFoundError: no such candidate.
+        BadInputError: the log holds no diff, or the number of texts is not the number of hunks.
+
+    """
+    get_candidate(session, project_id, candidate_id)
+    said = prepare.read_entry(get_entry(session, candidate_id).raw)
+    if said.diff is None:
+        raise BadInputError("The log holds no diff of this patch, so there is nothing to edit.", where="field edited")
+    return rebuild(parse(said.diff, snippet=said.diff_is_snippet), new_sides)
 
 
 def find_standing_revision(session: Session, candidate_id: int) -> RevisionRow | None:

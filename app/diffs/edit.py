@@ -51,7 +51,7 @@ def normalise_edit(original: str, submitted: str) -> str:
     r"""What a person meant by a submitted text.
 
     `normalise_edit("a\nb\n", "a\r\nb\r\n")` gives back `"a\nb\n"`: a browser form writes CR LF for every line end,
-    drops a first empty line, and cannot carry NUL or half a character. Else the edit, its lines ending as the original's:
+    drops a first empty line, and cannot carry NUL or half a character. Else the edit, with the original's line ends:
     `normalise_edit("a\r\nb\n", "a\r\nB\r\n")` gives `"a\r\nB\n"`. A text that already has the original's line ends is
     taken as it is.
 

@@ -26,11 +26,14 @@ RENDER_VERSION = 1
 ROWS_PER_BLOCK = 64
 LONG_LINE = 2000
 _SHOWN_OF_LONG = 500
+# Colours for so many characters of a diff, files in order: a lexer is the dear part, and a page must not wait for it.
+_MAX_COLOURED = 400_000
 
 _STATUS = {
     Status.ADDED: "new file", Status.DELETED: "deleted", Status.RENAMED: "renamed", Status.COPIED: "copied",
     Status.TYPE_CHANGED: "type changed", Status.MODIFIED: "",
 }  # fmt: skip
+_NAMED = 3
 _NO_BREAK_SPACES = "\xa0\u202f"
 _CR = '<b class="u" title="U+000D CARRIAGE RETURN">CR</b>'
 _QUIET_CR = '<b class="r" title="U+000D CARRIAGE RETURN"></b>'
@@ -60,8 +63,12 @@ def render(doc: DiffDoc, view: View = "unified", *, prefix: str = "") -> Markup:
     """
     parts = [f'<div class="diff {view}">']
     parts += _ribbons(doc)
+    left = _MAX_COLOURED
     for number, file in enumerate(doc.files, 1):
-        parts += _file(file, view, f"{prefix}f{number}")
+        size = sum(len(line) for hunk in file.hunks for line in hunk.old_lines + hunk.new_lines)
+        left -= size
+        coloured = left >= 0 and size <= 2 * highlight.MAX_FILE_LENGTH
+        parts += _file(file, view, f"{prefix}f{number}", coloured=coloured)
     parts += _prose(doc.tail)
     if doc.cut_mark:
         parts.append(f'<div class="cm" title="put here by the log, not part of the diff">{_text(doc.cut_mark)}</div>')
@@ -93,9 +100,9 @@ def _ribbon(sentence: str) -> str:
     return f'<p class="rb">{_text(sentence)}</p>'
 
 
-def _file(file: FileDiff, view: View, anchor: str) -> Iterator[str]:
+def _file(file: FileDiff, view: View, anchor: str, *, coloured: bool) -> Iterator[str]:
     yield from _prose(file.prose)
-    yield f'<section class="f" id="{anchor}">'
+    yield f'<section class="df" id="{anchor}">'
     yield _file_header(file)
     if file.header:
         yield '<details class="rw"><summary>Header as logged</summary>'
@@ -105,7 +112,6 @@ def _file(file: FileDiff, view: View, anchor: str) -> Iterator[str]:
     yield from (_ribbon(banner) for banner in _banners(file))
     quiet = _same_line_ends(file)
     view = "unified" if file.status in {Status.ADDED, Status.DELETED} else view
-    coloured = sum(len(line) for hunk in file.hunks for line in hunk.new_lines) <= highlight.MAX_FILE_LENGTH
     for number, hunk in enumerate(file.hunks, 1):
         yield from _hunk(file, hunk, view, f"{anchor}h{number}", quiet=quiet, coloured=coloured)
     yield "</section>"
@@ -141,7 +147,8 @@ def _banners(file: FileDiff) -> Iterator[str]:
         for hidden in hidden_characters(line)
     )
     if found:
-        names = ", ".join(name for name, _ in found.most_common(3)) + (", ..." if len(found) > 3 else "")  # noqa: PLR2004
+        names = ", ".join(name for name, _ in found.most_common(_NAMED))
+        names += f" and {len(found) - _NAMED} more kinds" * (len(found) > _NAMED)
         yield f"This file's diff contains characters that hide or mislead: {names}. Each is shown in a box."
     n_changed = _n_line_ends_changed(file)
     if n_changed:

@@ -1,0 +1,72 @@
+"""Wiring only: settings in, an application out."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from app import __version__, migrations, review
+from app.db import Database
+from app.settings import MIB, Settings
+from app.web import api, exports_page, guard, imports, jobs_page, queue, render, review_page
+
+_EDIT_BYTES = 16 * MIB
+
+
+class _Static(StaticFiles):
+    """Static files; a version in the address means that the bytes never change."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        kept = "public, max-age=31536000, immutable" if b"v=" in scope["query_string"] else "no-cache"
+        response.headers["Cache-Control"] = kept
+        return response
+
+
+def create_app(settings: Settings, db: Database | None = None) -> FastAPI:
+    """The web application on a database that is brought up to date first.
+
+    Args:
+        settings: limits, hosts, folders.
+        db: the database, when the caller has opened it already.
+
+    """
+    database = db or Database(settings)
+    migrations.upgrade(database)
+    now = datetime.now(UTC)
+    with database.write() as session:
+        project_id = review.ensure_project(session, settings.project, now=now).id
+        reviewer_id = review.ensure_local_reviewer(session, now=now).id
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        database.close()
+
+    app = FastAPI(
+        title="Patchsift",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+        max_body_size=settings.max_upload_bytes,
+        form_limits={"max_part_size": _EDIT_BYTES, "max_fields": 200, "max_files": 100},
+    )
+    app.state.settings = settings
+    app.state.db = database
+    app.state.project_id = project_id
+    app.state.reviewer_id = reviewer_id
+    app.state.templates = render.environment(settings.data_dir / "cache" / __version__)
+    for part in (queue, review_page, imports, exports_page, jobs_page, api):
+        app.include_router(part.router)
+    app.mount("/static", _Static(directory=render.STATIC), name="static")
+    render.add_handlers(app)
+    app.add_middleware(GZipMiddleware, minimum_size=800, compresslevel=5)
+    app.add_middleware(guard.Guard, settings=settings)
+    return app

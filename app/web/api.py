@@ -1,0 +1,310 @@
+"""The JSON twin: the same domain functions as the pages, under `/api/v1`, described at `/api/v1/openapi.json`."""
+
+import secrets
+from datetime import UTC, datetime
+from typing import Annotated, TypeVar
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlmodel import Session
+from starlette.responses import Response
+
+from app import ingest, jobs, migrations, review
+from app.candidates import Finding
+from app.db import is_reachable
+from app.diffs.edit import new_sides
+from app.diffs.parse import parse
+from app.errors import BadInputError, UnsupportedError
+from app.formats.lines import HeldError, parse_line
+from app.models import CandidateRow, DecisionRow, JobRow
+from app.web.deps import AppDb, Body, Config, Db, Me, Now, Project
+from app.web.deps import Query as FilterQuery
+from app.web.render import as_json
+
+router = APIRouter()
+_MOST = 500
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+# ------------------------------------------------------------------------------------------------ shapes
+
+
+def candidate_json(row: CandidateRow) -> dict[str, object]:
+    """A candidate in a list: `{"id": 7, "kind": "patch", "status": "pending", "version": 1, "title": "Fix x", …}`."""
+    return {
+        "id": row.id,
+        "kind": row.kind,
+        "status": row.status,
+        "version": row.version,
+        "title": row.title,
+        "digest": bytes(row.digest).hex(),
+        "group": bytes(row.group_digest).hex(),
+        "n_attempts": 0,
+        "findings": row.findings.split(),
+        "checked": row.checks_version > 0,
+        "target": row.target,
+        "generation": row.generation,
+        "patch_source": row.patch_source,
+        "rating": row.rating,
+        "logged_at": row.logged_at,
+        "n_added": row.n_added,
+        "n_removed": row.n_removed,
+        "has_script": row.has_script,
+    }
+
+
+def _finding_json(found: Finding) -> dict[str, object]:
+    return {"code": found.code, "severity": found.severity, "place": found.place, "message": found.message}
+
+
+def _opened_json(opened: review.Opened) -> dict[str, object]:
+    said, entry = opened.said, opened.entry
+    doc = parse(said.diff, snippet=said.diff_is_snippet) if said.diff else None
+    hunks = (
+        [] if doc is None else [{"path": side.path, "start": side.start, "text": side.text} for side in new_sides(doc)]
+    )
+    return candidate_json(opened.row) | {
+        "findings": list(dict.fromkeys(found.code for found in opened.findings)),
+        "findings_detail": [_finding_json(found) for found in opened.findings],
+        "issue": said.issue,
+        "issue_id": said.issue_id,
+        "target_files": said.target_files,
+        "operations": said.operations,
+        "diff": said.diff,
+        "hunks": hunks,
+        "script": said.script,
+        "script_hash": said.script_hash,
+        "predicted_core": said.predicted_core,
+        "entry": {
+            "source": opened.source_name,
+            "source_id": entry.source_id,
+            "line": entry.line,
+            "offset_bytes": entry.offset_bytes,
+            "digest": bytes(entry.digest).hex(),
+        },
+        "history": [
+            decision_json(decision)
+            | {"reviewer": name, "edited": None if revision is None else {revision.field: revision.text}}
+            for decision, name, revision in opened.history
+        ],
+    }
+
+
+def decision_json(decision: DecisionRow) -> dict[str, object]:
+    """A decision: `{"id": 3, "verdict": "accept", "reasons": [], "comment": "", "rating": null, …}`."""
+    return {
+        "id": decision.id,
+        "candidate": decision.candidate_id,
+        "candidate_version": decision.candidate_version,
+        "verdict": decision.verdict,
+        "key": decision.key,
+        "reasons": decision.reasons,
+        "comment": decision.comment,
+        "rating": decision.rating,
+        "undoes": decision.undoes_id,
+        "decided_at": decision.decided_at,
+        "digest": bytes(decision.digest).hex(),
+    }
+
+
+def job_json(job: JobRow) -> dict[str, object]:
+    """A job: `{"id": 9, "state": "running", "done": 3, "total": 10, "message": "", …}`, with its result merged in."""
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "state": job.state,
+        "done": job.done,
+        "total": job.total,
+        "message": job.message,
+    } | (job.result or {})
+
+
+# ------------------------------------------------------------------------------------------------ bodies
+
+
+class DecisionIn(BaseModel):
+    """One act; every other field is refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    verdict: str
+    version: int
+    key: str
+    reasons: list[str] = Field(default_factory=list, max_length=20)
+    comment: str = ""
+    rating: int | None = None
+    edited: dict[str, str | list[str]] | None = None
+
+
+class UndoIn(BaseModel):
+    """An undo; the key is made here when the client has none."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    key: str = Field(default_factory=lambda: secrets.token_hex(16))
+
+
+class ExportIn(BaseModel):
+    """Which dataset to build."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    role: str = "llm"
+    task: str = "scaffold"
+    objective: str = "sft"
+    format: str = "prompt-completion"
+    filter: dict[str, str] = Field(default_factory=dict)
+    seed: int = 0
+
+
+async def _json_object(request: Request) -> dict[str, object]:
+    """The body as a JSON object, read as strictly as a log line: no NaN, no doubled key, no ten thousand levels."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise UnsupportedError(f"Send JSON with Content-Type: application/json; this says {kind or 'nothing'!r}.")
+    try:
+        return parse_line(b" ".join((await request.body()).split(b"\n")), first=True) or {}
+    except HeldError as error:
+        raise BadInputError(error.message, where="body", code=error.code) from error
+
+
+async def _optional_object(request: Request) -> dict[str, object]:
+    return await _json_object(request) if await request.body() else {}
+
+
+JsonObject = Annotated[dict[str, object], Depends(_json_object)]
+OptionalObject = Annotated[dict[str, object], Depends(_optional_object)]
+
+
+def _as(model: type[Model], body: dict[str, object]) -> Model:
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise BadInputError(f"{field}: {first['msg']}.", where=f"field {field}") from error
+
+
+def _takes(model: type[BaseModel]) -> dict[str, object]:
+    return {"requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}, "required": True}}
+
+
+# ------------------------------------------------------------------------------------------------ routes
+
+
+@router.post(
+    "/api/v1/ingest",
+    openapi_extra={"requestBody": {"content": {"application/octet-stream": {"schema": {"type": "string"}}}}},
+)
+def post_ingest(db: AppDb, config: Config, project: Project, body: Body, name: str = "upload.jsonl") -> Response:
+    """Take in one log file, plain or gzip: the body is its bytes. Answers the report."""
+    report = ingest.receive(
+        db, config, project, ingest.Upload(body, name, origin="push"), now=lambda: datetime.now(UTC)
+    )
+    return as_json(report.as_json(), 202 if report.job else 200)
+
+
+@router.get("/api/v1/candidates")
+def get_candidates(
+    session: Db,
+    project: Project,
+    wanted: FilterQuery,
+    after: str = "",
+    limit: Annotated[int, Query(ge=1, le=_MOST)] = 50,
+) -> Response:
+    """One page of candidates; `after` is the cursor of the page before."""
+    page = review.list_candidates(session, project, wanted, after=after, limit=limit)
+    return as_json({"candidates": [candidate_json(row) for row in page.candidates], "after": page.after})
+
+
+@router.get("/api/v1/candidates/{candidate_id}")
+def get_candidate(session: Db, project: Project, candidate_id: int) -> Response:
+    """One candidate with its texts, findings and history."""
+    return as_json(_opened_json(review.open_candidate(session, project, candidate_id)))
+
+
+@router.post("/api/v1/queue/next")
+def post_next(session: Db, project: Project, me: Me, now: Now, wanted: FilterQuery) -> Response:
+    """Claim the next pending candidate of a filter; 204 when nothing waits."""
+    lease = review.lease_next(session, project, me, wanted, now=now)
+    if lease is None:
+        return Response(status_code=204)
+    opened = review.open_candidate(session, project, lease.candidate_id)
+    return as_json({"candidate": _opened_json(opened), "lease": {"number": lease.number, "until": lease.until}})
+
+
+@router.post("/api/v1/candidates/{candidate_id}/decisions", openapi_extra=_takes(DecisionIn))
+def post_decision(session: Db, project: Project, me: Me, now: Now, candidate_id: int, body: JsonObject) -> Response:
+    """Record a verdict. The same key again gets the first answer; a version that is not current gets 409."""
+    given = _as(DecisionIn, body)
+    act = review.Act(
+        verdict=review.parse_verdict(given.verdict),
+        version=given.version,
+        key=given.key,
+        reasons=tuple(given.reasons),
+        comment=given.comment,
+        rating=given.rating,
+        edited=None if given.edited is None else _edited(session, project, candidate_id, given.edited),
+    )
+    outcome = review.decide(session, project, me, candidate_id, act, now=now)
+    return as_json(_outcome_json(outcome))
+
+
+def _edited(
+    session: Session, project: int, candidate_id: int, edited: dict[str, str | list[str]]
+) -> tuple[str, str] | None:
+    if len(edited) != 1:
+        raise BadInputError("edited holds one text: script, diff, or hunks (the new sides).", where="field edited")
+    ((field, text),) = edited.items()
+    if field == "hunks" and isinstance(text, list):
+        return "diff", review.rebuild_diff(session, project, candidate_id, text)
+    if not isinstance(text, str):
+        raise BadInputError(f"edited.{field} must be text.", where=f"field edited.{field}")
+    return field, text
+
+
+def _outcome_json(outcome: review.Outcome) -> dict[str, object]:
+    made: dict[str, object] = {
+        "decision": None if outcome.decision is None else decision_json(outcome.decision),
+        "candidate": candidate_json(outcome.candidate),
+        "repeated": outcome.repeated,
+    }
+    if outcome.decision is None:
+        made["message"] = "Nothing was changed, so no edit was recorded."
+    return made
+
+
+@router.post("/api/v1/undo", openapi_extra=_takes(UndoIn))
+def post_undo(session: Db, project: Project, me: Me, now: Now, body: OptionalObject) -> Response:
+    """Take back the caller's last decision that stands."""
+    return as_json(_outcome_json(review.undo(session, project, me, key=_as(UndoIn, body).key, now=now)))
+
+
+@router.get("/api/v1/jobs/{job_id}")
+def get_job(session: Db, project: Project, job_id: int) -> Response:
+    """Where a job stands."""
+    return as_json(job_json(jobs.get_job(session, project, job_id)))
+
+
+@router.post("/api/v1/jobs/{job_id}/cancel")
+def post_cancel(session: Db, project: Project, now: Now, job_id: int) -> Response:
+    """Ask a job to stop."""
+    return as_json(job_json(jobs.cancel(session, project, job_id, now=now)))
+
+
+@router.get("/healthz")
+def get_health() -> Response:
+    """The process answers."""
+    return as_json({"status": "ok"})
+
+
+@router.get("/readyz")
+def get_ready(db: AppDb) -> Response:
+    """The database answers and has this program's schema."""
+    trouble = is_reachable(db)
+    if trouble is None and migrations.current(db) != migrations.HEAD:
+        trouble = "The database's schema is not this program's."
+    return as_json(
+        {"status": "ok" if trouble is None else "unavailable", "message": trouble}, 200 if trouble is None else 503
+    )

@@ -1,0 +1,102 @@
+"""What routes ask for, as annotated aliases that keep their signatures flat."""
+
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, File, Request, UploadFile
+from sqlmodel import Session
+
+from app.db import Database
+from app.errors import NotStoredError
+from app.ingest import Upload
+from app.review import Filter
+from app.settings import Settings
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_CHUNK = 1 << 20
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def _database(request: Request) -> Database:
+    db: Database = request.app.state.db
+    return db
+
+
+def _session(request: Request) -> Iterator[Session]:
+    db = _database(request)
+    with db.read() if request.method in SAFE_METHODS else db.write() as session:
+        yield session
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _project(request: Request) -> int:
+    project_id: int = request.app.state.project_id
+    return project_id
+
+
+def _me(request: Request) -> int:
+    reviewer_id: int = request.app.state.reviewer_id
+    return reviewer_id
+
+
+def _filter(request: Request) -> Filter:
+    return Filter.parse(request.query_params)
+
+
+def spool(settings: Settings, name: str) -> Path:
+    """A new path for an upload's bytes; names given by people are never used as paths."""
+    folder = settings.data_dir / "uploads"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise NotStoredError(f"{name} was not stored: {error.strerror}.") from error
+    return folder / secrets.token_hex(16)
+
+
+def _uploads(
+    config: Annotated[Settings, Depends(_settings)], files: Annotated[list[UploadFile], File()]
+) -> list[Upload]:
+    kept = []
+    for file in files:
+        name = file.filename or "upload"
+        path = spool(config, name)
+        with path.open("wb") as target:
+            while chunk := file.file.read(_CHUNK):
+                target.write(chunk)
+        kept.append(Upload(path, name, origin="upload"))
+    return kept
+
+
+async def _body(request: Request, config: Annotated[Settings, Depends(_settings)]) -> AsyncIterator[Path]:
+    path = spool(config, "The body")
+    try:
+        with path.open("wb") as target:
+            async for chunk in request.stream():
+                target.write(chunk)
+        yield path
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+Config = Annotated[Settings, Depends(_settings)]
+AppDb = Annotated[Database, Depends(_database)]
+# scope="function": the commit comes before the response. The default commits after the browser has its answer,
+# so a failed commit would be shown as success.
+Db = Annotated[Session, Depends(_session, scope="function")]
+Now = Annotated[datetime, Depends(_now)]
+Project = Annotated[int, Depends(_project)]
+Me = Annotated[int, Depends(_me)]
+Query = Annotated[Filter, Depends(_filter)]
+Uploads = Annotated[list[Upload], Depends(_uploads)]
+Body = Annotated[Path, Depends(_body)]

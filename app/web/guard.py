@@ -1,0 +1,83 @@
+"""What every request passes first: host, origin, and the headers that every answer carries.
+
+A tool on localhost without login is safe only while other sites cannot speak to it through the reviewer's browser.
+"""
+
+import re
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.settings import Settings
+from app.web.deps import SAFE_METHODS
+from app.web.render import answer_error
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_PORT = re.compile(r":\d+$")
+
+
+class Guard:
+    """Refuses foreign hosts and foreign sites, and puts the security headers on every answer."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self.hosts = settings.hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer why not."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                if not scope["path"].startswith("/static/"):
+                    headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        refusal = refuse(scope["method"], Headers(scope=scope), self.hosts)
+        if refusal is None:
+            await self.app(scope, receive, send_with_headers)
+            return
+        status, code, message = refusal
+        request = Request(scope, receive)
+        await answer_error(request, status, code, message)(scope, receive, send_with_headers)
+
+
+def refuse(method: str, headers: Headers, hosts: frozenset[str]) -> tuple[int, str, str] | None:
+    """Why a request is refused, as (status, code, sentence), or None.
+
+    Source: the Fetch Metadata Request Headers draft (`Sec-Fetch-Site`) and RFC 6454 (`Origin`); a client that sends
+    neither is no browser.
+    """
+    host = headers.get("host", "")
+    name = _PORT.sub("", host).lower()
+    if name not in hosts:
+        message = (
+            f"This server does not answer to the host name {name[:100]!r}. If it should, start it with "
+            f"PATCHSIFT_ALLOWED_HOSTS={name[:100] or 'NAME'}."
+        )
+        return 421, "host", message
+    if method in SAFE_METHODS:
+        return None
+    site = headers.get("sec-fetch-site")
+    origin = headers.get("origin")
+    same = site in {"same-origin", "none"} if site is not None else origin is None or urlsplit(origin).netloc == host
+    if same:
+        return None
+    return 403, "cross_site", "This request came from another site's page, so it was refused. Open Patchsift itself."

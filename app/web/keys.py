@@ -1,0 +1,45 @@
+"""The one table of keys: the buttons, their tooltips, the `?` sheet and `static/app.js` all read it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key and what it does.
+
+    `Key("a", "accept", "Accept", "Decide", "review")`
+
+    Attributes:
+        key: as `KeyboardEvent.key` says it; a range such as `1-9` stands for reasons.
+        action: the name that templates ask for.
+        label: what the sheet and the tooltip say.
+        group: heading in the sheet.
+        where: the page that has it: `review`, `queue`, `edit` or `everywhere`.
+    """
+
+    key: str
+    action: str
+    label: str
+    group: str
+    where: str
+
+
+KEYS: tuple[Key, ...] = (
+    Key("a", "accept", "Accept", "Decide", "review"),
+    Key("x", "reject", "Reject", "Decide", "review"),
+    Key("1-9", "reason", "Mark a reason", "Decide", "review"),
+    Key("e", "edit", "Edit", "Decide", "review"),
+    Key("s", "skip", "Skip", "Decide", "review"),
+    Key("f", "flag", "Flag for a second look", "Decide", "review"),
+    Key("u", "undo", "Undo the last decision", "Decide", "review"),
+    Key("n", "next", "Next candidate", "Move", "review"),
+    Key("p", "previous", "Previous candidate", "Move", "review"),
+    Key("j", "down", "Next change, or row", "Move", "everywhere"),
+    Key("k", "up", "Previous change, or row", "Move", "everywhere"),
+    Key("/", "search", "Search the queue", "Move", "everywhere"),
+    Key("m", "view", "Unified or side by side", "Show", "review"),
+    Key("c", "script", "Open or close the script", "Show", "review"),
+    Key("?", "keys", "This list", "Show", "everywhere"),
+    Key("Ctrl+Enter", "save", "Save the edit, then the next candidate", "In the editor", "edit"),
+    Key("Esc", "leave", "Leave the editor", "In the editor", "edit"),
+)

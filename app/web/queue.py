@@ -1,0 +1,191 @@
+"""The queue: what waits, by filters that stand in the URL."""
+
+from dataclasses import dataclass, fields
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from app import ingest, review
+from app.errors import AppError
+from app.models import CandidateRow, Status
+from app.review import Filter
+from app.web.deps import Db, Project
+from app.web.forms import Form
+from app.web.render import THEMES, page, see_other, url
+
+router = APIRouter()
+
+ROWS = 50
+_YEAR_SECONDS = 365 * 24 * 3600
+TABS = (
+    Status.PENDING, Status.ACCEPTED, Status.EDITED, Status.REJECTED, Status.FLAGGED, Status.SKIPPED,
+)  # fmt: skip
+# What the checks may notice, for the filter's list of suggestions; any other code may be typed.
+FINDINGS = (
+    "diff_cut", "no_diff", "not_a_diff", "diff_malformed", "files_outside_spec", "hash_only", "no_script",
+    "script_unparsable", "script_too_large", "no_codemod", "several_codemods", "bidi", "hidden", "control", "nul",
+    "lone_surrogate", "injection", "secret",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Tab:
+    """One status with its count: `Tab("pending", 381, "/queue", True)`."""
+
+    status: str
+    n: int
+    url: str
+    current: bool
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a field of the filter."""
+
+    field: str
+    message: str
+
+
+@dataclass(frozen=True)
+class QueueView:
+    """What `queue.html` may read."""
+
+    n_quarantined: int
+    tabs: list[Tab]
+    typed: dict[str, str]
+    fault: Fault | None
+    candidates: list[CandidateRow]
+    count: str
+    query: dict[str, str]
+    after: str | None
+    first_url: str | None
+    patch_sources: list[str]
+    finding_codes: tuple[str, ...]
+    n_filters: int
+    is_empty: bool
+    server: str
+
+
+@dataclass(frozen=True)
+class DoneView:
+    """What `done.html` may read."""
+
+    n_quarantined: int
+    tabs: list[Tab]
+    query: dict[str, str]
+
+
+def wanted_of(request: Request) -> Filter:
+    """The filter that a page's URL says: pending when no status is named, every status for `status=all`.
+
+    Raises:
+        BadInputError: a value that the field cannot have.
+
+    """
+    named = dict(request.query_params)
+    status = named.get("status", Status.PENDING)
+    return Filter.parse(named | {"status": "" if status == "all" else status})
+
+
+def link_query(wanted: Filter) -> dict[str, str]:
+    """The parameters that say the filter in a page's URL, as short as can be."""
+    query = wanted.query()
+    status = query.pop("status", "all")
+    return query if status == Status.PENDING else {"status": status} | query
+
+
+@router.get("/")
+def root() -> Response:
+    """The queue is the first page."""
+    return see_other("/queue")
+
+
+@router.get("/queue")
+def queue(request: Request, session: Db, project: Project, after: str = "") -> Response:
+    """One page of candidates, with filters and counts."""
+    typed = {field.name: request.query_params.get(field.name, "") for field in fields(Filter)}
+    try:
+        wanted = wanted_of(request)
+        found = review.list_candidates(session, project, wanted, after=after, limit=ROWS)
+        count = str(review.count_candidates(session, project, wanted))
+    except AppError as error:
+        fault = Fault((error.where or "").removeprefix("field "), error.message)
+        wanted, found, count = Filter(status=Status.PENDING), review.Page([], None), "0"
+    else:
+        fault = None
+    counts = review.count_by_status(session, project)
+    view = QueueView(
+        n_quarantined=ingest.count_quarantine(session, project),
+        tabs=_tabs(counts, wanted),
+        typed=typed,
+        fault=fault,
+        candidates=found.candidates,
+        count=count,
+        query=link_query(wanted),
+        after=found.after,
+        first_url=url("/queue", **link_query(wanted)) if after else None,
+        patch_sources=review.list_patch_sources(session, project),
+        finding_codes=FINDINGS,
+        n_filters=sum(bool(typed[name]) for name in typed if name not in {"status", "q", "order"}),
+        is_empty=not any(counts.values()),
+        server=f"{request.url.scheme}://{request.url.netloc}",
+    )
+    return page(
+        request, "queue.html", view, fragment="list", status=422 if fault else 200, headers=_clean(request, wanted, after)
+    )
+
+
+def _clean(request: Request, wanted: Filter, after: str) -> dict[str, str]:
+    """The address without the empty fields of the form, for htmx to put into the history."""
+    return {"HX-Push-Url": url(request.url.path, **link_query(wanted), after=after)}
+
+
+@router.get("/queue/start")
+def start(request: Request, session: Db, project: Project) -> Response:
+    """Go to the first candidate that the filter finds."""
+    wanted = wanted_of(request)
+    first = review.find_next(session, project, wanted, 0)
+    return see_other(url("/queue/done" if first is None else f"/candidates/{first}", **link_query(wanted)))
+
+
+@router.get("/queue/done")
+def done(request: Request, session: Db, project: Project) -> Response:
+    """Nothing waits in this filter."""
+    return done_page(request, session, project, wanted_of(request))
+
+
+def done_page(
+    request: Request, session: Db, project: int, wanted: Filter, headers: dict[str, str] | None = None
+) -> Response:
+    """The page, or for htmx the block, that stands where a candidate would."""
+    view = DoneView(
+        n_quarantined=ingest.count_quarantine(session, project),
+        tabs=_tabs(review.count_by_status(session, project), wanted),
+        query=link_query(wanted),
+    )
+    return page(request, "done.html", view, fragment="candidate", headers=headers)
+
+
+@router.post("/theme")
+def theme(fields: Form) -> Response:
+    """Remember light, dark or what the system says."""
+    sent = fields.allow({"theme", "back"})
+    back = sent.one("back")
+    response = see_other(back if back.startswith("/") and not back.startswith(("//", "/\\")) else "/queue")
+    if sent.one("theme") in THEMES:
+        response.set_cookie("theme", sent.one("theme"), max_age=_YEAR_SECONDS, samesite="lax")
+    return response
+
+
+def _tabs(counts: dict[str, int], wanted: Filter) -> list[Tab]:
+    query = {name: value for name, value in link_query(wanted).items() if name != "status"}
+    tabs = [
+        Tab(
+            status,
+            counts[status],
+            url("/queue", status="" if status == Status.PENDING else status, **query),
+            wanted.status == status,
+        )
+        for status in TABS
+    ]
+    return [*tabs, Tab("all", sum(counts.values()), url("/queue", status="all", **query), not wanted.status)]

@@ -1,0 +1,232 @@
+"""Pages, fragments and errors: the one place that turns values into a response."""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import urlencode
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from app import __version__
+from app.errors import AppError
+from app.web.keys import KEYS
+
+PACKAGE = Path(__file__).resolve().parent.parent
+# In a wheel the two folders lie inside the package, in a checkout beside it.
+ROOT = PACKAGE if (PACKAGE / "templates").is_dir() else PACKAGE.parent
+TEMPLATES, STATIC = ROOT / "templates", ROOT / "static"
+
+VARY = "HX-Request, HX-Request-Type, Cookie"
+THEMES = ("auto", "light", "dark")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_UNITS = ("bytes", "kB", "MB", "GB")
+
+log = logging.getLogger("patchsift")
+
+
+# ------------------------------------------------------------------------------------------------ what templates use
+
+
+def url(path: str, /, **query: object) -> str:
+    """A link; parameters that are empty are left out: `url("/queue", q="a b", status="")` → `/queue?q=a+b`."""
+    kept = {name: value for name, value in query.items() if value not in (None, "")}
+    return f"{path}?{urlencode(kept)}" if kept else path
+
+
+@lru_cache
+def asset(name: str) -> str:
+    """A static file's address with its digest, so that browsers may keep it for ever."""
+    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+    return f"/static/{name}?v={digest}"
+
+
+def _instant(at: datetime | None) -> str:
+    if at is None:
+        return ""
+    utc = at.astimezone(UTC)
+    return Markup('<time datetime="{}">{}</time>').format(utc.isoformat(), utc.strftime("%Y-%m-%d %H:%M"))
+
+
+def _commas(number: int) -> str:
+    return f"{number:,}"
+
+
+def _bytes(number: float) -> str:
+    for unit in _UNITS:
+        if number < 1000 or unit == _UNITS[-1]:  # noqa: PLR2004
+            return f"{number:,.0f} {unit}" if unit == _UNITS[0] else f"{number:,.1f} {unit}"
+        number /= 1000
+    raise AssertionError
+
+
+def environment(cache: Path | None = None) -> Environment:
+    """The templates' environment; `cache` is a folder that keeps compiled templates between starts."""
+    if cache is not None:
+        cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        bytecode_cache=None if cache is None else FileSystemBytecodeCache(str(cache)),
+    )
+    made.globals |= {"url": url, "asset": asset, "version": __version__, "keys": KEYS}
+    made.globals["ui"] = made.get_template("_ui.html").module
+    made.filters |= {"instant": _instant, "commas": _commas, "bytes": _bytes}
+    return made
+
+
+# ------------------------------------------------------------------------------------------------ responses
+
+
+def is_partial(request: Request) -> bool:
+    """Whether htmx asks for a fragment and not for a page."""
+    return request.headers.get("HX-Request-Type") == "partial"
+
+
+def page(
+    request: Request,
+    template: str,
+    view: object,
+    *,
+    fragment: str | None = None,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A page, or for htmx one block of it: the two cannot differ, because the block is the page's.
+
+    Args:
+        request: decides between page and fragment, and carries the theme.
+        template: the page's file.
+        view: a dataclass; its fields are all that the template may read.
+        fragment: the block that htmx gets.
+        status: the true one, for errors too.
+        headers: further headers.
+
+    """
+    found = request.app.state.templates.get_template(template)
+    theme = request.cookies.get("theme", THEMES[0])
+    values = {field.name: getattr(view, field.name) for field in dataclasses.fields(view)}  # type: ignore[arg-type]
+    values |= {"path": request.url.path, "theme": theme if theme in THEMES else THEMES[0]}
+    if fragment is not None and is_partial(request):
+        html = "".join(found.blocks[fragment](found.new_context(values)))
+    else:
+        html = found.render(values)
+    return HTMLResponse(_SURROGATES.sub("\ufffd", html), status_code=status, headers={"Vary": VARY, **(headers or {})})
+
+
+def see_other(address: str) -> Response:
+    """Go there by GET; what a plain form gets after its POST."""
+    return RedirectResponse(address, status_code=303, headers={"Vary": VARY})
+
+
+def as_json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON answer in ASCII, so that half a character in a log cannot break it."""
+    return Response(
+        json.dumps(value, separators=(",", ":"), default=_plain) + "\n", status, headers, media_type="application/json"
+    )
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, bytes):
+        return value.hex()
+    raise TypeError(type(value).__name__)
+
+
+# ------------------------------------------------------------------------------------------------ errors
+
+
+@dataclasses.dataclass(frozen=True)
+class ErrorView:
+    """What `error.html` may read."""
+
+    status: int
+    title: str
+    message: str
+    where: str | None
+
+
+_TITLES = {
+    400: "That cannot be done",
+    403: "Refused",
+    404: "Not found",
+    405: "Not that way",
+    409: "Changed meanwhile",
+    413: "Too large",
+    415: "Not a kind that is read here",
+    422: "That does not parse",
+    503: "Not available right now",
+    507: "Not stored",
+}
+_SENTENCES = {
+    404: "There is nothing at this address. The queue is at /queue.",
+    405: "This address does not take that method.",
+    413: "This is more than the server takes at once (PATCHSIFT_MAX_UPLOAD_BYTES). `patchsift ingest` reads any size.",
+}
+
+
+def answer_error(request: Request, status: int, code: str, message: str, where: str | None = None) -> Response:
+    """One error, in the shape that the caller reads: JSON, a notice for htmx, or a page."""
+    headers = {"Retry-After": "5"} if status == 503 else {}  # noqa: PLR2004
+    if request.url.path.startswith("/api/"):
+        return as_json({"error": {"code": code, "message": message, "where": where}}, status, headers)
+    if is_partial(request):
+        headers |= {"HX-Retarget": "#notice", "HX-Reswap": "innerHTML", "HX-Push-Url": "false"}
+    view = ErrorView(status, _TITLES.get(status, "Something went wrong"), message, where)
+    return page(request, "error.html", view, fragment="notice", status=status, headers=headers)
+
+
+def _app_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, AppError)  # noqa: S101
+    return answer_error(request, error.status, error.code, error.message, error.where)
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    message = _SENTENCES.get(error.status_code, str(error.detail))
+    return answer_error(request, error.status_code, "http", message)
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    """Name the field and what it should be; never give back what was typed, which may be a password."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
+    return answer_error(request, 422, "bad_input", f"{field}: {first['msg']}.", f"field {field}")
+
+
+def _unavailable(request: Request, error: Exception) -> Response:
+    log.error("database: %s", error)
+    message = "The database does not answer right now. Nothing was stored; try again in a few seconds."
+    return answer_error(request, 503, "unavailable", message)
+
+
+def _bug(request: Request, error: Exception) -> Response:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    message = "This is a fault of the server, not yours; its log says more. Nothing was stored."
+    return answer_error(request, 500, "bug", message)
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Every error of every route comes here."""
+    app.add_exception_handler(AppError, _app_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(OperationalError, _unavailable)
+    app.add_exception_handler(Exception, _bug)

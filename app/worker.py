@@ -1,0 +1,133 @@
+"""The worker: claims jobs one at a time and runs them, beside the web server, until it is told to stop."""
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlmodel import col
+
+from app import ingest, jobs, migrations, prepare
+from app.db import Database
+from app.errors import AppError
+from app.models import CandidateRow, JobRow, JobState
+from app.settings import Settings
+
+log = logging.getLogger("patchsift.worker")
+
+Result = tuple[str, dict[str, object]]
+_IDLE_SECONDS = 0.4
+
+
+def now() -> datetime:
+    """The instant, aware."""
+    return datetime.now(UTC)
+
+
+def _ingest(db: Database, settings: Settings, job: JobRow, report: jobs.Reporter) -> Result:
+    path = Path(str(job.args["path"]))
+    upload = ingest.Upload(path, str(job.args["name"]), origin=str(job.args["origin"]))
+    read = ingest.read_file(db, settings, job.project_id, upload, now=now, progress=report)
+    path.unlink(missing_ok=True)
+    read = ingest.finish_small(db, read, now=now)
+    return f"{read.entries:,} lines: {read.new:,} new, {read.quarantined:,} quarantined", {"report": read.as_json()}
+
+
+def _prepare(db: Database, _: Settings, job: JobRow, report: jobs.Reporter) -> Result:
+    del job
+
+    def step(done: int, total: int) -> None:
+        report(done, total)
+        with db.read() as session:
+            if jobs.is_any_waiting(session, now=now(), but=jobs.IN_BACKGROUND):
+                raise jobs.StoppedError
+
+    done = prepare.run(db, progress=step)
+    return f"{done:,} candidates checked", {"checked": done}
+
+
+def _export(db: Database, settings: Settings, job: JobRow, report: jobs.Reporter) -> Result:
+    from app import releases  # noqa: PLC0415  (the writers are slow to import and rarely needed)
+
+    result = releases.run_job(db, settings, job, report, now=now)
+    return f"{result['rows']:,} rows", result
+
+
+KINDS: Mapping[str, Callable[[Database, Settings, JobRow, jobs.Reporter], Result]] = {
+    "ingest": _ingest,
+    "prepare": _prepare,
+    "export": _export,
+}
+
+
+def run(db: Database, settings: Settings, *, stop: Callable[[], bool], until_idle: bool = False) -> None:
+    """Run jobs until `stop()` says so, or, with `until_idle`, until none is left.
+
+    Args:
+        db: the worker's own database; migrated by the server that started it, which is waited for.
+        settings: folders and limits.
+        stop: asked between jobs and at every step of one.
+        until_idle: for tests and one-off runs.
+
+    """
+    name = f"{socket.gethostname()}:"
+    while migrations.current(db) != migrations.HEAD:
+        if stop():
+            return
+        time.sleep(_IDLE_SECONDS)
+    _pick_up(db, name)
+    while not stop():
+        job = _claim(db, f"{name}{os.getpid()}")
+        if job is not None:
+            run_one(db, settings, job, stop)
+        elif until_idle:
+            return
+        else:
+            time.sleep(_IDLE_SECONDS)
+
+
+def _pick_up(db: Database, name: str) -> None:
+    """Go on where a worker that died, or an older version, left off."""
+    prepare.forget_old_checks(db)
+    with db.write() as session:
+        if db.is_sqlite:
+            jobs.release_orphans(session, name)
+        unchecked = select(col(CandidateRow.project_id)).where(col(CandidateRow.checks_version) == 0).limit(1)
+        project_id = session.execute(unchecked).scalar()
+        if project_id is not None:
+            jobs.enqueue(session, project_id, "prepare", {}, now=now(), once=True)
+
+
+def _claim(db: Database, name: str) -> JobRow | None:
+    # A look that needs no lock first: an idle worker must not stand in the writers' line twice a second.
+    with db.read() as session:
+        if not jobs.is_any_waiting(session, now=now()):
+            return None
+    with db.write() as session:
+        return jobs.claim(session, name, now=now())
+
+
+def run_one(db: Database, settings: Settings, job: JobRow, stop: Callable[[], bool]) -> None:
+    """Run one claimed job to its end; whatever it raises becomes its state and its sentence."""
+    job_id = job.id or 0
+    result: dict[str, object] | None = None
+    try:
+        message, result = KINDS[job.kind](db, settings, job, jobs.Reporter(db, job_id, now, stop))
+        state = JobState.DONE
+    except jobs.CancelledError:
+        state, message = JobState.CANCELLED, "Cancelled. What was finished before stays."
+    except jobs.StoppedError:
+        with db.write() as session:
+            jobs.put_back(session, job_id)
+        return
+    except AppError as error:
+        state, message = JobState.FAILED, error.message
+    except Exception:
+        log.exception("job %s (%s) failed", job_id, job.kind)
+        state, message = JobState.FAILED, "A fault of the program stopped this job; the log says more."
+    with db.write() as session:
+        jobs.finish(session, job_id, state, message, now=now(), result=result)
