@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from rapidfuzz.distance import Indel
 
-from app.diffs.parse import ADDED, MARKER, REMOVED, DiffDoc, FileDiff, Hunk, body_of
+from app.diffs.parse import ADDED, MARKER, REMOVED, DiffDoc, FileDiff, Hunk, body_of, text_of
 from app.errors import BadInputError
 
 CONTEXT_LINES = 3
@@ -95,7 +95,8 @@ def rebuild(doc: DiffDoc, new_sides: Sequence[str]) -> str:
 
     Untouched sides give the text that `doc` was read from. An untouched hunk keeps its lines; its header changes only
     if an edit before it moved it. A hunk without any change left is dropped, and so is a file that has none left. A cut
-    stays marked: the counts still claim the lines that the cut took.
+    hunk still claims the lines that the cut took; the log's `...` goes, since it now stands elsewhere than after 1,000
+    characters: parse the answer without `snippet`.
 
     Args:
         doc: from `parse`.
@@ -108,11 +109,13 @@ def rebuild(doc: DiffDoc, new_sides: Sequence[str]) -> str:
     hunks = doc.hunks
     if len(new_sides) != len(hunks):
         raise BadInputError(f"The diff has {len(hunks)} hunks, but {len(new_sides)} texts came. Reload the page.")
+    if all(side == side_text(hunk, new=True) for hunk, side in zip(hunks, new_sides, strict=True)):
+        return text_of(doc)
     sides = iter(new_sides)
     pieces = [piece for file in doc.files for piece in _rebuilt_file(file, sides)]
     pieces += (line + "\n" for line in doc.tail)
     text = "".join(pieces)
-    return (text if doc.final_newline else text[:-1]) + doc.cut_mark
+    return text if doc.final_newline and not doc.cut_mark else text.removesuffix("\n")
 
 
 def diff_texts(old: str, new: str, path: str) -> str:

@@ -422,7 +422,7 @@ def _unglue(raw: Sequence[str], old_len: int, new_len: int) -> _Body | None:
         return None
     where = _glue_point(pieces[at])
     pieces[at : at + 1] = [pieces[at][:where], pieces[at][where:]]
-    return _body(pieces, frozenset({j + (j > at) for j in joined} | {at}))
+    return _body(pieces, frozenset({j + (j >= at) for j in joined} | {at}))
 
 
 def _parted_at_separators(raw: Sequence[str]) -> tuple[list[str], frozenset[int]]:
@@ -520,6 +520,7 @@ def _status(old: str | None, new: str | None, said: dict[str, str]) -> Status:
         return Status.ADDED
     if "deleted file mode " in said or (new is None and old is not None):
         return Status.DELETED
-    if said.get("old mode ", "")[:3] != said.get("new mode ", "")[:3]:
+    modes = [said[key][:3] for key in ("old mode ", "new mode ") if key in said]
+    if len(set(modes)) > 1:
         return Status.TYPE_CHANGED
     return Status.MODIFIED
