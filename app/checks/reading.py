@@ -3,14 +3,17 @@
 import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from itertools import islice
 from typing import NamedTuple
 
 from app.candidates import Candidate
 from app.diffs.parse import DiffDoc, parse
+from app.diffs.unicode import HiddenCharacter, hidden_characters
 
 # Everything that ASCII text may hold without a trick in it: letters, and what ends a line or a column somewhere.
 _PLAIN = bytes(range(0x20, 0x7F)) + b"\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f"
 _EXCERPT_LENGTH = 80
+_MOST_CHARACTERS = 50_000
 _KEY_LENGTH = 40
 _NUMBERED = frozenset({"diff", "script"})
 
@@ -55,9 +58,17 @@ class Reading:
         return self.blob.casefold()
 
     @cached_property
-    def is_plain(self) -> bool:
-        """No text holds anything but ordinary ASCII."""
-        return is_plain(self.blob)
+    def deceptive(self) -> tuple[tuple[Passage, HiddenCharacter], ...]:
+        """Characters that deceive a reader, each with its text; 50,000 at most, as a text may hold millions."""
+        if is_plain(self.blob):
+            return ()
+        found = (
+            (passage, character)
+            for passage in self.passages
+            if not is_plain(passage.text)
+            for character in hidden_characters(passage.text)
+        )
+        return tuple(islice(found, _MOST_CHARACTERS))
 
     @cached_property
     def diff(self) -> DiffDoc:

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 
 from app.candidates import Finding, Severity
-from app.checks.reading import Passage, Reading, excerpt, is_plain
-from app.diffs.unicode import HiddenCharacter, Trick, hidden_characters
+from app.checks.reading import Reading, excerpt
+from app.diffs.unicode import HiddenCharacter, Trick
 
-# One text may be nothing but hidden characters; beyond this many the reviewer knows enough.
-_MOST_CHARACTERS = 20_000
 _NAMES_SHOWN = 6
 _LAST_ASCII = 0x7E
 _TAG_BASE = 0xE0000
@@ -59,18 +57,12 @@ def control(reading: Reading) -> Iterator[Finding]:
 
 
 def _characters(reading: Reading, trick: Trick) -> Iterator[Finding]:
-    if reading.is_plain:
-        return
-    for passage in reading.passages:
-        if not is_plain(passage.text):
-            yield from _by_line(passage, trick)
-
-
-def _by_line(passage: Passage, trick: Trick) -> Iterator[Finding]:
-    of_trick = (one for one in hidden_characters(passage.text) if one.trick is trick)
-    for line, found in groupby(_numbered(passage.text, islice(of_trick, _MOST_CHARACTERS)), key=lambda pair: pair[0]):
-        message = f"{_WHY[trick]}: {_described([one for _, one in found])}."
-        yield Finding(str(trick), Severity.HOLD, passage.place_of(line), message)
+    of_trick = (pair for pair in reading.deceptive if pair[1].trick is trick)
+    for passage, pairs in groupby(of_trick, key=lambda pair: pair[0]):
+        numbered = _numbered(passage.text, (character for _, character in pairs))
+        for line, found in groupby(numbered, key=lambda pair: pair[0]):
+            message = f"{_WHY[trick]}: {_described([character for _, character in found])}."
+            yield Finding(str(trick), Severity.HOLD, passage.place_of(line), message)
 
 
 def _numbered(text: str, found: Iterator[HiddenCharacter]) -> Iterator[tuple[int, HiddenCharacter]]:

@@ -14,7 +14,6 @@ from typing import BinaryIO
 from app.errors import TooLargeError, UnsupportedError
 
 CHUNK = 1 << 20
-_HEAD = 64
 _RATIO_FROM = 64 << 20
 _KEPT_OF_A_LONG_LINE = 1 << 16
 _GZIP = b"\x1f\x8b"
@@ -30,7 +29,7 @@ _MAGIC = {
     b"\xfd7zXZ": "an xz archive: unpack it, or pack it with gzip",
     b"\x28\xb5\x2f\xfd": "a zstd archive: unpack it, or pack it with gzip",
 }
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_UTF16 = (b"\xff\xfe", b"\xfe\xff", b"{\x00", b"\x00{", b"[\x00", b"\x00[")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ def refuse_other_kinds(head: bytes, tail: bytes, name: str) -> None:
     for magic, kind in _MAGIC.items():
         if head.startswith(magic):
             raise UnsupportedError(f"{name} is {kind}. A log is JSONL (one JSON object a line), plain or gzip.")
-    if head.startswith(_UTF16) or head[:_HEAD].count(0) > len(head[:_HEAD]) // 3:
+    if head.startswith(_UTF16):
         raise UnsupportedError(f"{name} is not UTF-8 (it looks like UTF-16). Save it as UTF-8, then give it again.")
     if head.lstrip().startswith(b"<"):
         raise UnsupportedError(f"{name} is an HTML or XML page, not JSONL. Was it saved from a login page?")

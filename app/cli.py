@@ -1,0 +1,470 @@
+"""patchsift: the same domain functions as the pages, for a terminal.
+
+Messages go to standard error; `--json` prints one JSON object on standard output. Imports stand inside the commands:
+`serve` must be up before the hand has moved on, and `--help` needs no database.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app import __version__
+from app.errors import AppError
+
+if TYPE_CHECKING:
+    from app.db import Database
+    from app.ingest import Progress, Report, Upload
+    from app.models import QuarantineRow
+    from app.settings import Settings
+
+app = typer.Typer(
+    help="Patchsift: the review desk between a coding agent's logs and the models that learn from them.",
+    no_args_is_help=False,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+quarantine = typer.Typer(help="Lines that could not be read: look at them, correct them, read them again.")
+database = typer.Typer(help="The database: bring it up to date, verify what it holds.")
+app.add_typer(quarantine, name="quarantine")
+app.add_typer(database, name="db")
+
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder for database, uploads and exports.")]
+DatabaseUrl = Annotated[str | None, typer.Option("--database-url", help="PostgreSQL URL; without it SQLite is used.")]
+ProjectName = Annotated[str | None, typer.Option("--project", help="Name of the project.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+
+_QUARANTINED = 3
+
+
+def say(message: str) -> None:
+    """One fact, on standard error."""
+    typer.echo(message, err=True)
+
+
+def _print_json(value: object) -> None:
+    typer.echo(json.dumps(value, default=str))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _settings(data_dir: Path | None, database_url: str | None, project: str | None, **more: object) -> "Settings":
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    from app.settings import Settings  # noqa: PLC0415
+
+    given = {"data_dir": data_dir, "database_url": database_url, "project": project, **more}
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "PATCHSIFT_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise AppError(f"The setting {name} is not right: {first['msg']}.") from error
+
+
+@contextmanager
+def _opened(settings: "Settings") -> Iterator[tuple["Database", int]]:
+    """The migrated database and the project's id."""
+    from app import migrations, review  # noqa: PLC0415
+    from app.db import Database  # noqa: PLC0415
+
+    db = Database(settings)
+    migrations.upgrade(db)
+    try:
+        with db.write() as session:
+            project_id = review.ensure_project(session, settings.project, now=_now()).id
+        yield db, project_id or 0
+    finally:
+        db.close()
+
+
+# ------------------------------------------------------------------------------------------------ serve, worker
+
+
+@app.callback(invoke_without_command=True)
+def default(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print it.")] = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    project: ProjectName = None,
+) -> None:
+    """Without a command: serve. The three options may stand before a command or after it."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+    given = {"DATA_DIR": data_dir, "DATABASE_URL": database_url, "PROJECT": project}
+    os.environ |= {f"PATCHSIFT_{name}": str(value) for name, value in given.items() if value is not None}
+    if context.invoked_subcommand is None:
+        serve()
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option("--host", "-h", help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option("--port", "-p", help="Port; 0 takes any free one.")] = None,
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open a browser on a desktop.")] = True,
+    worker_too: Annotated[bool, typer.Option("--worker/--no-worker", help="Run jobs beside the server.")] = True,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    project: ProjectName = None,
+) -> None:
+    """Serve the pages and the API, and run jobs beside them."""
+    from app import serving  # noqa: PLC0415
+
+    settings = _settings(data_dir, database_url, project, host=host, port=port)
+    serving.serve(settings, fixed_port=port is not None, open_browser=open_browser, worker_too=worker_too, say=say)
+
+
+@app.command()
+def worker(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: ProjectName = None) -> None:
+    """Run jobs for a server that was started with --no-worker."""
+    from app import serving  # noqa: PLC0415
+
+    serving.work(_settings(data_dir, database_url, project), say=say)
+
+
+# ------------------------------------------------------------------------------------------------ ingest
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[str], typer.Argument(help="Files, folders, .gz files, or - for standard input.")],
+    as_json: Json = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    project: ProjectName = None,
+) -> None:
+    """Read logs. Exit 0 when every line was read, 3 when something was quarantined, 1 when a file was refused."""
+    from app import ingest as domain  # noqa: PLC0415
+
+    settings = _settings(data_dir, database_url, project)
+    reports: list[Report] = []
+    refused = 0
+    with _opened(settings) as (db, project_id):
+        for upload in _uploads(settings, paths):
+            try:
+                with _bar(upload.name, quiet=as_json) as progress:
+                    read = domain.read_file(db, settings, project_id, upload, now=_now, progress=progress)
+                reports.append(domain.finish_small(db, read, now=_now))
+                say(_sentence(reports[-1]))
+            except AppError as error:
+                refused += 1
+                say(f"{upload.name}: {error.message}")
+            finally:
+                if upload.origin == "stdin":
+                    upload.path.unlink(missing_ok=True)
+    if as_json:
+        _print_json(_sum(reports))
+    if refused:
+        raise typer.Exit(1)
+    if any(report.quarantined for report in reports):
+        raise typer.Exit(_QUARANTINED)
+
+
+def _uploads(settings: "Settings", paths: list[str]) -> Iterator["Upload"]:
+    from app import ingest as domain  # noqa: PLC0415
+
+    for given in paths:
+        if given == "-":
+            yield _standard_input(settings)
+            continue
+        path = Path(given)
+        for file in domain.find_logs(path) if path.is_dir() else [path]:
+            yield domain.Upload(file, str(file))
+
+
+def _standard_input(settings: "Settings") -> "Upload":
+    import shutil  # noqa: PLC0415
+
+    from app import ingest as domain  # noqa: PLC0415
+    from app.web.deps import spool  # noqa: PLC0415
+
+    path = spool(settings, "standard input")
+    with path.open("wb") as target:
+        shutil.copyfileobj(sys.stdin.buffer, target)
+    return domain.Upload(path, "standard input", origin="stdin")
+
+
+@contextmanager
+def _bar(name: str, *, quiet: bool) -> Iterator["Progress | None"]:
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        shown = bars.add_task(name, total=None)
+        yield lambda done, total: bars.update(shown, completed=done, total=total)
+
+
+def _sentence(report: "Report") -> str:
+    parts = [f"{report.entries:,} lines", f"{report.new:,} new", f"{report.repeated:,} repeated"]
+    parts += [f"{report.updated:,} with a new rating"] if report.updated else []
+    parts += [f"{report.quarantined:,} quarantined (patchsift quarantine list)"] if report.quarantined else []
+    parts += [f"{report.blank:,} blank besides"] if report.blank else []
+    return f"{report.name}: " + ", ".join(parts)
+
+
+def _sum(reports: list["Report"]) -> dict[str, object]:
+    """One report over all files, with each file's own under `files`."""
+    names = ("entries", "new", "repeated", "updated", "quarantined", "blank", "candidates", "flagged")
+    total: dict[str, object] = {name: sum(getattr(report, name) for report in reports) for name in names}
+    return total | {"job": None, "files": [report.as_json() for report in reports]}
+
+
+@app.command()
+def demo(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: ProjectName = None) -> None:
+    """Load the twelve real sample patches."""
+    from app import ingest as domain  # noqa: PLC0415
+
+    settings = _settings(data_dir, database_url, project)
+    with _opened(settings) as (db, project_id):
+        say(_sentence(domain.load_samples(db, settings, project_id, now=_now)))
+
+
+@app.command()
+def status(
+    as_json: Json = False, data_dir: DataDir = None, database_url: DatabaseUrl = None, project: ProjectName = None
+) -> None:
+    """How many candidates stand where."""
+    from app import ingest as domain  # noqa: PLC0415
+    from app import review  # noqa: PLC0415
+
+    settings = _settings(data_dir, database_url, project)
+    with _opened(settings) as (db, project_id), db.read() as session:
+        counts = review.count_by_status(session, project_id)
+        held = domain.count_quarantine(session, project_id)
+        where = db.url.render_as_string(hide_password=True)
+    if as_json:
+        _print_json({"project": settings.project, "candidates": counts, "quarantined": held, "database": where})
+        return
+    for name, count in counts.items():
+        typer.echo(f"{name:12}{count:>12,}")
+    typer.echo(f"{'quarantined':12}{held:>12,}")
+
+
+# ------------------------------------------------------------------------------------------------ quarantine
+
+
+@quarantine.command("list")
+def list_quarantine(
+    limit: Annotated[int, typer.Option("--limit", help="At most this many.")] = 100,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    project: ProjectName = None,
+) -> None:
+    """Lines that wait: number, file, line, byte, reason."""
+    from app import ingest as domain  # noqa: PLC0415
+
+    with _opened(_settings(data_dir, database_url, project)) as (db, project_id), db.read() as session:
+        held = domain.count_quarantine(session, project_id)
+        rows = [_held_json(*found) for found in domain.list_quarantine(session, project_id, limit=limit)]
+    if as_json:
+        _print_json({"quarantined": held, "lines": rows})
+        return
+    for row in rows:
+        typer.echo(f"{row['id']:>6}  {row['where']}: {row['code']}: {row['message']}")
+    say(f"{held:,} lines wait in quarantine; {len(rows):,} are shown.")
+
+
+def _held_json(row: "QuarantineRow", name: str) -> dict[str, object]:
+    return {
+        "id": row.id,
+        "file": name,
+        "line": row.line,
+        "offset_bytes": row.offset_bytes,
+        "n_bytes": row.n_bytes,
+        "code": row.code,
+        "message": row.message,
+        "digest": bytes(row.digest).hex(),
+        "where": f"{name}:{row.line}: byte {row.offset_bytes}",
+    }
+
+
+@quarantine.command("show")
+def show_quarantined(
+    number: Annotated[int, typer.Argument(help="The number that `quarantine list` shows.")],
+    as_json: Json = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    project: ProjectName = None,
+) -> None:
+    """The raw bytes of a line, on standard output; with --json as text with escapes, and why it was held."""
+    from app import ingest as domain  # noqa: PLC0415
+
+    with _opened(_settings(data_dir, database_url, project)) as (db, project_id), db.read() as session:
+        row, source = domain.get_quarantined(session, project_id, number)
+        shown = _held_json(row, source.name)
+        raw = bytes(row.raw)
+    if as_json:
+        _print_json(shown | {"raw": raw.decode("utf-8", "backslashreplace")})
+        return
+    say(f"{shown['where']}: {shown['code']}: {shown['message']}")
+    if sys.stdout.isatty():
+        # A terminal would obey the escape sequences that a hostile line may hold.
+        typer.echo(raw.decode("utf-8", "backslashreplace").encode("unicode_escape").decode())
+    else:
+        sys.stdout.buffer.write(raw)
+
+
+@quarantine.command("retry")
+def retry_quarantined(
+    number: Annotated[int, typer.Argument(help="The number that `quarantine list` shows.")],
+    corrected: Annotated[Path | None, typer.Option("--with", help="A file that holds the corrected line.")] = None,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    project: ProjectName = None,
+) -> None:
+    """Read a line again, corrected or as it was."""
+    from app import ingest as domain  # noqa: PLC0415
+
+    settings = _settings(data_dir, database_url, project)
+    line = None if corrected is None else domain.open_regular(corrected).read()
+    with _opened(settings) as (db, project_id), db.write() as session:
+        candidate_id = domain.retry(session, settings, project_id, number, corrected=line, now=_now())
+    if as_json:
+        _print_json({"id": number, "candidate": candidate_id})
+    say(f"Line {number} was read; it is candidate {candidate_id} now.")
+
+
+# ------------------------------------------------------------------------------------------------ export
+
+
+@app.command()
+def export(
+    out: Annotated[Path | None, typer.Option("--out", help="The folder to make; it must not exist yet.")] = None,
+    role: Annotated[str, typer.Option("--role", help="The model it is for.")] = "llm",
+    task: Annotated[str, typer.Option("--task", help="What the model learns.")] = "scaffold",
+    objective: Annotated[str, typer.Option("--objective", help="How it is trained.")] = "sft",
+    form: Annotated[str, typer.Option("--format", help="prompt-completion or messages.")] = "prompt-completion",
+    seed: Annotated[int, typer.Option("--seed", help="Another seed gives other splits.")] = 0,
+    filtered: Annotated[str, typer.Option("--filter", help="As in a queue's address: source=X&file=y.py")] = "",
+    listed: Annotated[bool, typer.Option("--list", help="Say what can be exported, and how many rows.")] = False,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    project: ProjectName = None,
+) -> None:
+    """Write accepted and edited patches as a dataset that trains."""
+    from urllib.parse import parse_qsl  # noqa: PLC0415
+
+    from app import releases, review  # noqa: PLC0415
+
+    settings = _settings(data_dir, database_url, project)
+    with _opened(settings) as (db, project_id):
+        if listed:
+            with db.read() as session:
+                exports = releases.list_exports(session, project_id)
+            if as_json:
+                _print_json({"exports": exports})
+                return
+            for one in exports:
+                typer.echo(f"{one['role']} {one['task']} {one['objective']}: {one['n_rows']:,} rows, {one['formats']}")
+            return
+        if out is None:
+            raise AppError("Say where to: --out FOLDER. What can be exported says --list.")
+        wanted = review.Filter.parse(dict(parse_qsl(filtered, keep_blank_values=True)))
+        order = releases.Order(role, task, objective, form, wanted, seed)
+        with _bar(str(out), quiet=as_json) as progress:
+            summary = releases.build(db, settings, project_id, order, out, progress=progress, now=_now)
+    if as_json:
+        _print_json(summary.as_json())
+    say(summary.sentence())
+
+
+# ------------------------------------------------------------------------------------------------ operation
+
+
+@database.command("upgrade")
+def upgrade(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: ProjectName = None) -> None:
+    """Bring the schema up to date; every start does this by itself."""
+    from app import migrations  # noqa: PLC0415
+    from app.db import Database  # noqa: PLC0415
+
+    db = Database(_settings(data_dir, database_url, project))
+    done = migrations.upgrade(db)
+    say(f"The schema is at {migrations.HEAD}" + (" now." if done else " already."))
+
+
+@database.command("verify")
+def verify(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: ProjectName = None) -> None:
+    """Walk the chain of decisions and the digests of entries; exit 1 at the first that does not fit."""
+    from app import ingest as domain  # noqa: PLC0415
+    from app import review  # noqa: PLC0415
+
+    with _opened(_settings(data_dir, database_url, project)) as (db, project_id), db.read() as session:
+        broken = review.verify_chain(session, project_id)
+        if broken is not None:
+            raise AppError(f"Decision {broken} or the one before it was changed: its digest does not fit.")
+        n_entries = domain.verify_entries(session, project_id)
+    say(f"Every decision fits the one before it; {n_entries:,} entries fit their digests.")
+
+
+@app.command()
+def doctor(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: ProjectName = None) -> None:
+    """Versions, folders and database: what runs here, and what would stop it."""
+    import platform  # noqa: PLC0415
+
+    from app.db import sqlite_module  # noqa: PLC0415
+
+    settings = _settings(data_dir, database_url, project)
+    say(f"patchsift   {__version__}")
+    say(f"python      {platform.python_version()} on {platform.system()} {platform.machine()}")
+    say(f"sqlite      {sqlite_module().sqlite_version} ({sqlite_module().__name__})")
+    say(f"data folder {settings.data_dir} ({'writable' if _is_writable(settings.data_dir) else 'NOT writable'})")
+    with _opened(settings) as (db, _):
+        say(f"database    {db.url.render_as_string(hide_password=True)}: answers, schema is current")
+
+
+def _is_writable(folder: Path) -> bool:
+    known = next(one for one in (folder, *folder.parents) if one.exists())
+    return os.access(known, os.W_OK)
+
+
+@app.command()
+def healthcheck(
+    port: Annotated[int | None, typer.Option("--port", "-p", help="The server's port.")] = None,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    project: ProjectName = None,
+) -> None:
+    """Exit 0 when the server on this machine is ready; for images without curl."""
+    from urllib.error import URLError  # noqa: PLC0415
+    from urllib.request import urlopen  # noqa: PLC0415
+
+    settings = _settings(data_dir, database_url, project, port=port)
+    try:
+        with urlopen(f"http://127.0.0.1:{settings.port}/readyz", timeout=5) as answer:
+            say(answer.read().decode())
+    except URLError as error:
+        raise AppError(f"The server on port {settings.port} is not ready: {error.reason}.") from error
+
+
+def main(run: Callable[[], object] = app) -> None:
+    """The console script: a sentence and exit status 1 for what a person can mend."""
+    try:
+        run()
+    except AppError as error:
+        where = f" ({error.where})" if error.where else ""
+        say(f"{error.message}{where}")
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""Starting and stopping: the port, the worker beside the server, the browser on a desktop."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable
+from typing import BinaryIO
+
+import uvicorn
+
+from app import worker
+from app.db import Database
+from app.errors import AppError
+from app.main import create_app
+from app.settings import LOOPBACK, Settings
+
+Say = Callable[[str], None]
+
+_TRIES = 50
+_GRACE_SECONDS = 3
+_NICE = 5
+
+
+def serve(settings: Settings, *, fixed_port: bool, open_browser: bool, worker_too: bool, say: Say) -> None:
+    """Serve until interrupted; prints one fact a line.
+
+    Args:
+        settings: where to listen, what to serve.
+        fixed_port: the port was asked for, so no other will do.
+        open_browser: open one where there is a desktop.
+        worker_too: run jobs in a child process.
+        say: takes each fact.
+
+    Raises:
+        AppError: the address is taken, open to others without accounts, or another server has the data folder.
+
+    """
+    refuse_open(settings)
+    listening = _listen(settings.host, settings.port, 1 if fixed_port else _TRIES)
+    port = listening.getsockname()[1]
+    claimed = _claim_folder(settings)
+    child = _fork_worker(settings) if worker_too else None
+    try:
+        app = create_app(settings)
+        db: Database = app.state.db
+        say(f"data      {settings.data_dir}")
+        say(f"database  {db.url.render_as_string(hide_password=True)}")
+        say("worker    " + ("beside this server" if worker_too else "none here; start it with: patchsift worker"))
+        address = f"http://{'localhost' if settings.host in LOOPBACK else settings.host}:{port}"
+        say(f"open      {address}")
+        if open_browser and _is_desktop():
+            threading.Timer(0.5, webbrowser.open, [address]).start()
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            limit_concurrency=512,
+            lifespan="on",
+        )
+        uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        if child is not None:
+            _end(child)
+        claimed.close()
+
+
+def refuse_open(settings: Settings) -> None:
+    """Refuse to serve without accounts where others could reach it.
+
+    Raises:
+        AppError: the address is no loopback address, and nobody said that this is meant.
+
+    """
+    if settings.host not in LOOPBACK and not settings.allow_open:
+        raise AppError(
+            f"{settings.host} can be reached from other machines, and there are no accounts yet: anybody there could "
+            "decide and export. Listen on 127.0.0.1, or set PATCHSIFT_ALLOW_OPEN=yes if something in front of it, such "
+            "as a container's published port or a proxy with a login, keeps others out."
+        )
+
+
+def work(settings: Settings, *, say: Say) -> None:
+    """Run jobs in this process until it is told to stop."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    db = Database(settings)
+    say(f"worker    on {db.url.render_as_string(hide_password=True)}")
+    worker.run(db, settings, stop=stopping.is_set)
+    db.close()
+
+
+def _listen(host: str, port: int, tries: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for number in range(port, port + tries):
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host.strip("[]"), number))
+        except OSError as error:
+            listening.close()
+            reason = error.strerror
+            continue
+        listening.set_inheritable(True)
+        return listening
+    taken = f"Port {port}" if tries == 1 else f"Every port from {port} to {port + tries - 1}"
+    raise AppError(f"{taken} on {host} cannot be had: {reason}. Choose another with --port, or --port 0 for any.")
+
+
+def _claim_folder(settings: Settings) -> BinaryIO:
+    """Hold a lock beside the SQLite file, so that a second server says so and does not share it."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    claimed = (settings.data_dir / "server.lock").open("ab")
+    if not settings.url.startswith("sqlite"):
+        return claimed
+    try:
+        import fcntl  # noqa: PLC0415  (absent on Windows)
+
+        fcntl.flock(claimed, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        return claimed
+    except OSError as error:
+        claimed.close()
+        raise AppError(
+            f"Another Patchsift serves {settings.data_dir} already. Stop it, or give this one another --data-dir."
+        ) from error
+    return claimed
+
+
+def _fork_worker(settings: Settings) -> int:
+    """Start the worker; gives its process id. It ends when this process ends, however that comes.
+
+    Forked where that is sound (Linux, no connection open, no thread yet), because the copy has all imports already.
+    """
+    parent = os.getpid()
+    if sys.platform != "linux":
+        import subprocess  # noqa: PLC0415
+
+        environment = os.environ | {
+            "PATCHSIFT_DATA_DIR": str(settings.data_dir),
+            "PATCHSIFT_DATABASE_URL": settings.database_url,
+            "PATCHSIFT_PROJECT": settings.project,
+        }
+        return subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], env=environment).pid
+    child = os.fork()
+    if child:
+        return child
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(_NICE)
+    try:
+        db = Database(settings)
+        worker.run(db, settings, stop=lambda: stopping.is_set() or os.getppid() != parent)
+        db.close()
+    finally:
+        os._exit(0)
+
+
+def _end(child: int) -> None:
+    try:
+        os.kill(child, signal.SIGTERM)
+        os.waitpid(child, 0)
+    except (ProcessLookupError, ChildProcessError):
+        return
+
+
+def _is_desktop() -> bool:
+    remote = "SSH_CONNECTION" in os.environ or not sys.stderr.isatty()
+    screen = sys.platform in {"darwin", "win32"} or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
+    return screen and not remote

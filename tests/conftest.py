@@ -1,0 +1,96 @@
+"""The fixtures that every test may ask for: a real database of each kind, and the application on it."""
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app import migrations, review
+from app.db import Database
+from app.settings import Settings
+from tests.servers import Postgres, start_postgres
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+_numbers = count()
+
+
+def noon() -> datetime:
+    """The instant at which everything happens that needs one."""
+    return NOON
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file; each test gets a copy, which is quicker than migrating anew."""
+    folder = tmp_path_factory.mktemp("template")
+    db = Database(Settings(data_dir=folder))
+    migrations.upgrade(db)
+    with db.engine.connect() as connection:
+        connection.exec_driver_sql("COMMIT")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.exec_driver_sql("BEGIN")
+    db.close()
+    return folder / "patchsift.db"
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL server with a migrated database called `template_patchsift`."""
+    server = start_postgres(tmp_path_factory.mktemp("postgres"))
+    url = server.create_database("template_patchsift")
+    db = Database(Settings(data_dir=tmp_path_factory.mktemp("unused"), database_url=url))
+    migrations.upgrade(db)
+    db.close()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
+    """Settings of a fresh installation, once on SQLite and once on PostgreSQL."""
+    folder = tmp_path / "installation"
+    folder.mkdir()
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), folder / "patchsift.db")
+        yield Settings(data_dir=folder, allowed_hosts="testserver")
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    name = f"test_{next(_numbers)}"
+    url = server.create_database(name, template="template_patchsift")
+    yield Settings(data_dir=folder, database_url=url, allowed_hosts="testserver")
+    server.drop_database(name)
+
+
+@pytest.fixture
+def db(settings: Settings) -> Iterator[Database]:
+    """The database of that installation."""
+    database = Database(settings)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def project_id(db: Database) -> int:
+    """Its one project."""
+    with db.write() as session:
+        return review.ensure_project(session, "default", now=NOON).id or 0
+
+
+@pytest.fixture
+def reviewer_id(db: Database) -> int:
+    """Its one local reviewer."""
+    with db.write() as session:
+        return review.ensure_local_reviewer(session, now=NOON).id or 0
+
+
+@pytest.fixture
+def client(settings: Settings, db: Database) -> Iterator[TestClient]:
+    """The application over ASGI, as a browser on the same machine sees it."""
+    from app.main import create_app
+
+    with TestClient(create_app(settings, db), headers={"Sec-Fetch-Site": "same-origin"}) as made:
+        yield made
