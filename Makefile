@@ -20,10 +20,11 @@ check:  ## Formatter, linter, types, layers, templates
 	@scripts/environment check
 	@exec scripts/check
 
-format:  ## Format the code and mend what the linter can mend
+format:  ## Format code and templates, mend what the linter can mend
 	@scripts/environment check
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
+	@.venv/bin/djlint templates --reformat --quiet
 
 editor:  ## Rebuild static/vendor/editor.js (needs Node 20 and npm)
 	@exec scripts/editor
