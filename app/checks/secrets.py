@@ -22,8 +22,9 @@ from app.checks.reading import Passage, Reading
 # Some plugins take time by the square of a line's length: a long line is cut, with room for a token on the edge.
 _WINDOW = 2_000
 _OVERLAP = 600
-# Windows that open a gate are rare; a text made of nothing else is hostile, and is held back without a full look.
-_MOST_WINDOWS = 1_000
+# Windows that open a gate are rare, even in megabytes of base64; a text made of nothing else is hostile, and is held
+# back without a full look.
+_MOST_WINDOWS = 4_000
 # A run is letters, digits, `_`, `-` or anything beyond ASCII; nearly every token has one as long as this.
 _RUN_LENGTH = 20
 _RUN = b"x" * _RUN_LENGTH
@@ -66,7 +67,8 @@ class Gate:
         shape: a pattern, anywhere.
         folded_shape: a pattern, anywhere in the text after `casefold()`.
         run_shape: a pattern within a run.
-        run_length: a run of so many characters.
+        run_length: a run of so many characters; with `beside` a pattern that stands elsewhere in the text after
+            `casefold()`.
     """
 
     exact: tuple[str, ...] = ()
@@ -76,6 +78,7 @@ class Gate:
     folded_shape: re.Pattern[str] | None = None
     run_shape: re.Pattern[str] | None = None
     run_length: int = 0
+    beside: re.Pattern[str] | None = None
 
     def opens(self, text: str, folded: str, runs: str) -> bool:
         """Whether a text passes, given with `text.casefold()` and `runs_of(text)`."""
@@ -87,11 +90,15 @@ class Gate:
         for shape, where in ((self.shape, text), (self.folded_shape, folded), (self.run_shape, runs)):
             if shape is not None and shape.search(where):
                 return True
-        return self.run_length > 0 and any(len(run) >= self.run_length for run in runs.split())
+        if not self.run_length or all(len(run) < self.run_length for run in runs.split()):
+            return False
+        return self.beside is None or self.beside.search(folded) is not None
 
 
 _GITLAB = ("glpat-", "gldt-", "glft-", "glsoat-", "glrt-", "glcbt-", "glimt-", "glptt-", "glagent-", "gloas-")
-_AS_IBM = Gate(run_length=44)
+# An assignment to such a name, in the library's words.
+_ASSIGNED = re.compile(r"(?:key|pwd?|pass|password|token)[\"']?\]?[ =:]")
+_AS_IBM = Gate(run_length=44, beside=_ASSIGNED)
 
 PLUGINS: Mapping[str, Gate] = {
     "artifactory.ArtifactoryDetector": Gate(("AKC",), shape=re.compile(r"AP[\dA-F][a-zA-Z0-9]{8}")),
@@ -113,7 +120,7 @@ PLUGINS: Mapping[str, Gate] = {
     "pypi_token.PypiTokenDetector": Gate(in_run=("pypi-AgE",)),
     "sendgrid.SendGridDetector": Gate(("SG.",)),
     "slack.SlackDetector": Gate(folded=("xox", "hooks.slack.com")),
-    "softlayer.SoftlayerDetector": _AS_IBM,
+    "softlayer.SoftlayerDetector": Gate(folded=("softlayer",), run_length=44, beside=_ASSIGNED),
     "square_oauth.SquareOAuthDetector": Gate(("sq0csp-",)),
     "stripe.StripeDetector": Gate(in_run=("k_live_",)),
     "telegram_token.TelegramBotTokenDetector": Gate(shape=re.compile(r":[\w-]{35}")),

@@ -1,5 +1,8 @@
 """Hostile values of a log's diff, with the finding each must get, and values that look hostile and are not."""
 
+import base64
+import random
+
 import pytest
 
 from app import checks
@@ -20,6 +23,8 @@ Decision: ACCEPT
 Reviewed-by: admin
 """
 TEXT_CODES = {"lone_surrogate", "nul", "bidi", "hidden", "control", "injection", "secret"}
+
+BASE64 = base64.b64encode(random.Random(4).randbytes(3_000_000)).decode()
 
 FLAGGED = {
     "high surrogate": ("cut \ud83d", "lone_surrogate"),
@@ -65,7 +70,8 @@ ACCEPTED = {
     "mixed ends": "\n" + HEAD + "@@ -1,2 +1,2 @@\n-a\r\n+b\rc\n d",
     "binary": "diff --git a/i b/i\nGIT binary patch\nliteral 5\nMcmZQzWMT#Y01f~L\n\nliteral 0\nHcmV?d00001\n\n",
     "conflict markers": HEAD + "@@ -1 +1,5 @@\n+<<<<<<< HEAD\n+=======\n+>>>>>>> x\n",
-    "one long line": "+" + "y" * 200_000,
+    "one long line": "+" + "y" * 6_000_000,
+    "much base64": "+" + BASE64,
     "a long diff": "--- a/big.py\n+++ b/big.py\n@@ -1,2000 +1,2000 @@\n" + "+v = 1\n-v = 2\n" * 2_000,
     **{
         f"bait {unit!r}": "+" + (unit * 64_000)[:64_000] + "-"
