@@ -10,14 +10,16 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
+from app.diffs.lines import Colour, all_crlf, blocks, line_html
 from app.diffs.parse import ADDED, MARKER, REMOVED, FileDiff, Hunk, Status
 
 if TYPE_CHECKING:
     from pygments.lexer import RegexLexer
     from pygments.token import _TokenType
 
-Span = tuple[int, int, str]
-Colours = list[list[Span]]
+Colours = list[list[Colour]]
 
 MAX_FILE_LENGTH = 100_000
 MAX_LINE_LENGTH = 1000
@@ -79,6 +81,21 @@ def colours(language: str, lines: Sequence[str], opening: str = "") -> Colours |
                 _put(per_line[row], column, column + len(part), name)
             column += len(part)
     return per_line[1 : len(lines) + 1] if opening else per_line[: len(lines)]
+
+
+def highlight_script(text: str) -> Markup:
+    """Draw a whole Python script as numbered, coloured lines, each `id="L12"`; long and odd ones as in a diff."""
+    lines = text.split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    found = colours("python", lines) or [[]] * len(lines)
+    quiet = all_crlf(lines)
+    rows = [
+        f'<tr id="L{n}"><td>{n}<td>{line_html(line, of_line, [], quiet)}'
+        for n, (line, of_line) in enumerate(zip(lines, found, strict=True), 1)
+    ]
+    parts = ['<div class="diff script">', *blocks(rows, "sc"), "</div>"]
+    return Markup("".join(parts))  # noqa: S704  every piece comes from app.diffs.lines or this module
 
 
 def _lexable(line: str) -> str:
@@ -160,7 +177,7 @@ def _parted(text: str, opening: str) -> tuple[str, str]:
     return "".join(code), "\n".join(strings)
 
 
-def _put(spans: list[Span], start: int, end: int, name: str) -> None:
+def _put(spans: list[Colour], start: int, end: int, name: str) -> None:
     if spans and spans[-1][1] == start and spans[-1][2] == name:
         start = spans.pop()[0]
     spans.append((start, end, name))

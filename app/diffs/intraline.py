@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from rapidfuzz.distance import Indel
 
 Span = tuple[int, int]
+# Old start and end, new start and end, in tokens.
+_Change = tuple[int, int, int, int]
 
 MAX_LENGTH = 1000
 # With more than this share changed, marks only hide the line.
@@ -26,10 +28,10 @@ def intraline(old: str, new: str) -> tuple[list[Span], list[Span]]:
     head = _common(left, right)
     back = _common(left[: head - 1 if head else None : -1], right[: head - 1 if head else None : -1])
     a, b = left[head : len(left) - back], right[head : len(right) - back]
-    changed = [(op.src_start, op.src_end, op.dest_start, op.dest_end)
-               for op in Indel.opcodes(a, b) if op.tag != "equal"]  # fmt: skip
-    old_spans = _spans(left, head, [(start, end) for start, end, _, _ in changed])
-    new_spans = _spans(right, head, [(start, end) for _, _, start, end in changed])
+    changes = _joined([(op.src_start, op.src_end, op.dest_start, op.dest_end)
+                       for op in Indel.opcodes(a, b) if op.tag != "equal"], a)  # fmt: skip
+    old_spans = _spans(left, head, [change[:2] for change in changes])
+    new_spans = _spans(right, head, [change[2:] for change in changes])
     if _share(old, old_spans) > _MOST or _share(new, new_spans) > _MOST:
         return [], []
     return old_spans, new_spans
@@ -55,20 +57,22 @@ def _common(left: Sequence[str], right: Sequence[str]) -> int:
     return next((i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
 
 
+def _joined(changes: Sequence[_Change], tokens: Sequence[str]) -> list[_Change]:
+    """Changes with islands between them that are too short to read made part of them, on both sides."""
+    joined: list[_Change] = []
+    for change in changes:
+        if joined and sum(map(len, tokens[joined[-1][1] : change[0]])) < _ISLAND:
+            joined[-1] = (joined[-1][0], change[1], joined[-1][2], change[3])
+        else:
+            joined.append(change)
+    return joined
+
+
 def _spans(tokens: Sequence[str], head: int, changed: Sequence[Span]) -> list[Span]:
-    """Token ranges as character ranges, with islands too short to read joined to their neighbours."""
     offsets = [0]
     for token in tokens:
         offsets.append(offsets[-1] + len(token))
-    spans: list[Span] = []
-    for first, last in changed:
-        start, end = offsets[head + first], offsets[head + last]
-        if start == end:
-            continue
-        if spans and start - spans[-1][1] < _ISLAND:
-            start = spans.pop()[0]
-        spans.append((start, end))
-    return spans
+    return [(offsets[head + first], offsets[head + last]) for first, last in changed if first < last]
 
 
 def _share(line: str, spans: Sequence[Span]) -> float:

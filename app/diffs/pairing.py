@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from rapidfuzz.distance import Indel
 
-from app.diffs.parse import ADDED, MARKER, REMOVED, Hunk, Op
+from app.diffs.parse import ADDED, MARKER, REMOVED, Hunk
 
 MAX_CELLS = 3600
 # Two lines are the same line, changed, from half their characters on; the score is what lies above this.
@@ -38,23 +38,21 @@ def side_by_side(hunk: Hunk) -> list[tuple[int, int]]:
     rows: list[tuple[int, int]] = []
     removed: list[int] = []
     added: list[int] = []
+    adding = False
     for position, op in enumerate((*hunk.ops, (" ", -1, -1))):
-        if op[0] == REMOVED and _only_markers(hunk.ops, added):
+        if op[0] == REMOVED and not adding:
             removed.append(position)
         elif op[0] == ADDED:
             added.append(position)
+            adding = True
         elif op[0] == MARKER and (op[1] < 0 or op[2] < 0):
             (removed if op[1] >= 0 else added).append(position)
         else:
             rows += _block(hunk, removed, added)
-            removed, added = ([position], []) if op[0] == REMOVED else ([], [])
+            removed, added, adding = ([position] if op[0] == REMOVED else []), [], False
             if op[0] != REMOVED and position < len(hunk.ops):
                 rows.append((position, position))
     return rows
-
-
-def _only_markers(ops: Sequence[Op], positions: Sequence[int]) -> bool:
-    return all(ops[position][0] == MARKER for position in positions)
 
 
 def _block(hunk: Hunk, removed: list[int], added: list[int]) -> list[tuple[int, int]]:

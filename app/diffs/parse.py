@@ -393,8 +393,8 @@ def _body(raw: Sequence[str], joined: frozenset[int] = frozenset()) -> _Body:
             ops.append((REMOVED, len(old), -1))
             old.append(line[1:])
         elif sign == "\\":
-            whose = next((op for op in reversed(ops) if op[0] != MARKER), (MARKER, -1, -1))
-            ops.append((MARKER, whose[1], whose[2]))
+            _, of_old, of_new = ops[-1] if ops else (MARKER, -1, -1)
+            ops.append((MARKER, of_old, of_new))
             markers.append(line)
         else:
             ops.append((BARE, len(old), len(new)))

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.diffs.highlight import highlight_script
+from app.diffs.lines import ROWS_PER_BLOCK
 from app.diffs.parse import ADDED, BARE, MARKER, REMOVED, DiffDoc, parse
-from app.diffs.render import ROWS_PER_BLOCK, View, highlight_script, render
+from app.diffs.render import View, render
 from tests.diffs.texts import ODD_TEXTS, SAMPLES, with_header
 
 _CELL = {"d": REMOVED, "a": ADDED, "nn": MARKER, "e": "empty", "": " "}
@@ -212,3 +214,18 @@ def test_every_class_on_a_page_has_its_rule_in_the_style_sheet() -> None:
     classes = {name for page in pages for names in re.findall(r'class="?([\w ]+)', page) for name in names.split()}
     unstyled = {"unified", "split", "script"}
     assert {name for name in classes - unstyled if not re.search(rf"\.{name}\b", css)} == set()
+
+
+@pytest.mark.parametrize("body", ["\\\n" * 50_000, "-a\n\\\n+b\n\\\n" * 12_500, "+\u202e\n" * 50_000, "@@\n" * 10_000])
+def test_a_text_made_to_be_slow_is_drawn_to_its_last_line(body: str) -> None:
+    page = _Page(render(parse(with_header("@@ -1,9 +1,9 @@\n" + body))))
+    assert len(page.rows) + len(page.lines) == body.count("\n") + 3
+
+
+@pytest.mark.parametrize("bait", ["@", "`", "a.", "(", "[[", "{", '"', "f'{", "\\", "$(", "=", "\n ", "\"\"\"'''"])
+@pytest.mark.parametrize("name", ["x.py", "x.json", "x.toml", "x.sh", "x.ini"])
+def test_bait_for_lexers_is_only_text(name: str, bait: str) -> None:
+    rows = ("+" + bait * (900 // len(bait))).replace("\n", "\n+") + "\n"
+    doc = parse(f"--- a/{name}\n+++ b/{name}\n@@ -50 +50 @@\n" + rows * 3)
+    page = _Page(render(doc))
+    assert [row[-1][1] for row in page.rows] == list(doc.hunks[0].new_lines)
