@@ -1,5 +1,6 @@
 """The queue: what waits, by filters that stand in the URL."""
 
+import uuid
 from dataclasses import dataclass, fields
 
 from fastapi import APIRouter, Request
@@ -73,6 +74,7 @@ class DoneView:
     n_quarantined: int
     tabs: list[Tab]
     query: dict[str, str]
+    undo_key: str
 
 
 def wanted_of(request: Request) -> Filter:
@@ -131,7 +133,12 @@ def queue(request: Request, session: Db, project: Project, after: str = "") -> R
         server=f"{request.url.scheme}://{request.url.netloc}",
     )
     return page(
-        request, "queue.html", view, fragment="list", status=422 if fault else 200, headers=_clean(request, wanted, after)
+        request,
+        "queue.html",
+        view,
+        fragment="list",
+        status=422 if fault else 200,
+        headers=_clean(request, wanted, after),
     )
 
 
@@ -162,6 +169,7 @@ def done_page(
         n_quarantined=ingest.count_quarantine(session, project),
         tabs=_tabs(review.count_by_status(session, project), wanted),
         query=link_query(wanted),
+        undo_key=uuid.uuid4().hex,
     )
     return page(request, "done.html", view, fragment="candidate", headers=headers)
 

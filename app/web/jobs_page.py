@@ -1,0 +1,100 @@
+"""Long work: its progress, its end, and the way to stop it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from app import ingest, jobs
+from app.models import JobRow, JobState
+from app.web.deps import Db, Now, Project
+from app.web.forms import Form
+from app.web.render import is_partial, page, see_other
+
+router = APIRouter()
+
+_TITLES = {"ingest": "Reading", "prepare": "Checking new candidates", "export": "Building the dataset"}
+_BACK = {"ingest": ("/imports", "Imports"), "export": ("/exports", "Exports")}
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that a job made."""
+
+    url: str
+    name: str
+    n_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class JobView:
+    """What `job.html` may read."""
+
+    n_quarantined: int
+    job: JobRow
+    title: str
+    back: str
+    back_label: str
+    running: bool
+    percent: int
+    done: str
+    total: str
+    report_url: str | None
+    download: Download | None
+    fresh: bool
+
+
+@router.get("/jobs/{job_id}")
+def job(request: Request, session: Db, project: Project, job_id: int) -> Response:
+    """Where the work stands; htmx asks again each second while it runs."""
+    row = jobs.get_job(session, project, job_id)
+    back, label = _BACK.get(row.kind, ("/queue", "Queue"))
+    title = _TITLES.get(row.kind, row.kind)
+    measure = _megabytes if row.kind == "ingest" else _number
+    view = JobView(
+        n_quarantined=0 if is_partial(request) else ingest.count_quarantine(session, project),
+        job=row,
+        title=f"{title} {row.args['name']}" if row.kind == "ingest" else title,
+        back=back,
+        back_label=label,
+        running=row.state in {JobState.QUEUED, JobState.RUNNING},
+        percent=min(100, 100 * row.done // row.total) if row.total else 0,
+        done=measure(row.done),
+        total=measure(row.total),
+        report_url=_report_url(row.result or {}),
+        download=find_download(row),
+        # Only the page that saw it run starts the download; opening an old job does not.
+        fresh=is_partial(request),
+    )
+    return page(request, "job.html", view, fragment="job")
+
+
+@router.post("/jobs/{job_id}/cancel")
+def cancel(fields: Form, session: Db, project: Project, now: Now, job_id: int) -> Response:
+    """Ask the work to stop at its next step."""
+    fields.allow(())
+    jobs.cancel(session, project, job_id, now=now)
+    return see_other(f"/jobs/{job_id}")
+
+
+def find_download(row: JobRow) -> Download | None:
+    """The file that an export made, or None."""
+    made = (row.result or {}).get("download")
+    if row.state != JobState.DONE or not isinstance(made, Mapping):
+        return None
+    return Download(f"/exports/{row.id}/download", str(made["name"]), int(made["bytes"]), str(made["sha256"]))
+
+
+def _report_url(result: Mapping[str, object]) -> str | None:
+    report = result.get("report")
+    return f"/imports/{report['source']}" if isinstance(report, Mapping) else None
+
+
+def _number(n: int) -> str:
+    return f"{n:,}"
+
+
+def _megabytes(n: int) -> str:
+    return f"{n / 1e6:,.1f} MB"

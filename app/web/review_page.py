@@ -1,0 +1,430 @@
+"""The review page: one candidate with everything known of it, and what a person decides."""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from fastapi import APIRouter, Request
+from markupsafe import Markup
+from sqlmodel import Session
+from starlette.responses import Response
+
+from app import ingest, review
+from app.diffs.edit import diff_texts, new_sides
+from app.diffs.parse import parse
+from app.errors import AppError, BadInputError
+from app.models import CandidateRow, DecisionRow, RevisionRow, Status, Verdict
+from app.review import Filter
+from app.web.deps import Db, Me, Now, Project
+from app.web.forms import Fields, Form
+from app.web.queue import done_page, link_query, wanted_of
+from app.web.render import is_partial, page, see_other, url
+
+router = APIRouter()
+
+NOTHING_CHANGED = "Nothing was changed, so no edit was recorded."
+_YEAR_SECONDS = 365 * 24 * 3600
+_ISSUE_LINES, _ISSUE_CHARACTERS = 12, 1200
+_DONE = {
+    Status.ACCEPTED: "Accepted", Status.REJECTED: "Rejected", Status.EDITED: "Edited", Status.SKIPPED: "Skipped",
+    Status.FLAGGED: "Flagged", Status.PENDING: "Undone:",
+}  # fmt: skip
+_FIELDS = ("verdict", "version", "key", "comment", "rating", "edited_script")
+_MANY = ("reasons", "edited_hunk")
+
+DiffView = Literal["unified", "split"]
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What a person typed; given back when a decision was refused."""
+
+    comment: str = ""
+    rating: str = ""
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Event:
+    """One decision of the history, as it is shown."""
+
+    decision: DecisionRow
+    who: str
+    undone: bool
+    undoes: str | None
+    reasons: list[str]
+    field: str | None
+    change: Markup
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of the spec: its name, and the rest of the open dict as pairs."""
+
+    name: str
+    parts: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class ReviewView:
+    """What `review.html` may read."""
+
+    n_quarantined: int
+    opened: review.Opened
+    issue: str
+    issue_rest: str
+    operations: list[Operation]
+    digest: str
+    diff: Markup
+    view: DiffView
+    script: Markup
+    n_script_lines: int
+    history: list[Event]
+    left: str
+    query: dict[str, str]
+    reasons: Mapping[str, str]
+    key: str
+    undo_key: str
+    typed: Typed
+    notice: str
+    said: str
+    said_undo: bool
+
+
+@dataclass(frozen=True)
+class Text:
+    """One text of the edit page: the original, what to start from, and where it belongs."""
+
+    label: str
+    name: str
+    language: str
+    original: str
+    current: str
+
+
+@dataclass(frozen=True)
+class EditView:
+    """What `edit.html` may read."""
+
+    n_quarantined: int
+    opened: review.Opened
+    issue: str
+    field: str
+    texts: list[Text]
+    has_script: bool
+    has_diff: bool
+    diff: Markup
+    query: dict[str, str]
+    next_url: str
+    key: str
+    typed: Typed
+    notice: str
+
+
+# ------------------------------------------------------------------------------------------------ look
+
+
+@router.get("/candidates/{candidate_id}")
+def candidate(
+    request: Request, session: Db, project: Project, candidate_id: int, last: str = "", end: str = ""
+) -> Response:
+    """One candidate; `last` is the one decided before it, for the line that offers to undo."""
+    wanted = wanted_of(request)
+    view = _view(request, session, project, candidate_id, wanted)
+    if end:
+        view = replace(view, notice="This filter finds no other candidate.")
+    elif last:
+        said = review.get_candidate(session, project, review.whole_number("last", last))
+        view = replace(view, said=_sentence(said), said_undo=said.status != Status.PENDING)
+    block = "diff" if request.headers.get("HX-Target", "").endswith("#diff") else "candidate"
+    response = page(request, "review.html", view, fragment=block)
+    if request.query_params.get("view") == view.view:
+        response.set_cookie("view", view.view, max_age=_YEAR_SECONDS, samesite="lax", httponly=True)
+    return response
+
+
+@router.get("/candidates/{candidate_id}/next")
+def following(request: Request, session: Db, project: Project, candidate_id: int, last: str = "") -> Response:
+    """Go on without deciding; at the end, to the first one left."""
+    wanted = wanted_of(request)
+    found = review.find_next(session, project, wanted, candidate_id)
+    if found is None and last:
+        return see_other(url("/queue/done", **link_query(wanted)))
+    return _go(wanted, candidate_id, found, last)
+
+
+@router.get("/candidates/{candidate_id}/previous")
+def previous(request: Request, session: Db, project: Project, candidate_id: int) -> Response:
+    """Go back without deciding."""
+    wanted = wanted_of(request)
+    return _go(wanted, candidate_id, review.find_next(session, project, wanted, candidate_id, back=True))
+
+
+def _go(wanted: Filter, here: int, found: int | None, last: str = "") -> Response:
+    query = link_query(wanted)
+    if found is None:
+        return see_other(url(f"/candidates/{here}", **query, end="1"))
+    return see_other(url(f"/candidates/{found}", **query, last=last))
+
+
+# ------------------------------------------------------------------------------------------------ decide
+
+
+@router.post("/candidates/{candidate_id}/decisions")
+def decide(
+    request: Request, fields: Form, session: Db, project: Project, me: Me, now: Now, candidate_id: int
+) -> Response:
+    """Record the verdict and show the next candidate: one request."""
+    wanted = wanted_of(request)
+    sent = fields.allow(_FIELDS, _MANY)
+    try:
+        act = _act(session, project, candidate_id, sent)
+        outcome = review.decide(session, project, me, candidate_id, act, now=now)
+    except AppError as error:
+        if error.status == 404:  # noqa: PLR2004
+            raise
+        return _refused(request, session, project, candidate_id, sent, error.message, error.status)
+    if outcome.decision is None:
+        return _refused(request, session, project, candidate_id, sent, NOTHING_CHANGED, 200)
+    return _show_next(request, session, project, wanted, outcome.candidate)
+
+
+@router.post("/undo")
+def undo(request: Request, fields: Form, session: Db, project: Project, me: Me, now: Now) -> Response:
+    """Take back the last decision that stands, and show its candidate again."""
+    wanted = wanted_of(request)
+    outcome = review.undo(session, project, me, key=fields.allow({"key"}).one("key"), now=now)
+    address = url(f"/candidates/{outcome.candidate.id}", **link_query(wanted))
+    if not is_partial(request):
+        return see_other(url(f"/candidates/{outcome.candidate.id}", **link_query(wanted), last=outcome.candidate.id))
+    view = _view(request, session, project, outcome.candidate.id or 0, wanted)
+    view = replace(view, said=_sentence(outcome.candidate))
+    return page(request, "review.html", view, fragment="candidate", headers={"HX-Push-Url": address})
+
+
+def _show_next(request: Request, session: Session, project: int, wanted: Filter, decided: CandidateRow) -> Response:
+    number = decided.id or 0
+    found = review.find_next(session, project, wanted, number)
+    query = link_query(wanted)
+    address = url("/queue/done" if found is None else f"/candidates/{found}", **query)
+    if not is_partial(request):
+        return see_other(address if found is None else url(f"/candidates/{found}", **query, last=number))
+    if found is None:
+        return done_page(request, session, project, wanted, {"HX-Push-Url": address})
+    view = _view(request, session, project, found, wanted)
+    view = replace(view, said=_sentence(decided), said_undo=True)
+    return page(request, "review.html", view, fragment="candidate", headers={"HX-Push-Url": address})
+
+
+def _refused(
+    request: Request, session: Session, project: int, candidate_id: int, sent: Fields, message: str, status: int
+) -> Response:
+    """The candidate as it is now, with everything that was typed and the sentence that says why nothing was stored."""
+    wanted = wanted_of(request)
+    typed = Typed(sent.one("comment"), sent.one("rating"), sent.many("reasons"))
+    headers = {"HX-Retarget": "#candidate", "HX-Reswap": "outerHTML", "HX-Push-Url": "false"}
+    script, hunks = sent.find("edited_script"), sent.many("edited_hunk")
+    if script is not None or hunks:
+        view = _edit_view(session, project, candidate_id, wanted, "script" if script is not None else "diff")
+        texts = [replace(text, current=now) for text, now in zip(view.texts, hunks or (script or "",), strict=False)]
+        edited = replace(view, texts=texts, typed=typed, notice=message)
+        return page(request, "edit.html", edited, fragment="candidate", status=status, headers=headers)
+    again = replace(_view(request, session, project, candidate_id, wanted), typed=typed, notice=message)
+    return page(request, "review.html", again, fragment="candidate", status=status, headers=headers)
+
+
+def _act(session: Session, project: int, candidate_id: int, sent: Fields) -> review.Act:
+    verdict = review.parse_verdict(sent.one("verdict"))
+    rating = sent.one("rating")
+    return review.Act(
+        verdict=verdict,
+        version=review.whole_number("version", sent.one("version")),
+        key=sent.one("key"),
+        reasons=sent.many("reasons"),
+        comment=sent.one("comment").replace("\r\n", "\n"),
+        rating=review.whole_number("rating", rating) if rating else None,
+        edited=_edited(session, project, candidate_id, sent) if verdict == Verdict.EDIT else None,
+    )
+
+
+def _edited(session: Session, project: int, candidate_id: int, sent: Fields) -> tuple[str, str]:
+    script, hunks = sent.find("edited_script"), sent.many("edited_hunk")
+    if (script is None) == (not hunks):
+        raise BadInputError("An edit holds one text: the script, or every hunk.", where="field edited")
+    if script is not None:
+        return "script", script
+    return "diff", review.rebuild_diff(session, project, candidate_id, hunks)
+
+
+# ------------------------------------------------------------------------------------------------ edit
+
+
+@router.get("/candidates/{candidate_id}/edit")
+def edit(request: Request, session: Db, project: Project, candidate_id: int, field: str = "") -> Response:
+    """The script, or the new side of every hunk, as text to edit."""
+    return page(request, "edit.html", _edit_view(session, project, candidate_id, wanted_of(request), field))
+
+
+def _edit_view(session: Session, project: int, candidate_id: int, wanted: Filter, field: str) -> EditView:
+    opened = review.open_candidate(session, project, candidate_id)
+    texts = {"script": _script_text(opened), "diff": _hunk_texts(opened)}
+    field = field or ("script" if texts["script"] else "diff")
+    if not texts.get(field):
+        raise BadInputError(
+            f"The log holds no {field if field in texts else 'such text'} of candidate {candidate_id} to edit.",
+            where="field field",
+        )
+    query = link_query(wanted)
+    return EditView(
+        n_quarantined=ingest.count_quarantine(session, project),
+        opened=opened,
+        issue=opened.said.issue.strip() or "(no issue text)",
+        field=field,
+        texts=texts[field],
+        has_script=bool(texts["script"]),
+        has_diff=bool(texts["diff"]),
+        diff=_drawn(review.show(session, opened, "unified")),
+        query=query,
+        next_url=url(f"/candidates/{candidate_id}/next", **query, last=candidate_id),
+        key=uuid.uuid4().hex,
+        typed=Typed(),
+        notice="",
+    )
+
+
+def _script_text(opened: review.Opened) -> list[Text]:
+    original = opened.said.script
+    if not original:
+        return []
+    return [Text("Script", "edited_script", "python", original, _standing(opened, "script") or original)]
+
+
+def _hunk_texts(opened: review.Opened) -> list[Text]:
+    """One text a hunk; an edit that stands is the start where it has as many hunks as the original."""
+    if not opened.said.diff:
+        return []
+    originals = new_sides(parse(opened.said.diff, snippet=opened.said.diff_is_snippet))
+    edited = _standing(opened, "diff")
+    currents = originals if edited is None else new_sides(parse(edited))
+    if len(currents) != len(originals):
+        currents = originals
+    return [
+        Text(
+            label=f"{side.path}, from line {side.start}" if side.start else side.path,
+            name="edited_hunk",
+            language="python" if side.path.endswith(".py") else "text",
+            original=side.text,
+            current=current.text,
+        )
+        for side, current in zip(originals, currents, strict=True)
+    ]
+
+
+def _standing(opened: review.Opened, field: str) -> str | None:
+    standing = review.find_standing(decision for decision, _, _ in opened.history)
+    return next((r.text for d, _, r in opened.history if d is standing and r is not None and r.field == field), None)
+
+
+# ------------------------------------------------------------------------------------------------ view
+
+
+def _view(request: Request, session: Session, project: int, candidate_id: int, wanted: Filter) -> ReviewView:
+    opened = review.open_candidate(session, project, candidate_id)
+    view = _diff_view(request)
+    issue, rest = _parted(opened.said.issue.strip())
+    return ReviewView(
+        n_quarantined=0 if is_partial(request) else ingest.count_quarantine(session, project),
+        opened=opened,
+        issue=issue,
+        issue_rest=rest,
+        operations=[_operation(one) for one in opened.said.operations],
+        digest=bytes(opened.entry.digest).hex(),
+        diff=_drawn(review.show(session, opened, view)),
+        view=view,
+        script=_drawn(review.show(session, opened, "script")),
+        n_script_lines=(opened.said.script or "").rstrip("\n").count("\n") + 1,
+        history=_events(opened),
+        left=str(review.count_candidates(session, project, wanted)),
+        query=link_query(wanted),
+        reasons=review.REASONS,
+        key=uuid.uuid4().hex,
+        undo_key=uuid.uuid4().hex,
+        typed=Typed(),
+        notice="",
+        said="",
+        said_undo=False,
+    )
+
+
+def _diff_view(request: Request) -> DiffView:
+    asked = request.query_params.get("view") or request.cookies.get("view")
+    return "split" if asked == "split" else "unified"
+
+
+def _drawn(html: str) -> Markup:
+    """The one place that trusts HTML: it was made by `app.diffs.render`, which escapes every character of a log."""
+    return Markup(html)  # noqa: S704
+
+
+def _sentence(row: CandidateRow) -> str:
+    return f"{_DONE[Status(row.status)]} #{row.id}"
+
+
+def _parted(issue: str) -> tuple[str, str]:
+    """The first lines of an issue, and the rest that is folded."""
+    lines = issue.split("\n")
+    first = "\n".join(lines[:_ISSUE_LINES])[:_ISSUE_CHARACTERS]
+    return first, issue[len(first) :].lstrip("\n")
+
+
+def _operation(said: object) -> Operation:
+    if not isinstance(said, dict):
+        return Operation(_plain(said), [])
+    named = {str(key): value for key, value in said.items()}
+    name = next((key for key in ("name", "type", "op", "operation") if isinstance(named.get(key), str)), None)
+    title = "operation" if name is None else str(named.pop(name))
+    return Operation(title, list(_pairs(named, "")))
+
+
+def _pairs(named: Mapping[str, object], before: str) -> Iterable[tuple[str, str]]:
+    """An open dict as lines: `{"parameters": {"target": "x"}}` → `("parameters.target", "x")`."""
+    for key, value in named.items():
+        if isinstance(value, dict) and value:
+            yield from _pairs({str(inner): one for inner, one in value.items()}, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", _plain(value)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return ", ".join(map(_plain, value)) if isinstance(value, list | tuple) else repr(value)
+
+
+def _events(opened: review.Opened) -> list[Event]:
+    """The history, newest first; what was taken back is marked, what was edited shows the change."""
+    undone = {decision.undoes_id for decision, _, _ in opened.history}
+    verdicts = {decision.id: decision.verdict for decision, _, _ in opened.history}
+    return [
+        Event(
+            decision=decision,
+            who=who,
+            undone=decision.id in undone,
+            undoes=verdicts.get(decision.undoes_id) if decision.undoes_id else None,
+            reasons=[review.REASONS.get(code, code) for code in decision.reasons],
+            field=None if revision is None else revision.field,
+            change=Markup() if revision is None else _change(opened, revision),
+        )
+        for decision, who, revision in reversed(opened.history)
+    ]
+
+
+def _change(opened: review.Opened, revision: RevisionRow) -> Markup:
+    """What an edit changed: of a script, the difference to the original; of a diff, the diff as it is now."""
+    from app.diffs.render import render  # noqa: PLC0415  (only where a candidate was edited)
+
+    text = revision.text
+    if revision.field == "script":
+        text = diff_texts(opened.said.script or "", revision.text, "script.py")
+    return render(parse(text), "unified", prefix=f"r{revision.id}")
