@@ -149,6 +149,7 @@ function autostart() {
   const link = one("a[data-autostart]");
   if (!link) return;
   link.removeAttribute("data-autostart");
+  history.replaceState(history.state, "", location.pathname);
   link.click();
 }
 
@@ -167,4 +168,5 @@ document.addEventListener("click", (event) => {
 
 document.addEventListener("DOMContentLoaded", () => {
   if (location.hash === "#q") one("#q")?.focus();
+  autostart();
 });

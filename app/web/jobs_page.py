@@ -44,12 +44,16 @@ class JobView:
     report_url: str | None
     download: Download | None
     fresh: bool
+    rows: int | None
+    splits: Mapping[str, int]
+    held: Mapping[str, int]
 
 
 @router.get("/jobs/{job_id}")
-def job(request: Request, session: Db, project: Project, job_id: int) -> Response:
+def job(request: Request, session: Db, project: Project, job_id: int, new: str = "") -> Response:
     """Where the work stands; htmx asks again each second while it runs."""
     row = jobs.get_job(session, project, job_id)
+    result = row.result or {}
     back, label = _BACK.get(row.kind, ("/queue", "Queue"))
     title = _TITLES.get(row.kind, row.kind)
     measure = _megabytes if row.kind == "ingest" else _number
@@ -63,10 +67,13 @@ def job(request: Request, session: Db, project: Project, job_id: int) -> Respons
         percent=min(100, 100 * row.done // row.total) if row.total else 0,
         done=measure(row.done),
         total=measure(row.total),
-        report_url=_report_url(row.result or {}),
+        report_url=_report_url(result),
         download=find_download(row),
-        # Only the page that saw it run starts the download; opening an old job does not.
-        fresh=is_partial(request),
+        # Only the page that was sent here by the order starts the download; opening an old job does not.
+        fresh=is_partial(request) or bool(new),
+        rows=_rows(result),
+        splits=_counts(result, "splits"),
+        held=_counts(result, "held"),
     )
     return page(request, "job.html", view, fragment="job")
 
@@ -81,15 +88,26 @@ def cancel(fields: Form, session: Db, project: Project, now: Now, job_id: int) -
 
 def find_download(row: JobRow) -> Download | None:
     """The file that an export made, or None."""
-    made = (row.result or {}).get("download")
-    if row.state != JobState.DONE or not isinstance(made, Mapping):
+    made = row.result or {}
+    packed, n_bytes, digest = made.get("zip"), made.get("bytes"), made.get("sha256")
+    if row.state != JobState.DONE or not isinstance(packed, str) or not isinstance(n_bytes, int):
         return None
-    return Download(f"/exports/{row.id}/download", str(made["name"]), int(made["bytes"]), str(made["sha256"]))
+    return Download(f"/exports/{row.id}/download", packed.rpartition("/")[2], n_bytes, str(digest))
 
 
 def _report_url(result: Mapping[str, object]) -> str | None:
     report = result.get("report")
     return f"/imports/{report['source']}" if isinstance(report, Mapping) else None
+
+
+def _rows(result: Mapping[str, object]) -> int | None:
+    rows = result.get("rows")
+    return rows if isinstance(rows, int) else None
+
+
+def _counts(result: Mapping[str, object], name: str) -> Mapping[str, int]:
+    counts = result.get(name)
+    return counts if isinstance(counts, Mapping) else {}
 
 
 def _number(n: int) -> str:

@@ -105,6 +105,7 @@ def root() -> Response:
 @router.get("/queue")
 def queue(request: Request, session: Db, project: Project, after: str = "") -> Response:
     """One page of candidates, with filters and counts."""
+    fault: Fault | None = None
     typed = {field.name: request.query_params.get(field.name, "") for field in fields(Filter)}
     try:
         wanted = wanted_of(request)
@@ -113,8 +114,6 @@ def queue(request: Request, session: Db, project: Project, after: str = "") -> R
     except AppError as error:
         fault = Fault((error.where or "").removeprefix("field "), error.message)
         wanted, found, count = Filter(status=Status.PENDING), review.Page([], None), "0"
-    else:
-        fault = None
     counts = review.count_by_status(session, project)
     view = QueueView(
         n_quarantined=ingest.count_quarantine(session, project),

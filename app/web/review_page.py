@@ -332,7 +332,7 @@ def _standing(opened: review.Opened, field: str) -> str | None:
 def _view(request: Request, session: Session, project: int, candidate_id: int, wanted: Filter) -> ReviewView:
     opened = review.open_candidate(session, project, candidate_id)
     view = _diff_view(request)
-    issue, rest = _parted(opened.said.issue.strip())
+    issue, rest = _parted(opened.said.issue.strip(), opened.row.title)
     return ReviewView(
         n_quarantined=0 if is_partial(request) else ingest.count_quarantine(session, project),
         opened=opened,
@@ -371,8 +371,9 @@ def _sentence(row: CandidateRow) -> str:
     return f"{_DONE[Status(row.status)]} #{row.id}"
 
 
-def _parted(issue: str) -> tuple[str, str]:
-    """The first lines of an issue, and the rest that is folded."""
+def _parted(issue: str, title: str) -> tuple[str, str]:
+    """The first lines of an issue below its title, and the rest that is folded."""
+    issue = issue.removeprefix(title).strip() if issue.partition("\n")[0].strip() == title else issue
     lines = issue.split("\n")
     first = "\n".join(lines[:_ISSUE_LINES])[:_ISSUE_CHARACTERS]
     return first, issue[len(first) :].lstrip("\n")
