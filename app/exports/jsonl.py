@@ -1,0 +1,20 @@
+"""One JSON object a line: UTF-8, LF, no byte order mark, nothing escaped that need not be."""
+
+from collections.abc import Mapping
+
+import pydantic_core
+
+_to_json = pydantic_core.to_json
+
+
+def encode(row: Mapping[str, object]) -> bytes:
+    r"""`{"id": "é"}` → `b'{"id":"\xc3\xa9"}\n'`.
+
+    Characters that other readers take for line ends (U+2028, U+0085) stand inside strings as they are: the line ends at
+    the byte 0x0A alone.
+
+    Raises:
+        ValueError: a text holds half a character (a lone surrogate), which UTF-8 cannot hold.
+
+    """
+    return _to_json(row) + b"\n"
