@@ -136,13 +136,6 @@ class CandidateRow(SQLModel, table=True):
             sqlite_where=text("external_id IS NOT NULL"),
             postgresql_where=text("external_id IS NOT NULL"),
         ),
-        Index(
-            "ix_candidate_unchecked",
-            "project_id",
-            "id",
-            sqlite_where=text("checks_version = 0"),
-            postgresql_where=text("checks_version = 0"),
-        ),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -152,8 +145,9 @@ class CandidateRow(SQLModel, table=True):
     digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     group_digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     external_id: str | None = None
-    status: str = Status.PENDING
-    version: int = 1
+    # What every new candidate starts with is the table's default: a bulk insert need not say it.
+    status: str = Field(default=Status.PENDING, sa_column_kwargs={"server_default": Status.PENDING})
+    version: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
     title: str
     target: str
     generation: str
@@ -163,11 +157,11 @@ class CandidateRow(SQLModel, table=True):
     n_added: int = 0
     n_removed: int = 0
     has_script: bool = False
-    findings: str = ""
-    checks_version: int = 0
+    findings: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    checks_version: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     lease_by: int | None = None
     lease_until: datetime | None = None
-    lease_number: int = 0
+    lease_number: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     created_at: datetime
 
 
@@ -175,10 +169,9 @@ class EntryRow(SQLModel, table=True):
     """One log line exactly as written; never changed."""
 
     __tablename__ = "entry"
-    __table_args__ = (
-        Index("uq_entry_digest", "project_id", "digest", unique=True),
-        Index("ix_entry_candidate", "candidate_id", "id"),
-    )
+    # Equal bytes have equal content, so they can only meet within one candidate; an index over all digests would
+    # be written at random, which costs more than all other columns together.
+    __table_args__ = (Index("uq_entry_digest", "candidate_id", "digest", unique=True),)
 
     id: int | None = Field(default=None, primary_key=True)
     project_id: int = Field(foreign_key="project.id")

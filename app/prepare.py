@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sqlalchemy import Row, delete, func, select, update
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from app import checks
@@ -73,7 +74,9 @@ def run(db: Database, *, source_id: int | None = None, progress: Callable[[int, 
     """
     done = 0
     total = _count(db, source_id)
-    while rows := _unchecked(db, source_id):
+    last = 0
+    while rows := _unchecked(db, source_id, last):
+        last = rows[-1][0]
         made = [_make(candidate_id, raw) for candidate_id, raw in rows]
         with db.write() as session:
             _store(session, made)
@@ -102,12 +105,18 @@ def _count(db: Database, source_id: int | None) -> int:
     return n
 
 
-def _unchecked(db: Database, source_id: int | None) -> Sequence[Row[int, bytes]]:
-    first = select(func.min(EntryRow.id)).where(col(EntryRow.candidate_id) == col(CandidateRow.id)).scalar_subquery()
+def _unchecked(db: Database, source_id: int | None, after: int) -> Sequence[Row[int, bytes]]:
+    other = aliased(EntryRow)
+    first = (
+        select(func.min(other.id))
+        .where(col(other.candidate_id) == col(CandidateRow.id))
+        .correlate(CandidateRow)
+        .scalar_subquery()
+    )
     wanted = (
         select(CandidateRow.id, EntryRow.raw)  # type: ignore[call-overload]
         .join(EntryRow, col(EntryRow.id) == first)
-        .where(col(CandidateRow.checks_version) == 0)
+        .where(col(CandidateRow.checks_version) == 0, col(CandidateRow.id) > after)
         .order_by(col(CandidateRow.id))
         .limit(_BATCH)
     )

@@ -215,7 +215,9 @@ def count_by_status(session: Session, project_id: int) -> dict[str, int]:
         select(TallyRow.status, TallyRow.n).where(col(TallyRow.project_id) == project_id)  # type: ignore[call-overload]
     )
     counts: dict[str, int] = {str(status): 0 for status in Status}
-    return counts | dict(rows.tuples().all())
+    for status, n in rows:
+        counts[status] = n
+    return counts
 
 
 def add_to_tally(session: Session, project_id: int, changes: Mapping[Status, int]) -> None:
@@ -659,7 +661,7 @@ def verify_chain(session: Session, project_id: int) -> int | None:
     """The id of the first decision whose digest does not fit, or None where the whole chain holds."""
     previous = _FIRST
     rows = session.execute(
-        select(DecisionRow, RevisionRow)  # type: ignore[call-overload]
+        select(DecisionRow, RevisionRow)
         .outerjoin(RevisionRow, col(RevisionRow.id) == col(DecisionRow.revision_id))
         .where(col(DecisionRow.project_id) == project_id)
         .order_by(col(DecisionRow.id))

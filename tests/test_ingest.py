@@ -243,7 +243,7 @@ def test_two_programs_that_read_one_file_add_it_once(
     db: Database, settings: Settings, project_id: int, tmp_path: Path
 ) -> None:
     path = tmp_path / "log.jsonl"
-    path.write_bytes(b"".join(line(f"Issue {n}") + b"\n" for n in range(300)))
+    path.write_bytes(b"".join(line(f"Issue {n}") + b"\n" for n in range(900)))
     upload = Upload(path, "log.jsonl")
     started: list[int] = []
 
@@ -255,7 +255,7 @@ def test_two_programs_that_read_one_file_add_it_once(
     with pytest.raises(ConflictError, match="another program"):
         ingest.read_file(db, settings, project_id, upload, now=noon, progress=second)
 
-    assert n_rows(db, "entry") == 300
+    assert n_rows(db, "entry") == 900
 
 
 def test_the_same_id_with_other_content_is_held_and_both_are_kept(

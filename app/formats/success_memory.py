@@ -34,8 +34,10 @@ _KNOWN = frozenset(
     | {"spec_issue_id", "issue_id", "patch_source", "predicted_core", "id"}
 )
 # What may differ between two lines about one change: when it was logged, what a person thought, and derived numbers.
+_EVIDENCE = frozenset({*_DIFF, *_SCRIPT, _HASH})
 _NOT_CONTENT = frozenset({*_TIME, *_RATING, *_EMBEDDINGS})
 _BEST_RATING = 5
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 def read(entry: dict[str, object]) -> Candidate:
@@ -49,28 +51,29 @@ def read(entry: dict[str, object]) -> Candidate:
             the issue text or the id is of another type than text.
 
     """
-    if not (entry.keys() & {*_DIFF, *_SCRIPT, _HASH}):
+    if _EVIDENCE.isdisjoint(entry):
         keys = ", ".join(sorted(map(json.dumps, entry))[:8]) or "no key at all"
         raise HeldError(
             "missing_field", f"A success entry holds a diff, a script or a script hash; this line holds {keys}."
         )
+    said = entry.get
     return Candidate(
-        kind=Kind.PATCH,
-        generation=_generation(entry),
-        external_id=_external_id(entry.get("id")),
-        issue_id=_id(_first(entry, "spec_issue_id", "issue_id")),
-        issue=_text(entry, *_ISSUE) or "",
-        target_files=_strings(_first(entry, *_FILES)),
-        operations=_list(_first(entry, *_OPERATIONS)),
-        diff=_text(entry, *_DIFF),
-        diff_is_snippet="successful_diff_summary_snippet" in entry or "successful_script_hash" in entry,
-        script=_text(entry, *_SCRIPT),
-        script_hash=_id(entry.get(_HASH)),
-        patch_source=_id(entry.get("patch_source")) or "Unknown",
-        predicted_core=_id(entry.get("predicted_core")),
-        rating=_rating(_first(entry, *_RATING)),
-        logged_at=_instant(_first(entry, *_TIME)),
-        extra={key: value for key, value in entry.items() if key not in _KNOWN},
+        Kind.PATCH,
+        _generation(entry),
+        _external_id(said("id")),
+        _id(said("spec_issue_id", said("issue_id"))),
+        _text(entry, _ISSUE) or "",
+        _strings(_first(entry, _FILES)),
+        _list(_first(entry, _OPERATIONS)),
+        _text(entry, _DIFF),
+        "successful_diff_summary_snippet" in entry or _HASH in entry,
+        _text(entry, _SCRIPT),
+        _id(said(_HASH)),
+        _id(said("patch_source")) or "Unknown",
+        _id(said("predicted_core")),
+        _rating(_first(entry, _RATING)),
+        _instant(_first(entry, _TIME)),
+        {key: entry[key] for key in sorted(entry.keys() - _KNOWN)},
     )
 
 
@@ -80,16 +83,20 @@ def content_digest(entry: Mapping[str, object]) -> bytes:
     Time, rating and embeddings stay out: a line that the agent's web form rewrote with a new rating, and the same
     change logged twice, are one candidate.
     """
-    parts: list[bytes] = []
+    shape: list[tuple[str, object]] = []
+    texts: list[str] = []
     for key in sorted(entry):
         if key in _NOT_CONTENT:
             continue
         value = entry[key]
-        text = value if isinstance(value, str) else "\x00" + json.dumps(value, sort_keys=True)
-        for piece in (key, text):
-            coded = piece.encode(errors="surrogatepass")
-            parts += (b"%d:" % len(coded), coded)
-    return hashlib.sha256(b"".join(parts)).digest()
+        if isinstance(value, str):
+            # Its length parts it from its neighbours; escaping it would cost more than all the rest.
+            shape.append((key, len(value)))
+            texts.append(value)
+        else:
+            shape.append((key, [value]))
+    canonical = _canonical.encode(shape) + "".join(texts)
+    return hashlib.sha256(canonical.encode(errors="surrogatepass")).digest()
 
 
 def _generation(entry: Mapping[str, object]) -> str:
@@ -104,14 +111,15 @@ def _generation(entry: Mapping[str, object]) -> str:
     return "G4" if "diff_embedding" in entry else "G3"
 
 
-def _first(entry: Mapping[str, object], *keys: str) -> object:
+def _first(entry: Mapping[str, object], keys: tuple[str, ...]) -> object:
     for key in keys:
-        if entry.get(key) is not None:
-            return entry[key]
+        value = entry.get(key)
+        if value is not None:
+            return value
     return None
 
 
-def _text(entry: Mapping[str, object], *keys: str) -> str | None:
+def _text(entry: Mapping[str, object], keys: tuple[str, ...]) -> str | None:
     """The first of these keys that holds text; empty text counts as absent."""
     for key in keys:
         value = entry.get(key)

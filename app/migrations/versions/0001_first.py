@@ -11,7 +11,7 @@ depends_on = None
 
 _SQLITE_EXTRAS = (
     """CREATE VIRTUAL TABLE candidate_words USING fts5(
-        issue, paths, changes, content='', contentless_delete=1, tokenize="unicode61 remove_diacritics 0"
+        issue, paths, changes, content='', columnsize=0, tokenize="unicode61 remove_diacritics 0"
     )""",
     """CREATE TRIGGER decision_no_update BEFORE UPDATE ON decision
         BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END""",
@@ -113,8 +113,8 @@ def upgrade() -> None:
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("group_digest", sa.LargeBinary(), nullable=False),
         sa.Column("external_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
-        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), server_default="pending", nullable=False),
+        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
         sa.Column("title", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("target", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("generation", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -124,11 +124,11 @@ def upgrade() -> None:
         sa.Column("n_added", sa.Integer(), nullable=False),
         sa.Column("n_removed", sa.Integer(), nullable=False),
         sa.Column("has_script", sa.Boolean(), nullable=False),
-        sa.Column("findings", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("checks_version", sa.Integer(), nullable=False),
+        sa.Column("findings", sqlmodel.sql.sqltypes.AutoString(), server_default="", nullable=False),
+        sa.Column("checks_version", sa.Integer(), server_default="0", nullable=False),
         sa.Column("lease_by", sa.Integer(), nullable=True),
         sa.Column("lease_until", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
-        sa.Column("lease_number", sa.Integer(), nullable=False),
+        sa.Column("lease_number", sa.Integer(), server_default="0", nullable=False),
         sa.Column("created_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
         sa.CheckConstraint(
             "status IN ('pending', 'accepted', 'rejected', 'edited', 'skipped', 'flagged')",
@@ -141,14 +141,6 @@ def upgrade() -> None:
     op.create_index("ix_candidate_patch_source", "candidate", ["project_id", "patch_source", "id"], unique=False)
     op.create_index("ix_candidate_source", "candidate", ["source_id", "id"], unique=False)
     op.create_index("ix_candidate_status", "candidate", ["project_id", "status", "id"], unique=False)
-    op.create_index(
-        "ix_candidate_unchecked",
-        "candidate",
-        ["project_id", "id"],
-        unique=False,
-        sqlite_where=sa.text("checks_version = 0"),
-        postgresql_where=sa.text("checks_version = 0"),
-    )
     op.create_index("uq_candidate_digest", "candidate", ["project_id", "digest"], unique=True)
     op.create_index(
         "uq_candidate_external",
@@ -204,8 +196,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["source_id"], ["source.id"], name=op.f("fk_entry_source_id_source")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_entry")),
     )
-    op.create_index("ix_entry_candidate", "entry", ["candidate_id", "id"], unique=False)
-    op.create_index("uq_entry_digest", "entry", ["project_id", "digest"], unique=True)
+    op.create_index("uq_entry_digest", "entry", ["candidate_id", "digest"], unique=True)
     op.create_table(
         "finding",
         sa.Column("id", sa.Integer(), nullable=False),

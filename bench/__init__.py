@@ -1,0 +1,1 @@
+"""Benchmarks that print ratios: ours and another program, whole processes in turn, in one run."""

@@ -1,0 +1,65 @@
+"""Ingest, the full job with text search, against sqlite-utils insert + enable-fts on the same file.
+
+    python -m bench.ingest_rate FILE.jsonl [--rounds 5] [--skip-peer]
+
+FILE is a success_memory.jsonl. The peer indexes issue, diff and script, checks nothing and keeps no raw bytes; ours
+parses strictly, takes digests, joins repeats and indexes issue, paths and changed lines. Prints lines per CPU second,
+their ratio, and peak memory over a process that has only opened the database.
+"""
+
+import argparse
+import shutil
+import statistics
+import tempfile
+from pathlib import Path
+
+from bench.measure import Cost, alternate, run, spread, tool
+
+_COLUMNS = ("spec_issue_description", "successful_diff_summary", "successful_script")
+
+
+def _ours(file: Path, folder: Path) -> Cost:
+    shutil.rmtree(folder, ignore_errors=True)
+    return run([tool("patchsift"), "ingest", file, "--json", "--data-dir", folder])
+
+
+def _theirs(file: Path, folder: Path) -> Cost:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    db = folder / "peer.db"
+    insert = run([tool("sqlite-utils"), "insert", db, "entry", file, "--nl", "--alter", "--silent"])
+    index = run([tool("sqlite-utils"), "enable-fts", db, "entry", *_COLUMNS])
+    return Cost(insert.cpu_s + index.cpu_s, insert.wall_s + index.wall_s, max(insert.peak_mb, index.peak_mb))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--skip-peer", action="store_true", help="only our own rate and memory")
+    given = parser.parse_args()
+    with given.file.open("rb") as lines:
+        n = sum(1 for _ in lines)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        empty = folder / "empty.jsonl"
+        empty.write_bytes(b"")
+        idle = _ours(empty, folder / "idle").peak_mb
+        print(f"{n:,} lines, {given.file.stat().st_size / 1e6:,.0f} MB")
+        if given.skip_peer:
+            ours = [_ours(given.file, folder / "ours") for _ in range(given.rounds)]
+        else:
+            ours, theirs = alternate(
+                given.rounds, lambda: _ours(given.file, folder / "ours"), lambda: _theirs(given.file, folder / "peer")
+            )
+            print(f"sqlite-utils insert + enable-fts: {spread([n / one.cpu_s for one in theirs])} lines per CPU second")
+            ratios = [peer.cpu_s / one.cpu_s for one, peer in zip(ours, theirs, strict=True)]
+            walls = [peer.wall_s / one.wall_s for one, peer in zip(ours, theirs, strict=True)]
+        print(f"patchsift ingest:                 {spread([n / one.cpu_s for one in ours])} lines per CPU second")
+        if not given.skip_peer:
+            print(f"ratio by CPU: {spread(ratios)} (wanted: 1.8 or more); by wall: {spread(walls)}")
+        print(f"memory over an empty ingest: {statistics.median(one.peak_mb for one in ours) - idle:,.0f} MB (150 or less)")
+
+
+if __name__ == "__main__":
+    main()
