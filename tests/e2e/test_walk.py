@@ -3,32 +3,40 @@
 import json
 import re
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.e2e.conftest import serving
+
 pytestmark = pytest.mark.e2e
 
-NUMBER = re.compile(r"#(\d+)")
+READY = "document.readyState === 'complete' && performance.now() - paintedAt > PAINTED_MS && inFlight === 0"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """The command that a user types, not the quicker server of the other tests."""
+    with serving(tmp_path / "fresh") as address:
+        yield address
 
 
 def shown(page: Page) -> int:
     """The number of the candidate on the screen, once it takes keys."""
-    heading = page.get_by_role("heading", level=1)
-    expect(heading).to_contain_text(NUMBER)
-    while not page.evaluate("performance.now() - paintedAt > PAINTED_MS && inFlight === 0"):
+    number = page.locator("h1 .dim")
+    expect(number).to_have_text(re.compile(r"^#\d+$"))
+    while not page.evaluate(READY):
         page.wait_for_timeout(20)
-    found = NUMBER.search(heading.inner_text())
-    assert found is not None
-    return int(found[1])
+    return int(number.inner_text()[1:])
 
 
 def press(page: Page, key: str) -> int:
     """Press a key that goes to another candidate; gives the number of that one."""
     before = shown(page)
     page.keyboard.press(key)
-    expect(page.get_by_role("heading", level=1)).not_to_contain_text(f"#{before} ")
+    expect(page.locator("h1 .dim")).not_to_have_text(f"#{before}")
     return shown(page)
 
 
