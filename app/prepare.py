@@ -60,12 +60,19 @@ def renderer_version() -> int:
     return RENDER_VERSION
 
 
-def run(db: Database, *, source_id: int | None = None, progress: Callable[[int, int], None] | None = None) -> int:
+def run(
+    db: Database,
+    *,
+    source_id: int | None = None,
+    limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
     """Check and render every candidate that has not been yet, oldest first, in short transactions.
 
     Args:
         db: the database.
         source_id: only this source's candidates.
+        limit: stop after the batch in which this many are reached.
         progress: called after each batch with (done, total).
 
     Returns:
@@ -75,7 +82,7 @@ def run(db: Database, *, source_id: int | None = None, progress: Callable[[int, 
     done = 0
     total = _count(db, source_id)
     last = 0
-    while rows := _unchecked(db, source_id, last):
+    while (limit is None or done < limit) and (rows := _unchecked(db, source_id, last)):
         last = rows[-1][0]
         made = [_make(candidate_id, raw) for candidate_id, raw in rows]
         with db.write() as session:
