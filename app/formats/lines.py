@@ -6,7 +6,7 @@ it makes of them learns something that nobody wrote.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Never
 
 BOM = b"\xef\xbb\xbf"
@@ -24,7 +24,7 @@ class HeldError(Exception):
     Args:
         code: a short name: `bad_utf8`, `not_json`, `dup_key`, ...
         message: a sentence: what is wrong and what to do about it.
-        offset_bytes: where in the line, from 0.
+        offset_bytes: where in the line, from 0; a byte order mark is not counted.
     """
 
     def __init__(self, code: str, message: str, offset_bytes: int = 0) -> None:
@@ -50,8 +50,8 @@ def parse_line(raw: bytes, *, first: bool = False, last: bool = False) -> dict[s
     if body.startswith(BOM):
         raise HeldError("bom", "A byte order mark stands before the line. Remove its three bytes (EF BB BF).")
     try:
-        text = body.decode().strip(" \t\r")
-        if not text:
+        text = body.decode()
+        if not text.strip(" \t\r"):
             return None
         value = _decode(text)
     except HeldError as error:
@@ -102,19 +102,23 @@ def _too_deep() -> HeldError:
 
 
 def _depth(value: object) -> int:
-    """Levels of containers in a parsed value, counted no further than the limit."""
-    level, layer = 0, [value]
+    """Levels of containers in a parsed value, counted one further than the limit and no more."""
+    level, layer = 0, _containers([value])
     while layer and level <= MAX_DEPTH:
-        layer = [inner for outer in layer for inner in _children(outer)]
+        layer = [inner for outer in layer for inner in _containers(outer)]
         level += 1
-    return level - 1
+    return level
 
 
-def _children(value: object) -> Iterator[object]:
-    if isinstance(value, dict):
-        yield from value.values()
-    elif isinstance(value, list):
-        yield from value
+def _containers(values: Iterable[object]) -> list[Iterable[object]]:
+    """What the containers among some values hold."""
+    found: list[Iterable[object]] = []
+    for value in values:
+        if isinstance(value, dict):
+            found.append(value.values())
+        elif isinstance(value, list):
+            found.append(value)
+    return found
 
 
 def _scan_depth(text: str) -> int:
