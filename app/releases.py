@@ -11,11 +11,12 @@ import shutil
 import zipfile
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import file_digest
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pydantic_core
 from sqlalchemy import ColumnElement, select
@@ -29,8 +30,10 @@ from app.examples import Example, HeldBack, Split
 from app.exports import FORMATS, card, get_format
 from app.exports.folder import Folder, Written, refuse_target
 from app.exports.jsonl import encode
+from app.formats import success_memory
 from app.models import CandidateRow, DecisionRow, JobRow, ProjectRow, SourceRow, Status, Verdict
 from app.recipes import RECIPES, Judged, llm
+from app.recipes.judged import Told
 from app.recipes.split import RULE
 from app.review import Filter, conditions, count_by_status
 from app.settings import Settings
@@ -39,6 +42,7 @@ MANIFEST_SCHEMA = 1
 JOB_KIND = "export"
 _EXPORTED = (Status.ACCEPTED, Status.EDITED)
 _BATCH = 250
+_STREAMED = {"yield_per": 50}
 _PREVIEWED = 2_000
 _LARGEST_SEED = 2**63 - 1
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -155,7 +159,7 @@ def _ids(session: Session, project_id: int, order: Order, most: int | None = Non
 
 # Plain SQL, read as tuples: an export is measured in microseconds a row. The entry that counts is a candidate's first.
 _ENTRIES = """
-SELECT c.id, c.status, c.group_digest, c.checks_version, c.findings,
+SELECT c.id, c.status, c.group_digest, c.checks_version,
     e.digest, e.raw, e.line, e.offset_bytes, e.source_id
 FROM candidate c JOIN entry e ON e.candidate_id = c.id
 WHERE c.id IN ({ids}) ORDER BY c.id, e.id
@@ -196,66 +200,78 @@ def _judged(
     for start in range(0, len(ids), _BATCH):
         listed = ",".join(map(str, ids[start : start + _BATCH]))
         decisions = {row[0]: row for row in run(_DECISIONS.format(ids=listed))}
-        rows = run(_ENTRIES.format(ids=listed)).all()
-        holds = _holds(session, [row[0] for row in rows if row[4] and row[3] == checks.CHECKS_VERSION])
+        holds = _holds(run(_HOLDS.format(ids=listed)).all())
         last = 0
-        for number, status, group, version, codes, digest, raw, line, offset, source_id in rows:
-            if number == last:
-                continue
-            last = number
-            source = sources[source_id]
-            decision = decisions.get(number)
-            if decision is None or decision[2] not in _VERDICTS:
-                yield status, source, HeldBack(number, "undecided", "No decision of a reviewer stands behind it.")
-                continue
-            _, decision_id, verdict, changed, text = decision
-            revision = None if changed is None else (changed, text)
-            current = version == checks.CHECKS_VERSION and revision is None
-            candidate = _read(raw) if current else prepare.read_entry(raw)
-            findings = (() if not codes else holds[number]) if current else _check(candidate, revision)
-            place = (group.hex(), digest.hex(), source.name, line, offset)
-            yield status, source, Judged(candidate, number, verdict, revision, decision_id, findings, *place)
+        for rows in run(_ENTRIES.format(ids=listed), execution_options=_STREAMED).partitions():
+            for number, status, group, version, digest, raw, line, offset, source_id in rows:
+                if number == last:
+                    continue
+                last = number
+                source = sources[source_id]
+                decision = decisions.get(number)
+                if decision is None or decision[2] not in _VERDICTS:
+                    yield status, source, HeldBack(number, "undecided", "No decision of a reviewer stands behind it.")
+                    continue
+                _, decision_id, verdict, changed, text = decision
+                if changed is None and version == checks.CHECKS_VERSION:
+                    revision, candidate, findings = None, _read(raw), holds.get(number, ())
+                else:
+                    revision, candidate, findings = _check(raw, changed, text)
+                place = (group.hex(), digest.hex(), source.name, line, offset)
+                yield status, source, Judged(candidate, number, verdict, revision, decision_id, findings, *place)
 
 
-def _holds(session: Session, ids: list[int]) -> dict[int, tuple[Finding, ...]]:
+def _holds(rows: Iterable[Sequence[Any]]) -> dict[int, tuple[Finding, ...]]:
     """The findings that hold an export back, as the worker stored them."""
-    found: dict[int, tuple[Finding, ...]] = dict.fromkeys(ids, ())
-    if ids:
-        rows = session.connection().exec_driver_sql(_HOLDS.format(ids=",".join(map(str, ids))))
-        for number, code, place, message in rows:
-            found[number] += (Finding(code, Severity.HOLD, place, message),)
+    found: dict[int, tuple[Finding, ...]] = {}
+    for number, code, place, message in rows:
+        found[number] = (*found.get(number, ()), Finding(code, Severity.HOLD, place, message))
     return found
 
 
-def _check(candidate: Candidate, revision: tuple[str, str] | None) -> tuple[Finding, ...]:
-    """What the checks say now of a candidate as it would leave."""
-    if revision is None:
-        return checks.run(candidate)
-    changed, text = revision
-    return checks.run(replace(candidate, diff=text) if changed == "diff" else replace(candidate, script=text))
+def _check(
+    raw: bytes, changed: str | None, text: str | None
+) -> tuple[tuple[str, str] | None, Candidate, tuple[Finding, ...]]:
+    """The edit, what the entry says, and what the checks say now of the patch as it would leave."""
+    said = prepare.read_entry(raw)
+    if changed is None or text is None:
+        return None, said, checks.run(said)
+    edited = replace(said, diff=text) if changed == "diff" else replace(said, script=text)
+    return (changed, text), said, checks.run(edited)
 
 
-def _read(raw: bytes) -> Candidate:
-    """The texts of an entry that a prompt and a completion need, and nothing else.
+class _Lean(NamedTuple):
+    """As much of a candidate as a recipe reads."""
 
-    Equal to `prepare.read_entry` in these, three times as fast; what is unusual goes there.
+    issue: str
+    target_files: tuple[str, ...]
+    operations: tuple[object, ...]
+    script: str | None
+    script_hash: str | None
+
+
+_COMMON = (str, str, list, list)
+
+
+def _read(raw: bytes) -> Told:
+    """What a recipe reads of an entry: equal to `prepare.read_entry` in that, and four times as fast.
+
+    The keys of the agent's own writers are looked up here; everything else is left to the reader of the format.
     """
     try:
-        entry = pydantic_core.from_json(raw, cache_strings="keys")
-    except ValueError:
+        entry = pydantic_core.from_json(raw)
+    except ValueError:  # half a character in an escape, a byte order mark
         return prepare.read_entry(raw)
     issue, script = entry.get("spec_issue_description"), entry.get("successful_script")
-    files = entry.get("spec_target_files")
-    operations = entry.get("spec_operations_details") or entry.get("spec_operations_summary")
-    if (
-        issue.__class__ is not str or not issue or script.__class__ is not str or not script
-        or files.__class__ is not list or operations.__class__ is not list
-        or not all(file.__class__ is str for file in files)
-    ):  # fmt: skip
-        return prepare.read_entry(raw)
-    return Candidate(
-        Kind.PATCH, "", issue=issue, target_files=tuple(files), operations=tuple(operations), script=script
-    )
+    files, operations = entry.get("spec_target_files"), entry.get("spec_operations_details")
+    if operations is None:
+        operations = entry.get("spec_operations_summary")
+    if (issue.__class__, script.__class__, files.__class__, operations.__class__) != _COMMON or not issue or not script:
+        return success_memory.read(entry)
+    for path in files:
+        if path.__class__ is not str:
+            return success_memory.read(entry)
+    return _Lean(issue, tuple(files), tuple(operations), script, None)
 
 
 # ------------------------------------------------------------------------------------------------ counting
@@ -400,37 +416,41 @@ def build(
     return Summary(out_dir, facts.rows.total(), splits, facts.accepted, facts.edited, dict(sorted(facts.held.items())))
 
 
+class _Split:
+    """One split's two files and its count."""
+
+    def __init__(self, folder: Folder, config: str, split: Split) -> None:
+        self.rows = folder.file(f"jsonl/{config}/{split}.jsonl")
+        self.lineage = folder.file(f"lineage/{split}.jsonl")
+
+
 def _write_rows(
     session: Session, project_id: int, order: Order, folder: Folder, progress: Progress | None
 ) -> card.Facts:
-    form, recipe = get_format(order.format), RECIPES[order.role, order.task, order.objective]
-    facts = card.Facts(config=order.config, seed=order.seed, split_rule=RULE, recipe=f"{llm.NAME}/{llm.VERSION}")
+    form, recipe, seed = get_format(order.format), RECIPES[order.role, order.task, order.objective], order.seed
+    facts = card.Facts(config=order.config, seed=seed, split_rule=RULE, recipe=f"{llm.NAME}/{llm.VERSION}")
     ids = _ids(session, project_id, order)
     held_file = folder.file("held_back.jsonl")
-    files = {split: (f"jsonl/{order.config}/{split}.jsonl", f"lineage/{split}.jsonl") for split in Split}
-    templates: set[str] = set()
+    splits: dict[str, _Split] = {}
     for done, (status, source, judged) in enumerate(_judged(session, ids, _sources(session, project_id))):
         if progress is not None and done % _BATCH == 0:
             progress(done, len(ids))
+        made = judged if isinstance(judged, HeldBack) else recipe(judged, seed)
         if status == Status.EDITED:
             facts.edited += 1
         else:
             facts.accepted += 1
-        made = judged if isinstance(judged, HeldBack) else recipe(judged, order.seed)
+        facts.count(source.licence, made)
         if isinstance(made, HeldBack):
-            facts.held[made.reason] += 1
             held_file.add(encode({"candidate": made.candidate_id, "reason": made.reason, "message": made.message}))
             continue
+        split = splits.get(made.split.value)
+        if split is None:
+            split = splits[made.split.value] = _Split(folder, order.config, made.split)
         row = form.row(made)
         form.check(row)
-        path, lineage = files[made.split]
-        folder.file(path).add(encode(row))
-        folder.file(lineage).add(encode(_lineage(made)))
-        facts.rows[made.split] += 1
-        facts.licences[source.licence] += 1
-        facts.lengths.add(len(made.prompt) + len(made.completion))
-        templates.add(made.provenance.template)
-    facts.templates = tuple(sorted(templates))
+        split.rows.add(encode(row))
+        split.lineage.add(encode(_lineage(made)))
     return facts
 
 
@@ -487,7 +507,7 @@ def _manifest(order: Order, facts: card.Facts, head: DecisionRow | None, files: 
         "as_of": None if head is None else head.decided_at.astimezone(UTC).isoformat(),
         "audit_head": None if head is None else {"decision": head.id, "digest": bytes(head.digest).hex()},
         "recipe": facts.recipe,
-        "templates": list(facts.templates),
+        "templates": sorted(facts.templates),
         "checks": checks.CHECKS_VERSION,
         "counts": {
             "accepted": facts.accepted,

@@ -16,12 +16,14 @@ import yaml
 from app import jobs, prepare, releases, review
 from app.db import Database
 from app.errors import BadInputError, NotFoundError, NotStoredError
+from app.examples import Example
 from app.models import CandidateRow, JobRow, JobState, Verdict
+from app.recipes import RECIPES, Judged
 from app.releases import Order
 from app.review import Act, Filter
 from app.settings import Settings
 from tests.conftest import NOON, noon
-from tests.logs import DIFF, SCRIPT, line, read
+from tests.logs import DIFF, SCRIPT, entry, line, read
 
 _keys = count()
 
@@ -142,6 +144,38 @@ def test_a_script_leaves_byte_for_byte_as_it_was_logged(desk: Desk) -> None:
     assert [row["completion"] for row in rows(folder).values()] == [odd]
     assert lineage(folder)[number]["entry"] == hashlib.sha256(raw).hexdigest()
     assert lineage(folder)[number]["source"] == "log.jsonl:1:0"
+
+
+ODD_ENTRIES: tuple[dict[str, object], ...] = (
+    {"spec_operations_details": [], "spec_operations_summary": ["add_import"]},
+    {"spec_operations_details": None, "spec_operations_summary": ["add_import", "generic_code_edit"]},
+    {"spec_operations_details": {"name": "not a list"}},
+    {"spec_operations_details": None, "operations": [1, 1.10, 1e22, None, True, {"é": []}]},
+    {"spec_target_files": None, "target_files": "src/y.py"},
+    {"spec_target_files": ["src/y.py", 7]},
+    {"spec_issue_description": "", "issue": "By another name"},
+    {"successful_script": "", "script": SCRIPT + "# by another name"},
+    {"extra": {"successful_script": "no", "spec_issue_description": "no"}},
+    {"diff_embedding": [0.1] * 8, "script_embedding": [0.2] * 384},
+)
+
+
+def test_a_row_is_what_the_recipe_makes_of_the_entry_read_in_full(desk: Desk) -> None:
+    lines = [json.dumps(entry(f"Issue {n}") | more).encode() for n, more in enumerate(ODD_ENTRIES)]
+    for number in desk.read(b"\xef\xbb\xbf" + lines[0] + b"\r", *lines[1:]):
+        desk.decide(number, Verdict.ACCEPT)
+    prepare.run(desk.db)
+    folder = desk.build()
+    written, ways = rows(folder), lineage(folder)
+    assert len(written) == len(lines)
+    with desk.db.read() as session:
+        for number, way in ways.items():
+            said = prepare.read_entry(review.get_entry(session, number).raw)
+            judged = Judged(said, number, "accept", None, 1, (), way["group"], way["entry"], "log.jsonl", 1, 0)
+            made = RECIPES["llm", "scaffold", "sft"](judged, 0)
+            assert isinstance(made, Example)
+            row = written[way["id"]]
+            assert (row["prompt"], row["completion"]) == (made.prompt, made.completion)
 
 
 def test_counts_of_the_manifest_reconcile_with_the_files(desk: Desk) -> None:

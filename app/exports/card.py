@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from app.examples import Split
+from app.examples import Example, HeldBack, Split
 from app.exports.shape import Format
 
 CHARACTERS_PER_TOKEN = 3.6
@@ -72,7 +72,17 @@ class Facts:
     seed: int = 0
     split_rule: str = ""
     recipe: str = ""
-    templates: tuple[str, ...] = ()
+    templates: set[str] = field(default_factory=set)
+
+    def count(self, licence: str, made: Example | HeldBack) -> None:
+        """Count what became of one judged candidate."""
+        if isinstance(made, HeldBack):
+            self.held[made.reason] += 1
+            return
+        self.rows[made.split] += 1
+        self.licences[licence] += 1
+        self.templates.add(made.provenance.template)
+        self.lengths.add(len(made.prompt) + len(made.completion))
 
 
 def write(facts: Facts, form: Format) -> str:
@@ -170,7 +180,7 @@ def _lengths(facts: Facts) -> list[str]:
         "",
         "## Made with",
         "",
-        f"Recipe {facts.recipe}, templates {', '.join(facts.templates)}.",
+        f"Recipe {facts.recipe}, templates {', '.join(sorted(facts.templates))}.",
     ]
 
 

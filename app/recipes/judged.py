@@ -1,13 +1,36 @@
 """What a recipe is given: a candidate together with the decision on it."""
 
-from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
-from app.candidates import Candidate, Finding
+from app.candidates import Finding
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    r"""A candidate and the standing decision on it.
+class Told(Protocol):
+    """What a recipe reads of a candidate; `Candidate` is one, and so is whatever holds no more than this."""
+
+    @property
+    def issue(self) -> str:
+        """The issue text; empty when the log has none."""
+
+    @property
+    def target_files(self) -> tuple[str, ...]:
+        """Paths that the spec names."""
+
+    @property
+    def operations(self) -> tuple[object, ...]:
+        """Open dicts, or bare names."""
+
+    @property
+    def script(self) -> str | None:
+        """The whole script, or None."""
+
+    @property
+    def script_hash(self) -> str | None:
+        """The agent's salted hash, or None."""
+
+
+class Judged(NamedTuple):
+    r"""A candidate and the standing decision on it. A tuple, because millions are made in one export.
 
     `Judged(candidate, 7, "edit", ("script", "import libcst\n"), 31, (), "5c…", "9f…", "log.jsonl", 12, 34567)`
 
@@ -25,7 +48,7 @@ class Judged:
         offset_bytes: byte offset of that line.
     """
 
-    candidate: Candidate
+    candidate: Told
     candidate_id: int
     verdict: str
     revision: tuple[str, str] | None

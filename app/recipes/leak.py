@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 # A line this short (`)`, `return x`) stands in half of all code and says nothing about where it came from.
 _SHORTEST_LINE = 12
-_FIRST_CHARACTERS = 200
+_FIRST_CHARACTERS = 60
 
 
 def holds_answer(prompt: str, told: Iterable[str], told_length: int, answer: str) -> bool:

@@ -8,9 +8,11 @@ import json
 import re
 from collections.abc import Iterator
 
-from app.candidates import Candidate, Finding, Severity
+import pydantic_core
+
+from app.candidates import Finding, Severity
 from app.examples import Example, HeldBack, Provenance
-from app.recipes.judged import Judged
+from app.recipes.judged import Judged, Told
 from app.recipes.leak import holds_answer
 from app.recipes.prompt import get_template
 from app.recipes.split import split_of
@@ -18,7 +20,7 @@ from app.recipes.split import split_of
 NAME = "llm"
 VERSION = 1
 TEMPLATE_VERSION = 1
-TEMPLATES = ("scaffold", "scaffold_diff")
+_GAPS = ("issue", "files", "operations")
 
 SCRIPT, EDITED_SCRIPT, EDITED_DIFF = "script", "edited_script", "edited_diff"
 _ABSENT = "(The log names none.)"
@@ -28,7 +30,7 @@ _FAULTS_OF_A_DIFF = frozenset({"diff_cut", "not_a_diff", "no_diff"})
 _TOLD = "The issue or an operation holds the answer, or most of its lines."
 _OF_THE_SCRIPT = frozenset({"script", "script_hash"})
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_to_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
+_to_json = pydantic_core.to_json
 _RECIPE = f"{NAME}/{VERSION}"
 
 
@@ -49,14 +51,9 @@ def scaffold_sft(judged: Judged, seed: int = 0) -> Example | HeldBack:
         return HeldBack(judged.candidate_id, *fault)
     operations = _operations(told.operations)
     named = "\n".join(told.target_files)
-    template = get_template("scaffold_diff" if answer == EDITED_DIFF else "scaffold", TEMPLATE_VERSION)
-    prompt = template.fill(
-        {
-            "issue": _ABSENT if told.issue.strip() in _NO_ISSUE else told.issue,
-            "files": named or _ABSENT,
-            "operations": operations or _ABSENT,
-        }
-    )
+    template = get_template("scaffold_diff" if answer == EDITED_DIFF else "scaffold", TEMPLATE_VERSION, _GAPS)
+    issue = _ABSENT if told.issue.strip() in _NO_ISSUE else told.issue
+    prompt = template.fill(issue, named or _ABSENT, operations or _ABSENT)
     if holds_answer(prompt, _told(told), len(told.issue) + len(named) + len(operations), completion):
         return HeldBack(judged.candidate_id, "answer_in_prompt", _TOLD)
     unstorable = _find_unstorable(prompt, completion)
@@ -119,11 +116,18 @@ def _holds(found: Finding, answer: str) -> bool:
 
 
 def _operations(operations: tuple[object, ...]) -> str:
-    """One line an operation: a bare name as it is, anything else as JSON with sorted keys."""
-    return "\n".join([f"- {one if isinstance(one, str) else _to_json(one)}" for one in operations])
+    """One line an operation: a bare name as it is, anything else as JSON, its keys in the order of the log."""
+    return "\n".join([f"- {one if isinstance(one, str) else _as_json(one)}" for one in operations])
 
 
-def _told(candidate: Candidate) -> Iterator[str]:
+def _as_json(operation: object) -> str:
+    try:
+        return _to_json(operation).decode()
+    except ValueError:  # half a character: written as it is, it is found and named with the rest of the prompt
+        return json.dumps(operation, ensure_ascii=False, separators=(",", ":"))
+
+
+def _told(candidate: Told) -> Iterator[str]:
     """Every text that the prompt takes from the log; those inside operations as they read without JSON's escapes."""
     yield candidate.issue
     yield from candidate.target_files
@@ -139,9 +143,9 @@ def _told(candidate: Candidate) -> Iterator[str]:
 
 
 def _find_unstorable(prompt: str, completion: str) -> tuple[str, str] | None:
+    if prompt.isascii() and completion.isascii() and "\x00" not in prompt and "\x00" not in completion:
+        return None
     for where, text in (("prompt", prompt), ("completion", completion)):
-        if text.isascii() and "\x00" not in text:
-            continue
         found = _UNSTORABLE.search(text)
         if found and found[0] == "\x00":
             return "nul", f"The {where} holds a NUL character, which ends a text for some programs."

@@ -5,7 +5,6 @@ before any text is put into it.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -17,35 +16,35 @@ _PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
 class Template:
     r"""A prompt with gaps.
 
-    `Template("greet/1", ("Hi ", "!\n"), ("name",)).fill({"name": "{x}"})` → `"Hi {x}!\n"`
+    `Template("greet/1", ("Hi ", "", "!\n")).fill("{x}")` → `"Hi {x}!\n"`
 
     Attributes:
         name: name and version, as provenance gives it: `scaffold/1`.
-        pieces: constant texts, one more than there are gaps.
-        gaps: what is filled in between them, in order.
+        parts: constant texts, with an empty one for each gap between them.
     """
 
     name: str
-    pieces: tuple[str, ...]
-    gaps: tuple[str, ...]
+    parts: tuple[str, ...]
 
-    def fill(self, texts: Mapping[str, str]) -> str:
-        """The prompt; `texts` holds one text for each gap."""
-        parts = [self.pieces[0]]
-        for gap, piece in zip(self.gaps, self.pieces[1:], strict=True):
-            parts.append(texts[gap])
-            parts.append(piece)
+    def fill(self, *texts: str) -> str:
+        """The prompt, with one text for each gap, in order."""
+        parts = [*self.parts]
+        parts[1::2] = texts
         return "".join(parts)
 
 
 @cache
-def get_template(name: str, version: int) -> Template:
-    """The template `name`.v`version`.txt of this package.
+def get_template(name: str, version: int, gaps: tuple[str, ...]) -> Template:
+    """The template `name`.v`version`.txt of this package, which has these gaps in this order.
 
     Raises:
         FileNotFoundError: there is none.
+        ValueError: it has other gaps.
 
     """
     path = files("app.recipes") / "templates" / f"{name}.v{version}.txt"
     parts = _PLACEHOLDER.split(path.read_text(encoding="utf-8"))
-    return Template(f"{name}/{version}", tuple(parts[::2]), tuple(parts[1::2]))
+    if tuple(parts[1::2]) != gaps:
+        raise ValueError(f"{path} has the gaps {parts[1::2]}; it must have {gaps}.")
+    parts[1::2] = [""] * len(gaps)
+    return Template(f"{name}/{version}", tuple(parts))

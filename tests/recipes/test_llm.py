@@ -1,6 +1,5 @@
 """The scaffold recipe: what is asked, what is answered, and what is held back."""
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -65,7 +64,7 @@ def test_the_prompt_tells_issue_files_and_operations_and_asks_for_a_script() -> 
     prompt = example().prompt
     assert "### Issue\nCall it reader, {please}: 100 % of it\n" in prompt
     assert "### Target files\nsrc/x.py\nsrc/y.py\n" in prompt
-    assert '### Operations\n- {"a": {"b": "é", "c": 1}, "name": "rename_variable"}\n- add_import\n' in prompt
+    assert '### Operations\n- {"name":"rename_variable","a":{"c":1,"b":"é"}}\n- add_import\n' in prompt
     assert prompt.endswith("Answer with one LibCST codemod script and nothing else.\n")
 
 
@@ -191,22 +190,15 @@ def test_no_prompt_ever_holds_its_answer(issue: str, script: str, before: str, a
 def test_no_text_of_a_log_is_taken_for_a_placeholder(issue: str) -> None:
     assume(issue.strip() not in {"", "N/A"})
     for name in ("scaffold", "scaffold_diff"):
-        template = get_template(name, 1)
-        filled = template.fill({"issue": issue, "files": "{issue}", "operations": "{files}"})
+        template = get_template(name, 1, ("issue", "files", "operations"))
+        first, _, second, _, third, _, last = template.parts
         assert (
-            filled
-            == template.pieces[0]
-            + issue
-            + template.pieces[1]
-            + "{issue}"
-            + template.pieces[2]
-            + "{files}"
-            + (template.pieces[3])
+            template.fill(issue, "{issue}", "{files}") == first + issue + second + "{issue}" + third + "{files}" + last
         )
 
 
 def test_the_split_hangs_on_the_group_alone() -> None:
-    first, other = judged(), replace(judged(replace(PATCH, issue="Something else")), candidate_id=8, entry_digest="aa")
+    first, other = judged(), judged(replace(PATCH, issue="Something else"))._replace(entry_digest="aa")
     one, two = scaffold_sft(first), scaffold_sft(other)
     assert isinstance(one, Example)
     assert isinstance(two, Example)
@@ -228,8 +220,3 @@ def test_a_split_never_moves_between_versions() -> None:
 
 def test_the_recipe_is_found_by_role_task_and_objective() -> None:
     assert RECIPES["llm", "scaffold", "sft"](judged(), 0) == example()
-
-
-def test_operations_read_the_same_whatever_the_order_of_their_keys() -> None:
-    turned = json.loads('[{"a": {"b": "é", "c": 1}, "name": "rename_variable"}, "add_import"]')
-    assert example(replace(PATCH, operations=tuple(turned))).prompt == example().prompt
