@@ -67,7 +67,7 @@ def refuse_other_kinds(head: bytes, tail: bytes, name: str) -> None:
             raise UnsupportedError(f"{name} is {kind}. A log is JSONL (one JSON object a line), plain or gzip.")
     if head.startswith(_UTF16):
         raise UnsupportedError(f"{name} is not UTF-8 (it looks like UTF-16). Save it as UTF-8, then give it again.")
-    if head.lstrip().startswith(b"<"):
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
         raise UnsupportedError(f"{name} is an HTML or XML page, not JSONL. Was it saved from a login page?")
     if _ZIP_END in tail:
         raise UnsupportedError(f"{name} ends as a zip archive; a file that is two kinds at once is not read.")
@@ -134,9 +134,12 @@ def read_lines(
             if len(rest) <= max_line_bytes:
                 break
             number += 1
-            line, rest = _spill(number, offset, rest, chunks, overflow)
+            line, rest, fault = _spill(number, offset, rest, chunks, overflow)
             yield line
             offset += line.n_bytes + line.ended
+            if fault is not None:
+                yield Line(number + 1, offset, b"", 0, ended=False, fault=fault)
+                return
     if rest:
         yield Line(number + 1, offset, rest, len(rest), ended=False)
 
@@ -154,15 +157,16 @@ def _chunks(stream: BinaryIO) -> Iterator[bytes | tuple[str, str]]:
 
 def _spill(
     number: int, offset: int, begun: bytes, chunks: Iterator[bytes | tuple[str, str]], folder: Path
-) -> tuple[Line, bytes]:
-    """Write a long line to a file, chunk by chunk; gives the line and what came after its LF."""
+) -> tuple[Line, bytes, tuple[str, str] | None]:
+    """Write a long line to a file, chunk by chunk; gives the line, what came after its LF, and what broke it off."""
     folder.mkdir(parents=True, exist_ok=True)
-    digest, n_bytes, after, ended = hashlib.sha256(begun), len(begun), b"", False
+    digest, n_bytes, after, ended, fault = hashlib.sha256(begun), len(begun), b"", False, None
     part = folder / f"line-{number}-{offset}.part"
     with part.open("wb") as kept:
         kept.write(begun)
         for chunk in chunks:
             if isinstance(chunk, tuple):
+                fault = chunk
                 break
             piece, found, after = chunk.partition(b"\n")
             digest.update(piece)
@@ -176,4 +180,4 @@ def _spill(
     line = Line(
         number, offset, begun[:_KEPT_OF_A_LONG_LINE], n_bytes, ended, digest=digest.digest(), overflow=whole.name
     )
-    return line, after
+    return line, after, fault
