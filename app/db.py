@@ -8,7 +8,7 @@ import contextlib
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -250,7 +250,7 @@ def insert_rows(session: Session, table: str, columns: tuple[str, ...], rows: li
     """Insert many rows at the driver's own speed; for ingest, where the ORM costs six times as much.
 
     `insert_rows(session, "repeat", ("source_id", "line"), [(1, 3), (1, 9)])`. Values must already be what the driver
-    takes: see `instant` for times.
+    takes: see `instants` for times.
     """
     if not rows:
         return
@@ -265,11 +265,11 @@ def driver_sign(session: Session) -> str:
     return "?" if session.get_bind().dialect.name == "sqlite" else "%s"
 
 
-def instant(session: Session, at: datetime | None) -> object:
-    """A time as `insert_rows` must be given it, so that the ORM reads it back: text on SQLite, itself on PostgreSQL."""
-    if at is None or session.get_bind().dialect.name != "sqlite":
-        return at
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+def instants(session: Session) -> Callable[[datetime | None], object]:
+    """What makes a time fit for `insert_rows`, so that the ORM reads it back: text on SQLite, itself on PostgreSQL."""
+    if session.get_bind().dialect.name != "sqlite":
+        return lambda at: at
+    return lambda at: None if at is None else at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 # PostgreSQL's advisory locks: on SQLite the write lock says the same.

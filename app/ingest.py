@@ -7,25 +7,25 @@ meanwhile waits, and a crash at any point resumes at the committed offset.
 import gzip
 import hashlib
 import os
-import re
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from sqlalchemy import func, select, update
 from sqlmodel import Session, col
 
 from app import jobs, prepare
-from app.candidates import Candidate
-from app.db import Database, driver_sign, insert_rows, instant, lock_ingest
+from app.db import Database, driver_sign, insert_rows, instants, lock_ingest
 from app.errors import AppError, BadInputError, ConflictError, NotFoundError
-from app.formats import stream, success_memory
-from app.formats.lines import HeldError, parse_line
+from app.formats import reading, stream
+from app.formats.reading import Blank, Held, Read, Ready, Share
 from app.models import CandidateRow, EntryRow, QuarantineRow, RepeatRow, SourceRow, SourceState, Status
 from app.review import add_to_tally
 from app.search import index_words
@@ -39,9 +39,7 @@ _FIRST_BATCH, _LARGEST_BATCH = 400, 1000
 _BATCH_BYTES = 4 << 20
 _BATCH_SECONDS = 0.05
 _TITLE = 200
-_CHANGED_CHARACTERS = 100_000
 _PREPARED_AT_ONCE = 60
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 _CANDIDATE_COLUMNS = (
     "id", "project_id", "source_id", "kind", "digest", "group_digest", "external_id", "title", "target", "generation",
@@ -80,116 +78,6 @@ class Report:
         return asdict(self)
 
 
-@dataclass(slots=True)
-class _Ready:
-    """A line that was read; everything about it that the tables take, made outside the write lock."""
-
-    line: stream.Line
-    digest: bytes
-    content: bytes
-    candidate: Candidate
-    group: bytes
-    issue: str
-    paths: str
-    changes: str
-    n_added: int
-    n_removed: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """A line that goes to quarantine."""
-
-    line: stream.Line
-    digest: bytes
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Blank:
-    line: stream.Line
-
-
-_Read = _Ready | _Held | _Blank
-
-
-# ------------------------------------------------------------------------------------------------ reading
-
-
-def shown(text: str) -> str:
-    """Text as a database takes it: NUL and lone surrogates, which some refuse, become visible signs.
-
-    Only for columns that are searched and listed; the entry keeps the bytes.
-    """
-    if text.isascii() and "\x00" not in text:
-        return text
-    return _UNSTORABLE.sub(lambda found: "\u2400" if found[0] == "\x00" else "\ufffd", text)
-
-
-def _read(line: stream.Line, max_line_bytes: int) -> _Read:
-    digest = line.digest or hashlib.sha256(line.raw).digest()
-    if line.fault:
-        return _Held(line, digest, *line.fault)
-    if line.n_bytes > max_line_bytes:
-        message = f"The line holds {line.n_bytes:,} bytes; the limit is {max_line_bytes:,} (PATCHSIFT_MAX_LINE_BYTES)."
-        return _Held(line, digest, "line_too_long", message)
-    try:
-        entry = parse_line(line.raw, first=line.number == 1, last=not line.ended)
-        return _Blank(line) if entry is None else _ready(line, digest, entry)
-    except HeldError as error:
-        return _Held(line, digest, error.code, error.message)
-
-
-def _ready(line: stream.Line, digest: bytes, entry: dict[str, object]) -> _Ready:
-    candidate = success_memory.read(entry)
-    content = success_memory.content_digest(entry)
-    changes, n_added, n_removed = _changes(candidate.diff or "")
-    return _Ready(
-        line=line,
-        digest=digest,
-        content=content,
-        candidate=candidate,
-        group=_group(candidate, content),
-        issue=shown(candidate.issue),
-        paths=shown("\n".join(candidate.target_files)),
-        changes=changes,
-        n_added=n_added,
-        n_removed=n_removed,
-    )
-
-
-def _group(candidate: Candidate, content: bytes) -> bytes:
-    """Candidates of one issue share this digest, and so their split; one without an issue stands alone."""
-    key = candidate.issue_id or " ".join(candidate.issue.split()).lower()
-    if key in {"", "n/a"}:
-        return content
-    return hashlib.sha256(key.encode(errors="surrogatepass")).digest()
-
-
-def _changes(diff: str) -> tuple[str, int, int]:
-    """The changed lines without their signs, for the search index, and how many were added and removed."""
-    lines = diff.split("\n")
-    added = [line[1:] for line in lines if line.startswith("+") and not line.startswith("+++ ")]
-    removed = [line[1:] for line in lines if line.startswith("-") and not line.startswith("--- ")]
-    changes = "\n".join(removed + added)
-    return shown(changes[:_CHANGED_CHARACTERS]), len(added), len(removed)
-
-
-def _batches(lines: Iterator[stream.Line], size: Callable[[], int]) -> Iterator[list[stream.Line]]:
-    while batch := list(_up_to(lines, size())):
-        yield batch
-
-
-def _up_to(lines: Iterator[stream.Line], most: int) -> Iterator[stream.Line]:
-    n_bytes = 0
-    for line in islice(lines, most):
-        yield line
-        n_bytes += len(line.raw)
-        if n_bytes > _BATCH_BYTES:
-            return
-
-
 # ------------------------------------------------------------------------------------------------ storing
 
 
@@ -205,15 +93,16 @@ class _Counts:
 class _Batch:
     """One transaction's rows: what is here already is looked up once, the rest is inserted in bulk."""
 
-    def __init__(self, session: Session, source: SourceRow, lines: list[_Read], now: datetime) -> None:
+    def __init__(self, session: Session, source: SourceRow, lines: list[Read], now: datetime) -> None:
         self.session = session
         self.project_id = source.project_id
         self.source_id = source.id or 0
-        self.now = instant(session, now)
+        self.instant = instants(session)
+        self.now = self.instant(now)
         self.sign = driver_sign(session)
-        ready = [line for line in lines if isinstance(line, _Ready)]
-        held = [line.digest for line in lines if isinstance(line, _Held)]
-        external = [shown(line.candidate.external_id) for line in ready if line.candidate.external_id is not None]
+        ready = [line for line in lines if isinstance(line, Ready)]
+        held = [line.digest for line in lines if isinstance(line, Held)]
+        external = [line.external_id for line in ready if line.external_id is not None]
         found = self._find("digest, id, rating", "candidate", "digest", [line.content for line in ready], "project_id")
         self.candidates = {bytes(digest): (number, rating) for digest, number, rating in found}
         known = [number for number, _ in self.candidates.values()]
@@ -257,39 +146,39 @@ class _Batch:
         found = self.session.connection().exec_driver_sql(f"SELECT max(id) FROM {table}").scalar()
         return (found or 0) + 1
 
-    def _place(self, line: _Read) -> None:
-        if isinstance(line, _Blank):
+    def _place(self, line: Read) -> None:
+        if isinstance(line, Blank):
             self.counts.blank += 1
-        elif isinstance(line, _Held):
+        elif isinstance(line, Held):
             self._hold(line)
         elif line.digest in self.entries:
             self._repeat(line, self.entries[line.digest])
         elif line.content in self.candidates:
             self._say_again(line)
-        elif line.candidate.external_id is not None and shown(line.candidate.external_id) in self.external:
+        elif line.external_id is not None and line.external_id in self.external:
             message = (
-                f"The id {line.candidate.external_id!r} stands in this file already with other content. "
+                f"The id {line.external_id!r} stands in this file already with other content. "
                 "Both are kept; give this line another id, or correct it, and retry."
             )
-            self._hold(_Held(line.line, line.digest, "id_conflict", message))
+            self._hold(Held(line.line, line.digest, "id_conflict", message))
         else:
             self._add(line)
 
-    def _repeat(self, line: _Ready, entry_id: int) -> None:
+    def _repeat(self, line: Ready, entry_id: int) -> None:
         self.counts.repeated += 1
         self.rows["repeat"].append((self.source_id, line.line.number, line.line.offset_bytes, entry_id))
 
-    def _say_again(self, line: _Ready) -> None:
+    def _say_again(self, line: Ready) -> None:
         """The same change in other bytes: another time, another order of keys, a rating given since."""
         candidate_id, rating = self.candidates[line.content]
         self._repeat(line, self._add_entry(line, candidate_id))
-        given = line.candidate.rating
+        given = line.rating
         if given is not None and given != rating:
             self.counts.updated += 1
             self.ratings[candidate_id] = given
             self.candidates[line.content] = (candidate_id, given)
 
-    def _hold(self, line: _Held) -> None:
+    def _hold(self, line: Held) -> None:
         entry_id = self.quarantined.get(line.digest)
         if entry_id is not None:
             self.counts.repeated += 1
@@ -300,12 +189,12 @@ class _Batch:
             return
         self.quarantined[line.digest] = None
         place = (line.line.number, line.line.offset_bytes, line.line.n_bytes)
-        why = (line.code, shown(line.message))
+        why = (line.code, line.message)
         self.rows["quarantine"].append(
             (self.project_id, self.source_id, *place, line.digest, *why, line.line.raw, line.line.overflow)
         )
 
-    def _add_entry(self, line: _Ready, candidate_id: int) -> int:
+    def _add_entry(self, line: Ready, candidate_id: int) -> int:
         number = self.next_entry
         self.next_entry += 1
         self.entries[line.digest] = number
@@ -315,31 +204,24 @@ class _Batch:
         )
         return number
 
-    def _add(self, line: _Ready) -> None:
-        number, said = self.next_candidate, line.candidate
+    def _add(self, line: Ready) -> None:
+        number = self.next_candidate
         self.next_candidate += 1
         self.counts.new += 1
-        self.candidates[line.content] = (number, said.rating)
-        external = None if said.external_id is None else shown(said.external_id)
-        if external is not None:
-            self.external.add(external)
+        self.candidates[line.content] = (number, line.rating)
+        if line.external_id is not None:
+            self.external.add(line.external_id)
         self.rows["candidate"].append((
-            number, self.project_id, self.source_id, said.kind, line.content, line.group, external,
-            _title(line.issue), line.paths.replace("\n", ", ")[:_TITLE], said.generation, shown(said.patch_source),
-            said.rating, instant(self.session, said.logged_at), line.n_added, line.n_removed, said.script is not None,
-            self.now,
+            number, self.project_id, self.source_id, line.kind, line.content, line.group, line.external_id, line.title,
+            line.target, line.generation, line.patch_source, line.rating, self.instant(line.logged_at),
+            line.n_added, line.n_removed, line.has_script, self.now,
         ))  # fmt: skip
         self.words.append((number, line.issue, line.paths, line.changes))
         self._add_entry(line, number)
 
 
-def _title(issue: str) -> str:
-    return issue.strip().partition("\n")[0].strip()[:_TITLE] or "(no issue text)"
-
-
-def _advance(session: Session, source: SourceRow, batch: list[stream.Line], counts: _Counts) -> None:
+def _advance(session: Session, source: SourceRow, last: stream.Line, counts: _Counts) -> None:
     """Move the source's offset and counts on; refused when another import has moved them meanwhile."""
-    last = batch[-1]
     moved = session.execute(
         update(SourceRow)
         .where(col(SourceRow.id) == source.id, col(SourceRow.offset_bytes) == source.offset_bytes)
@@ -402,32 +284,26 @@ def read_file(
     """
     with open_regular(upload.path) as packed:
         head, tail, n_bytes = _ends(packed)
-        if stream.is_gzip(head):
+        is_packed = stream.is_gzip(head)
+        if is_packed:
             n_bytes = stream.measure_gzip(
                 upload.path, max_bytes=settings.max_unpacked_bytes, max_ratio=settings.max_ratio
             )
-            unpacked: BinaryIO = gzip.GzipFile(fileobj=packed)  # type: ignore[assignment]
-            head = b"".join(_some(unpacked, _HEAD_BYTES))
-            unpacked = _rewound(unpacked, packed)
-        else:
-            unpacked = packed
-        stream.refuse_other_kinds(head, tail, upload.name)
-        source = _open_source(db, project_id, upload, hashlib.sha256(head).digest(), n_bytes, now())
-        _read_all(db, settings, source, unpacked, head, now, progress)
+            head = _unpacked_head(packed)
+    stream.refuse_other_kinds(head, tail, upload.name)
+    source = _open_source(db, project_id, upload, hashlib.sha256(head).digest(), n_bytes, now())
+    overflow = settings.data_dir / "overlong"
+    share = Share(upload.path, is_packed, source.offset_bytes, source.n_lines, settings.max_line_bytes, overflow)
+    with closing(_whole_if_pretty(head, share) or reading.read_share(share)) as lines:
+        _read_all(db, source, lines, now, progress)
     return get_report(db, source.id or 0)
 
 
-def _rewound(unpacked: BinaryIO, packed: BinaryIO) -> BinaryIO:
-    unpacked.close()
-    packed.seek(0)
-    return gzip.GzipFile(fileobj=packed)  # type: ignore[return-value]
-
-
-def _some(unpacked: BinaryIO, most: int) -> Iterator[bytes]:
+def _unpacked_head(packed: BinaryIO) -> bytes:
     try:
-        yield unpacked.read1(most)  # type: ignore[attr-defined]
-    except (EOFError, OSError, ValueError):
-        return
+        return gzip.GzipFile(fileobj=packed).read1(_HEAD_BYTES)
+    except (EOFError, OSError, zlib.error):
+        return b""
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -494,73 +370,59 @@ def _open_source(db: Database, project_id: int, upload: Upload, head: bytes, n_b
         return source
 
 
-class _Digesting:
-    """A stream that takes the digest of what passes through it."""
-
-    def __init__(self, inner: BinaryIO) -> None:
-        self.inner = inner
-        self.digest = hashlib.sha256()
-
-    def read1(self, most: int) -> bytes:
-        read = getattr(self.inner, "read1", self.inner.read)
-        chunk: bytes = read(most) or b""
-        self.digest.update(chunk)
-        return chunk
-
-    read = read1
-
-
 def _read_all(
     db: Database,
-    settings: Settings,
     source: SourceRow,
-    unpacked: BinaryIO,
-    head: bytes,
+    lines: Iterator[Read | bytes],
     now: Callable[[], datetime],
     progress: Progress | None,
 ) -> None:
-    digesting = _Digesting(unpacked)
-    skip = source.offset_bytes
-    while skip > 0:
-        skip -= len(digesting.read1(min(skip, stream.CHUNK)))
-    lines = _whole_if_pretty(head) or stream.read_lines(
-        digesting,  # type: ignore[arg-type]
-        start=source.offset_bytes,
-        number=source.n_lines,
-        max_line_bytes=settings.max_line_bytes,
-        overflow=settings.data_dir / "overlong",
-    )
-    size = [_FIRST_BATCH]
-    for batch in _batches(lines, lambda: size[0]):
-        read = [_read(line, settings.max_line_bytes) for line in batch]
+    size = _FIRST_BATCH
+    while batch := list(_up_to(lines, size)):
+        digest = batch.pop() if isinstance(batch[-1], bytes) else None
+        read = cast("list[Read]", batch)
         with db.write() as session:
             began = time.perf_counter()
             lock_ingest(session)
-            counts = _Batch(session, source, read, now()).store()
-            _advance(session, source, batch, counts)
+            if read:
+                counts = _Batch(session, source, read, now()).store()
+                _advance(session, source, read[-1].line, counts)
+            if digest is not None:
+                _finish(session, source, cast("bytes", digest), now())
             spent = time.perf_counter() - began
-        size[0] = min(_LARGEST_BATCH, max(20, int(len(batch) * min(2.0, _BATCH_SECONDS / max(spent, 1e-4)))))
+        size = min(_LARGEST_BATCH, max(20, int(len(batch) * min(2.0, _BATCH_SECONDS / max(spent, 1e-4)))))
         if progress is not None:
             progress(source.offset_bytes, source.n_bytes or source.offset_bytes)
-    with db.write() as session:
-        finished = session.get_one(SourceRow, source.id)
-        finished.state = SourceState.DONE
-        finished.digest = digesting.digest.digest()
-        finished.finished_at = now()
-        session.add(finished)
 
 
-def _whole_if_pretty(head: bytes) -> Iterator[stream.Line] | None:
+def _finish(session: Session, source: SourceRow, digest: bytes, now: datetime) -> None:
+    finished = session.get_one(SourceRow, source.id)
+    finished.state = SourceState.DONE
+    finished.digest = digest
+    finished.finished_at = now
+    session.add(finished)
+
+
+def _up_to(lines: Iterator[Read | bytes], most: int) -> Iterator[Read | bytes]:
+    n_bytes = 0
+    for one in islice(lines, most):
+        yield one
+        n_bytes += 0 if isinstance(one, bytes) else len(one.line.raw)
+        if n_bytes > _BATCH_BYTES:
+            return
+
+
+def _whole_if_pretty(head: bytes, share: Share) -> Generator[Read | bytes] | None:
     """One held line for a file that is one JSON value over many lines: one message, not one a line."""
     first, _, more = head.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
-    opening = first.strip()
-    if opening not in {b"{", b"["} or not more:
+    if first.strip() not in {b"{", b"["} or not more:
         return None
     message = (
         "This file is one JSON value over many lines, not JSONL. Write one object a line, for instance with: "
         "jq -c '.[]' FILE > FILE.jsonl"
     )
-    return iter([stream.Line(1, 0, head, len(head), ended=False, fault=("not_json", message))])
+    line = stream.Line(1, 0, head, len(head), ended=False, fault=("not_json", message))
+    return (one for one in (reading.read_line(line, share.max_line_bytes), hashlib.sha256(head).digest()))
 
 
 def read_files(
@@ -791,11 +653,11 @@ def retry(
         raw = (settings.data_dir / "overlong" / row.overflow).read_bytes()
     line = stream.Line(row.line, row.offset_bytes, raw, len(raw), ended=True)
     lock_ingest(session)
-    read = _read(line, settings.max_line_bytes)
+    read = reading.read_line(line, settings.max_line_bytes)
     where = f"{source.name}:{row.line}: byte {row.offset_bytes}"
-    if isinstance(read, _Blank):
+    if isinstance(read, Blank):
         raise BadInputError("The corrected line is blank; a log entry is a JSON object.", where=where)
-    if isinstance(read, _Held):
+    if isinstance(read, Held):
         raise BadInputError(read.message, where=where, code=read.code)
     batch = _Batch(session, source, [read], now)
     if batch.counts.quarantined:

@@ -37,7 +37,6 @@ _KNOWN = frozenset(
 _EVIDENCE = frozenset({*_DIFF, *_SCRIPT, _HASH})
 _NOT_CONTENT = frozenset({*_TIME, *_RATING, *_EMBEDDINGS})
 _BEST_RATING = 5
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 def read(entry: dict[str, object]) -> Candidate:
@@ -85,18 +84,27 @@ def content_digest(entry: Mapping[str, object]) -> bytes:
     """
     shape: list[tuple[str, object]] = []
     texts: list[str] = []
-    for key in sorted(entry):
+    for key, value in sorted(entry.items()):
         if key in _NOT_CONTENT:
             continue
-        value = entry[key]
-        if isinstance(value, str):
+        if type(value) is str:
             # Its length parts it from its neighbours; escaping it would cost more than all the rest.
             shape.append((key, len(value)))
             texts.append(value)
         else:
-            shape.append((key, [value]))
-    canonical = _canonical.encode(shape) + "".join(texts)
+            shape.append((key, [_ordered(value)]))
+    # `ascii` writes strings, numbers, lists and tuples the same in every version of Python.
+    canonical = ascii(shape) + "".join(texts)
     return hashlib.sha256(canonical.encode(errors="surrogatepass")).digest()
+
+
+def _ordered(value: object) -> object:
+    """The value with every object as sorted pairs, so that the order of its keys does not count."""
+    if isinstance(value, dict):
+        return tuple((key, _ordered(value[key])) for key in sorted(value))
+    if isinstance(value, list):
+        return [_ordered(one) for one in value]
+    return value
 
 
 def _generation(entry: Mapping[str, object]) -> str:
