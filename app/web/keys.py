@@ -1,5 +1,6 @@
 """The one table of keys: the buttons, their tooltips, the `?` sheet and `static/app.js` all read it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -24,7 +25,7 @@ class Key:
     where: str
 
 
-KEYS: tuple[Key, ...] = (
+_TABLE = (
     Key("a", "accept", "Accept", "Decide", "review"),
     Key("x", "reject", "Reject", "Decide", "review"),
     Key("1-9", "reason", "Mark a reason", "Decide", "review"),
@@ -43,3 +44,6 @@ KEYS: tuple[Key, ...] = (
     Key("Ctrl+Enter", "save", "Save the edit, then the next candidate", "In the editor", "edit"),
     Key("Esc", "leave", "Leave the editor", "In the editor", "edit"),
 )
+
+KEYS: Mapping[str, Key] = {key.action: key for key in _TABLE}
+"""By action: templates ask for `keys[action]`."""

@@ -78,7 +78,7 @@ class ReviewView:
     digest: str
     diff: Markup
     view: DiffView
-    script: Markup
+    script: Markup | None
     n_script_lines: int
     history: list[Event]
     left: str
@@ -90,6 +90,14 @@ class ReviewView:
     notice: str
     said: str
     said_undo: bool
+
+
+@dataclass(frozen=True)
+class ScriptView:
+    """What the block `script` of `review.html` may read."""
+
+    opened: review.Opened
+    script: Markup
 
 
 @dataclass(frozen=True)
@@ -142,6 +150,16 @@ def candidate(
     if request.query_params.get("view") == view.view:
         response.set_cookie("view", view.view, max_age=_YEAR_SECONDS, samesite="lax", httponly=True)
     return response
+
+
+@router.get("/candidates/{candidate_id}/script")
+def script(request: Request, session: Db, project: Project, candidate_id: int) -> Response:
+    """The script of a candidate that came as a fragment."""
+    if not is_partial(request):
+        return see_other(f"/candidates/{candidate_id}#script")
+    opened = review.open_candidate(session, project, candidate_id)
+    view = ScriptView(opened, _drawn(review.show(session, opened, "script")))
+    return page(request, "review.html", view, fragment="script")
 
 
 @router.get("/candidates/{candidate_id}/next")
@@ -342,7 +360,10 @@ def _view(request: Request, session: Session, project: int, candidate_id: int, w
         digest=bytes(opened.entry.digest).hex(),
         diff=_drawn(review.show(session, opened, view)),
         view=view,
-        script=_drawn(review.show(session, opened, "script")),
+        # A fragment brings the script only when it is asked for: most of what would travel is never opened.
+        script=None
+        if is_partial(request) and opened.row.has_script
+        else _drawn(review.show(session, opened, "script")),
         n_script_lines=(opened.said.script or "").rstrip("\n").count("\n") + 1,
         history=_events(opened),
         left=str(review.count_candidates(session, project, wanted)),
