@@ -1,5 +1,6 @@
 """Starting and stopping: the port, the worker beside the server, the browser on a desktop."""
 
+import gc
 import os
 import signal
 import socket
@@ -61,7 +62,9 @@ def serve(settings: Settings, *, fixed_port: bool, open_browser: bool, worker_to
             timeout_graceful_shutdown=_GRACE_SECONDS,
             limit_concurrency=512,
             lifespan="on",
+            ws="none",
         )
+        _collect_again()
         uvicorn.Server(config).run(sockets=[listening])
     finally:
         if child is not None:
@@ -150,6 +153,7 @@ def _fork_worker(settings: Settings) -> int:
     child = os.fork()
     if child:
         return child
+    _collect_again()
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -160,6 +164,12 @@ def _fork_worker(settings: Settings) -> int:
         db.close()
     finally:
         os._exit(0)
+
+
+def _collect_again() -> None:
+    """Collect garbage from here on, without looking at what has been imported; the start runs without collection."""
+    gc.freeze()
+    gc.enable()
 
 
 def _end(child: int) -> None:
