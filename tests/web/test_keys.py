@@ -1,0 +1,58 @@
+"""One table of keys: whatever the pages bind is in it, and whatever is in it is bound."""
+
+import re
+from pathlib import Path
+
+from starlette.testclient import TestClient
+
+from app.checks import CHECKS
+from app.web.keys import KEYS
+from app.web.queue import FINDINGS
+from app.web.render import STATIC, TEMPLATES
+
+_BOUND = re.compile(r'data-key="([^"]+)"')
+# j and k have no button: static/app.js steps through what a page marks with data-hunk or data-row.
+_STEPS = {"j", "k"}
+
+
+def bound(client: TestClient, path: str) -> set[str]:
+    return set(_BOUND.findall(client.get(path).text))
+
+
+def test_the_review_page_binds_every_key_of_the_table(client: TestClient, three: list[int]) -> None:
+    keys = {key.key for key in KEYS.values() if key.where in {"review", "everywhere"}}
+
+    assert bound(client, f"/candidates/{three[0]}") == keys - _STEPS - {"1-9"} | set("123456789")
+
+
+def test_every_key_that_a_page_binds_is_in_the_table(client: TestClient, three: list[int]) -> None:
+    known = {key.key for key in KEYS.values()} | set("123456789")
+
+    for path in ("/queue", f"/candidates/{three[0]}", f"/candidates/{three[0]}/edit", "/queue/done", "/imports"):
+        assert bound(client, path) <= known, path
+
+
+def test_the_sheet_and_the_tooltips_say_what_the_table_says(client: TestClient, three: list[int]) -> None:
+    page = client.get(f"/candidates/{three[0]}").text
+
+    for key in KEYS.values():
+        assert f"<kbd>{key.key}</kbd>" in page
+    assert 'title="Flag for a second look (f)"' in page
+
+
+def test_no_key_decides_that_a_slip_of_the_hand_can_hit() -> None:
+    decides = {KEYS[action].key for action in ("accept", "reject", "edit", "skip", "flag", "undo")}
+
+    assert decides.isdisjoint({"Backspace", "Delete", "Enter", "Tab", " ", "ArrowLeft", "ArrowRight"})
+
+
+def test_the_finding_filter_suggests_what_the_checks_can_say() -> None:
+    sources = {Path(check.__code__.co_filename) for check in CHECKS}
+    codes = {code for path in sources for code in re.findall(r'Finding\(\s*"([a-z_]+)"', path.read_text())}
+
+    assert codes <= set(FINDINGS)
+
+
+def test_no_template_or_script_names_another_host() -> None:
+    for path in [*TEMPLATES.glob("*.html"), *STATIC.glob("*.js"), *STATIC.glob("*.css")]:
+        assert re.findall(r"(?:https?:)?//[a-z0-9.-]+\.[a-z]{2,}", path.read_text()) == [], path.name

@@ -1,0 +1,67 @@
+"""Templates read what their view declares and nothing else, and every fragment is a block of its page."""
+
+import ast
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jinja2 import meta
+
+from app.web import exports_page, imports, jobs_page, queue, review_page
+from app.web.render import ErrorView, environment
+
+GIVEN = {"path", "theme", "url", "asset", "ui", "version", "keys"}
+VIEWS: dict[str, Any] = {
+    "queue.html": queue.QueueView,
+    "done.html": queue.DoneView,
+    "review.html": review_page.ReviewView,
+    "edit.html": review_page.EditView,
+    "imports.html": imports.ImportsView,
+    "report.html": imports.ReportView,
+    "quarantine.html": imports.QuarantineView,
+    "quarantined.html": imports.HeldView,
+    "exports.html": exports_page.ExportsView,
+    "job.html": jobs_page.JobView,
+    "error.html": ErrorView,
+}
+ROUTES = [Path(str(module.__file__)) for module in (exports_page, imports, jobs_page, queue, review_page)]
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_template_reads_what_its_view_declares(name: str) -> None:
+    made = environment()
+    assert made.loader is not None
+    source = made.loader.get_source(made, name)[0]
+    read = meta.find_undeclared_variables(made.parse(source)) - GIVEN
+    declared = {field.name for field in dataclasses.fields(VIEWS[name])}
+
+    assert read <= declared
+    assert declared - read <= {"n_quarantined"}, "a field that the template does not read"
+
+
+def test_every_page_has_a_view() -> None:
+    pages = {name for name in environment().list_templates() if not name.startswith("_")}
+
+    assert pages == set(VIEWS) | {"base.html"}
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda path: path.name)
+def test_a_fragment_is_a_block_of_its_page(route: Path) -> None:
+    made = environment()
+    named = re.findall(r'"(\w+\.html)",[^)]*?fragment="(\w+)"', route.read_text(), re.DOTALL)
+
+    for template, block in named:
+        assert block in made.get_template(template).blocks
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda path: path.name)
+def test_routes_hand_the_session_on_and_never_use_it(route: Path) -> None:
+    uses = [
+        f"line {node.lineno}: session.{node.attr}"
+        for node in ast.walk(ast.parse(route.read_text()))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "session"
+    ]
+
+    assert uses == []
