@@ -246,18 +246,21 @@ def is_reachable(db: Database) -> str | None:
     return None
 
 
-def insert_rows(session: Session, table: str, columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
+def insert_rows(
+    session: Session, table: str, columns: tuple[str, ...], rows: list[tuple[object, ...]], *, keep: bool = False
+) -> None:
     """Insert many rows at the driver's own speed; for ingest, where the ORM costs six times as much.
 
     `insert_rows(session, "repeat", ("source_id", "line"), [(1, 3), (1, 9)])`. Values must already be what the driver
-    takes: see `instants` for times.
+    takes: see `instants` for times. With `keep`, a row that is here already stays as it is.
     """
     if not rows:
         return
     sign = driver_sign(session)
     names = ", ".join(columns)
     signs = ", ".join([sign] * len(columns))
-    session.connection().exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({signs})", rows)
+    conflict = " ON CONFLICT DO NOTHING" if keep else ""
+    session.connection().exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({signs}){conflict}", rows)
 
 
 def driver_sign(session: Session) -> str:

@@ -126,7 +126,8 @@ class _Batch:
         insert_rows(self.session, "candidate", _CANDIDATE_COLUMNS, self.rows["candidate"])
         insert_rows(self.session, "entry", _ENTRY_COLUMNS, self.rows["entry"])
         insert_rows(self.session, "repeat", _REPEAT_COLUMNS, self.rows["repeat"])
-        insert_rows(self.session, "quarantine", _QUARANTINE_COLUMNS, self.rows["quarantine"])
+        # A line that was held for its id may be here already: only then is it known after the look-up.
+        insert_rows(self.session, "quarantine", _QUARANTINE_COLUMNS, self.rows["quarantine"], keep=True)
         index_words(self.session, self.words)
         for candidate_id, rating in self.ratings.items():
             self.session.execute(update(CandidateRow).where(col(CandidateRow.id) == candidate_id).values(rating=rating))
@@ -166,6 +167,8 @@ class _Batch:
 
     def _repeat(self, line: Ready, entry_id: int) -> None:
         self.counts.repeated += 1
+        if line.external_id is not None:
+            self.external.add(line.external_id)
         self.rows["repeat"].append((self.source_id, line.line.number, line.line.offset_bytes, entry_id))
 
     def _say_again(self, line: Ready) -> None:

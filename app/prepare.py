@@ -4,12 +4,11 @@ Both are pure functions of the entry, so whoever needs them sooner makes them on
 """
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Row, delete, func, select, update
-from sqlalchemy.orm import aliased
+from sqlalchemy import delete, func, select, update
 from sqlmodel import Session, col
 
 from app import checks
@@ -22,6 +21,7 @@ from app.models import CandidateRow, EntryRow, FindingRow, RenderingRow
 View = Literal["unified", "split", "script"]
 VIEWS: tuple[View, ...] = ("unified", "split", "script")
 _BATCH = 50
+_BATCH_CHARACTERS = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,10 @@ class _Made:
     candidate_id: int
     findings: tuple[Finding, ...]
     pages: dict[View, str]
+
+    @property
+    def n_characters(self) -> int:
+        return sum(map(len, self.pages.values()))
 
 
 def read_entry(raw: bytes) -> Candidate:
@@ -79,18 +83,30 @@ def run(
         How many were prepared.
 
     """
-    done = 0
-    total = _count(db, source_id)
-    last = 0
-    while (limit is None or done < limit) and (rows := _unchecked(db, source_id, last)):
-        last = rows[-1][0]
-        made = [_make(candidate_id, raw) for candidate_id, raw in rows]
-        with db.write() as session:
-            _store(session, made)
-        done += len(made)
+    done, last, total = 0, 0, _count(db, source_id)
+    while (limit is None or done < limit) and (ids := _unchecked(db, source_id, last)):
+        last = ids[-1]
+        for made in _batches(db, ids):
+            with db.write() as session:
+                _store(session, made)
+        done += len(ids)
         if progress is not None:
             progress(done, max(total, done))
     return done
+
+
+def _batches(db: Database, ids: Sequence[int]) -> Iterator[list[_Made]]:
+    """What was made of each candidate, few enough at a time that one transaction stays short."""
+    batch: list[_Made] = []
+    for candidate_id in ids:
+        with db.read() as session:
+            raw = get_entry(session, candidate_id).raw
+        batch.append(_make(candidate_id, raw))
+        if sum(one.n_characters for one in batch) > _BATCH_CHARACTERS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def forget_old_checks(db: Database) -> None:
@@ -112,17 +128,9 @@ def _count(db: Database, source_id: int | None) -> int:
     return n
 
 
-def _unchecked(db: Database, source_id: int | None, after: int) -> Sequence[Row[int, bytes]]:
-    other = aliased(EntryRow)
-    first = (
-        select(func.min(other.id))
-        .where(col(other.candidate_id) == col(CandidateRow.id))
-        .correlate(CandidateRow)
-        .scalar_subquery()
-    )
+def _unchecked(db: Database, source_id: int | None, after: int) -> Sequence[int]:
     wanted = (
-        select(CandidateRow.id, EntryRow.raw)  # type: ignore[call-overload]
-        .join(EntryRow, col(EntryRow.id) == first)
+        select(col(CandidateRow.id))
         .where(col(CandidateRow.checks_version) == 0, col(CandidateRow.id) > after)
         .order_by(col(CandidateRow.id))
         .limit(_BATCH)
@@ -130,7 +138,15 @@ def _unchecked(db: Database, source_id: int | None, after: int) -> Sequence[Row[
     if source_id is not None:
         wanted = wanted.where(col(CandidateRow.source_id) == source_id)
     with db.read() as session:
-        return session.execute(wanted).all()
+        return session.execute(wanted).scalars().all()
+
+
+def get_entry(session: Session, candidate_id: int) -> EntryRow:
+    """The entry that first spoke of the candidate: the bytes that an unedited export is made from."""
+    entry: EntryRow = session.execute(
+        select(EntryRow).where(col(EntryRow.candidate_id) == candidate_id).order_by(col(EntryRow.id)).limit(1)
+    ).scalar_one()
+    return entry
 
 
 def _make(candidate_id: int, raw: bytes) -> _Made:

@@ -214,10 +214,8 @@ def count_by_status(session: Session, project_id: int) -> dict[str, int]:
     rows = session.execute(
         select(TallyRow.status, TallyRow.n).where(col(TallyRow.project_id) == project_id)  # type: ignore[call-overload]
     )
-    counts: dict[str, int] = {str(status): 0 for status in Status}
-    for status, n in rows:
-        counts[status] = n
-    return counts
+    found: dict[str, int] = {status: n for status, n in rows}  # noqa: C416  (a row is no pair to `dict`)
+    return {str(status): found.get(status, 0) for status in Status}
 
 
 def add_to_tally(session: Session, project_id: int, changes: Mapping[Status, int]) -> None:
@@ -289,14 +287,6 @@ def get_candidate(session: Session, project_id: int, candidate_id: int) -> Candi
     return row
 
 
-def get_entry(session: Session, candidate_id: int) -> EntryRow:
-    """The entry that first spoke of the candidate: the bytes that an unedited export is made from."""
-    entry: EntryRow = session.execute(
-        select(EntryRow).where(col(EntryRow.candidate_id) == candidate_id).order_by(col(EntryRow.id)).limit(1)
-    ).scalar_one()
-    return entry
-
-
 def open_candidate(session: Session, project_id: int, candidate_id: int) -> Opened:
     """A candidate with entry, findings and history.
 
@@ -305,7 +295,7 @@ def open_candidate(session: Session, project_id: int, candidate_id: int) -> Open
 
     """
     row = get_candidate(session, project_id, candidate_id)
-    entry = get_entry(session, candidate_id)
+    entry = prepare.get_entry(session, candidate_id)
     said = replace(prepare.read_entry(entry.raw), rating=row.rating)
     source_name = session.execute(
         select(SourceRow.name).where(col(SourceRow.id) == entry.source_id)  # type: ignore[call-overload]
@@ -571,7 +561,7 @@ def _changed(session: Session, row: CandidateRow, seen: int) -> str:
 
 def _revise(session: Session, row: CandidateRow, field: str, submitted: str, now: datetime) -> RevisionRow | None:
     """The edited text as a row, or None where nothing was changed."""
-    said = prepare.read_entry(get_entry(session, row.id or 0).raw)
+    said = prepare.read_entry(prepare.get_entry(session, row.id or 0).raw)
     originals = {"script": said.script, "diff": said.diff}
     if field not in originals:
         raise BadInputError(
@@ -609,7 +599,7 @@ def rebuild_diff(session: Session, project_id: int, candidate_id: int, new_sides
 
     """
     get_candidate(session, project_id, candidate_id)
-    said = prepare.read_entry(get_entry(session, candidate_id).raw)
+    said = prepare.read_entry(prepare.get_entry(session, candidate_id).raw)
     if said.diff is None:
         raise BadInputError("The log holds no diff of this patch, so there is nothing to edit.", where="field edited")
     return rebuild(parse(said.diff, snippet=said.diff_is_snippet), new_sides)

@@ -23,6 +23,7 @@ Say = Callable[[str], None]
 _TRIES = 50
 _GRACE_SECONDS = 3
 _NICE = 5
+_BACKLOG = 2048
 
 
 def serve(settings: Settings, *, fixed_port: bool, open_browser: bool, worker_too: bool, say: Say) -> None:
@@ -109,7 +110,7 @@ def _listen(host: str, port: int, tries: int) -> socket.socket:
             listening.close()
             reason = error.strerror
             continue
-        listening.set_inheritable(True)
+        listening.listen(_BACKLOG)
         return listening
     taken = f"Port {port}" if tries == 1 else f"Every port from {port} to {port + tries - 1}"
     raise AppError(f"{taken} on {host} cannot be had: {reason}. Choose another with --port, or --port 0 for any.")

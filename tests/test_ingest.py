@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from app import ingest, review
+from app import ingest, prepare, review
 from app.db import Database
 from app.errors import BadInputError, ConflictError, TooLargeError, UnsupportedError
 from app.ingest import Upload
@@ -41,7 +41,7 @@ def test_the_entry_keeps_the_exact_bytes(db: Database, settings: Settings, proje
     read(db, settings, project_id, tmp_path, raw + b"\n")
 
     with db.read() as session:
-        assert bytes(review.get_entry(session, 1).raw) == raw
+        assert bytes(prepare.get_entry(session, 1).raw) == raw
 
 
 def test_the_same_file_again_adds_nothing(db: Database, settings: Settings, project_id: int, tmp_path: Path) -> None:
@@ -93,7 +93,9 @@ def test_a_quarantined_line_says_where_and_why(
     assert "NaN is not JSON" in row.message
 
 
-def test_a_corrected_line_becomes_a_candidate(db: Database, settings: Settings, project_id: int, tmp_path: Path) -> None:
+def test_a_corrected_line_becomes_a_candidate(
+    db: Database, settings: Settings, project_id: int, tmp_path: Path
+) -> None:
     report = read(db, settings, project_id, tmp_path, b"broken\n")
 
     with db.write() as session:
@@ -131,9 +133,7 @@ def test_a_resolved_line_is_not_resolved_twice(
         ingest.retry(session, settings, project_id, 1, corrected=line("Other"), now=NOON)
 
 
-def test_gzip_is_read_whatever_the_name_says(
-    db: Database, settings: Settings, project_id: int, tmp_path: Path
-) -> None:
+def test_gzip_is_read_whatever_the_name_says(db: Database, settings: Settings, project_id: int, tmp_path: Path) -> None:
     report = read(db, settings, project_id, tmp_path, gzip.compress(line("One") + b"\n" + line("Two") + b"\n"))
 
     assert report.new == 2
@@ -247,7 +247,7 @@ def test_two_programs_that_read_one_file_add_it_once(
     upload = Upload(path, "log.jsonl")
     started: list[int] = []
 
-    def second(done: int, total: int) -> None:
+    def second(_done: int, _total: int) -> None:
         if not started:
             started.append(1)
             ingest.read_file(db, settings, project_id, upload, now=noon)
@@ -266,6 +266,18 @@ def test_the_same_id_with_other_content_is_held_and_both_are_kept(
     assert (report.new, report.quarantined) == (1, 1)
     with db.read() as session:
         assert ingest.list_quarantine(session, project_id)[0][0].code == "id_conflict"
+
+
+def test_a_file_with_an_id_twice_can_be_imported_again(
+    db: Database, settings: Settings, project_id: int, tmp_path: Path
+) -> None:
+    content = line("One", id="7") + b"\n" + line("Two", id="7") + b"\n"
+    read(db, settings, project_id, tmp_path, content)
+
+    report = read(db, settings, project_id, tmp_path, content)
+
+    assert (report.new, report.repeated, report.quarantined) == (0, 1, 1)
+    assert n_rows(db, "quarantine") == 1
 
 
 def test_text_that_a_database_refuses_is_stored_and_searchable(

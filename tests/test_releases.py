@@ -170,7 +170,7 @@ def test_a_row_is_what_the_recipe_makes_of_the_entry_read_in_full(desk: Desk) ->
     assert len(written) == len(lines)
     with desk.db.read() as session:
         for number, way in ways.items():
-            said = prepare.read_entry(review.get_entry(session, number).raw)
+            said = prepare.read_entry(prepare.get_entry(session, number).raw)
             judged = Judged(said, number, "accept", None, 1, (), way["group"], way["entry"], "log.jsonl", 1, 0)
             made = RECIPES["llm", "scaffold", "sft"](judged, 0)
             assert isinstance(made, Example)
