@@ -156,6 +156,11 @@ def test_the_place_of_the_fault_is_a_byte_of_the_line(raw: bytes, offset: int) -
     assert caught.value.offset_bytes == offset
 
 
+def test_a_rating_that_was_set_again_is_the_last_one() -> None:
+    assert parse_line(b'{"user_rating": 1, "a": 2, "user_rating": 4}') == {"user_rating": 4, "a": 2}
+    assert code_of(b'{"user_rating": 1, "a": 2, "user_rating": 4, "a": 2}') == "dup_key"
+
+
 def test_a_json_array_is_told_from_jsonl() -> None:
     with pytest.raises(HeldError, match="a JSON array, not JSONL"):
         parse_line(b'[{"a": 1}, {"b": 2}]')

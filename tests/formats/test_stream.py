@@ -183,3 +183,4 @@ def test_what_is_no_log_is_refused_by_its_first_bytes(head: bytes, sentence: str
 def test_a_log_is_not_refused() -> None:
     stream.refuse_other_kinds(b'{"a": "<html>"}', b'{"a": "PK\x03\x04"}', "x.jsonl")
     stream.refuse_other_kinds(b"", b"", "empty.jsonl")
+    stream.refuse_other_kinds(b'<<<<<<< HEAD\n{"a": 1}', b"", "merged.jsonl")

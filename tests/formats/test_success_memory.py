@@ -212,7 +212,7 @@ def same(one: object, other: object) -> bool:
 
 def _sorted(value: object) -> object:
     if isinstance(value, dict):
-        return sorted((key, _sorted(inner)) for key, inner in value.items())
+        return {key: _sorted(value[key]) for key in sorted(value)}
     return [_sorted(inner) for inner in value] if isinstance(value, list) else value
 
 
