@@ -6,7 +6,7 @@ it makes of them learns something that nobody wrote.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Never
 
 BOM = b"\xef\xbb\xbf"
@@ -14,6 +14,8 @@ MAX_DEPTH = 128
 MAX_KEYS = 50_000
 _INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
 _LONGEST_INT = 25
+# A rating is set anew, in logs also by writing the key once more; it is no part of what is judged.
+_LAST_COUNTS = frozenset({"user_rating", "rating"})
 _INFINITE = (float("inf"), float("-inf"))
 _STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 
@@ -133,14 +135,22 @@ def _scan_depth(text: str) -> int:
 def _pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise HeldError(
-            "dup_key", f"The key {json.dumps(twice)} stands twice in one object; readers differ on which counts."
-        )
+        twice = next(_doubled(key for key, _ in pairs), None)
+        if twice is not None:
+            raise HeldError(
+                "dup_key", f"The key {json.dumps(twice)} stands twice in one object; readers differ on which counts."
+            )
     if len(made) > MAX_KEYS:
         raise HeldError("too_many_keys", f"One object holds {len(made):,} keys; the limit is {MAX_KEYS:,}.")
     return made
+
+
+def _doubled(keys: Iterable[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for key in keys:
+        if key in seen and key not in _LAST_COUNTS:
+            yield key
+        seen.add(key)
 
 
 def _int(digits: str) -> int:

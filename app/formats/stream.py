@@ -5,6 +5,7 @@
 
 import gzip
 import hashlib
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,8 @@ _MAGIC = {
     b"\xfd7zXZ": "an xz archive: unpack it, or pack it with gzip",
     b"\x28\xb5\x2f\xfd": "a zstd archive: unpack it, or pack it with gzip",
 }
+# Not every "<": a log that a merge left unfinished begins with "<<<<<<< HEAD", and its entries are sound.
+_MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*<[a-zA-Z!?/]")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff", b"{\x00", b"\x00{", b"[\x00", b"\x00[")
 
 
@@ -67,7 +70,7 @@ def refuse_other_kinds(head: bytes, tail: bytes, name: str) -> None:
             raise UnsupportedError(f"{name} is {kind}. A log is JSONL (one JSON object a line), plain or gzip.")
     if head.startswith(_UTF16):
         raise UnsupportedError(f"{name} is not UTF-8 (it looks like UTF-16). Save it as UTF-8, then give it again.")
-    if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
+    if _MARKUP.match(head):
         raise UnsupportedError(f"{name} is an HTML or XML page, not JSONL. Was it saved from a login page?")
     if _ZIP_END in tail:
         raise UnsupportedError(f"{name} ends as a zip archive; a file that is two kinds at once is not read.")
