@@ -106,7 +106,8 @@ document.addEventListener("htmx:after:swap", (event) => {
 });
 
 function settle(target) {
-  paintedAt = performance.now();
+  paintedAt = Infinity;
+  requestAnimationFrame(() => (paintedAt = performance.now()));
   autostart();
   const candidate = one("#candidate[data-says]");
   const isNew = candidate && (target === "#candidate" || target?.id === "candidate" || target === document.body);

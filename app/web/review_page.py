@@ -89,7 +89,6 @@ class ReviewView:
     typed: Typed
     notice: str
     said: str
-    said_undo: bool
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ def candidate(
         view = replace(view, notice="This filter finds no other candidate.")
     elif last:
         said = review.get_candidate(session, project, review.whole_number("last", last))
-        view = replace(view, said=_sentence(said), said_undo=said.status != Status.PENDING)
+        view = replace(view, said=_sentence(said))
     block = "diff" if request.headers.get("HX-Target", "").endswith("#diff") else "candidate"
     response = page(request, "review.html", view, fragment=block)
     if request.query_params.get("view") == view.view:
@@ -231,7 +230,7 @@ def _show_next(request: Request, session: Session, project: int, wanted: Filter,
     if found is None:
         return done_page(request, session, project, wanted, {"HX-Push-Url": address})
     view = _view(request, session, project, found, wanted)
-    view = replace(view, said=_sentence(decided), said_undo=True)
+    view = replace(view, said=_sentence(decided))
     return page(request, "review.html", view, fragment="candidate", headers={"HX-Push-Url": address})
 
 
@@ -374,7 +373,6 @@ def _view(request: Request, session: Session, project: int, candidate_id: int, w
         typed=Typed(),
         notice="",
         said="",
-        said_undo=False,
     )
 
 
