@@ -37,6 +37,7 @@ _HEAD_BYTES = 1 << 12
 _TAIL_BYTES = 1 << 16
 _FIRST_BATCH, _LARGEST_BATCH = 400, 1000
 _BATCH_BYTES = 4 << 20
+_WORTH_A_PROCESS = 32 << 20
 _BATCH_SECONDS = 0.05
 _TITLE = 200
 _PREPARED_AT_ONCE = 60
@@ -297,7 +298,8 @@ def read_file(
     source = _open_source(db, project_id, upload, hashlib.sha256(head).digest(), n_bytes, now())
     overflow = settings.data_dir / "overlong"
     share = Share(upload.path, is_packed, source.offset_bytes, source.n_lines, settings.max_line_bytes, overflow)
-    with closing(_whole_if_pretty(head, share) or reading.read_share(share)) as lines:
+    read = reading.read_ahead if n_bytes - source.offset_bytes > _WORTH_A_PROCESS else reading.read_share
+    with closing(_whole_if_pretty(head, share) or read(share)) as lines:
         _read_all(db, source, lines, now, progress)
     return get_report(db, source.id or 0)
 
