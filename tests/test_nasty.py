@@ -3,7 +3,6 @@
 import gzip
 import io
 import json
-import shutil
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,10 +15,9 @@ from sqlmodel import Session, col, select
 from app.db import Database
 from app.main import create_app
 from app.models import EntryRow, FindingRow, QuarantineRow, RepeatRow, SourceRow
-from app.settings import Settings
 from tests.hostile import Case, cases, unpack
+from tests.installations import installation
 from tests.logs import DIFF, entry, line
-from tests.servers import Postgres
 
 FINDINGS = {
     "LONE_SURROGATE": "lone_surrogate",
@@ -99,19 +97,12 @@ class Desk:
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("nasty")
-    url = ""
-    if request.param == "postgres":
-        server: Postgres = request.getfixturevalue("postgres")
-        url = server.create_database("nasty", template="template_patchsift")
-    else:
-        shutil.copy(request.getfixturevalue("sqlite_template"), folder / "patchsift.db")
     # The worker's way in is tested elsewhere: here a report is wanted at once.
-    settings = Settings(data_dir=folder, database_url=url, allowed_hosts="testserver", inline_bytes=1 << 30)
-    db = Database(settings)
-    with TestClient(create_app(settings, db), headers={"Sec-Fetch-Site": "same-origin"}) as client:
+    with (
+        installation(request, folder, inline_bytes=1 << 30) as (settings, db),
+        TestClient(create_app(settings, db), headers={"Sec-Fetch-Site": "same-origin"}) as client,
+    ):
         yield Desk(client, db, folder)
-    if url:
-        request.getfixturevalue("postgres").drop_database("nasty")
 
 
 def assert_held(desk: Desk, report: dict[str, object], case: Case) -> None:
