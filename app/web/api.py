@@ -173,6 +173,7 @@ async def _optional_object(request: Request) -> dict[str, object]:
     return await _json_object(request) if await request.body() else {}
 
 
+# Ask for a body before the session: a slow sender must not hold the write lock.
 JsonObject = Annotated[dict[str, object], Depends(_json_object)]
 OptionalObject = Annotated[dict[str, object], Depends(_optional_object)]
 
@@ -235,7 +236,7 @@ def post_next(session: Db, project: Project, me: Me, now: Now, wanted: FilterQue
 
 
 @router.post("/api/v1/candidates/{candidate_id}/decisions", openapi_extra=_takes(DecisionIn))
-def post_decision(session: Db, project: Project, me: Me, now: Now, candidate_id: int, body: JsonObject) -> Response:
+def post_decision(body: JsonObject, session: Db, project: Project, me: Me, now: Now, candidate_id: int) -> Response:
     """Record a verdict. The same key again gets the first answer; a version that is not current gets 409."""
     given = _as(DecisionIn, body)
     act = review.Act(
@@ -276,7 +277,7 @@ def _outcome_json(outcome: review.Outcome) -> dict[str, object]:
 
 
 @router.post("/api/v1/undo", openapi_extra=_takes(UndoIn))
-def post_undo(session: Db, project: Project, me: Me, now: Now, body: OptionalObject) -> Response:
+def post_undo(body: OptionalObject, session: Db, project: Project, me: Me, now: Now) -> Response:
     """Take back the caller's last decision that stands."""
     return as_json(_outcome_json(review.undo(session, project, me, key=_as(UndoIn, body).key, now=now)))
 
