@@ -22,7 +22,7 @@ from sqlalchemy import func, select, update
 from sqlmodel import Session, col
 
 from app import jobs, prepare
-from app.db import Database, driver_sign, insert_rows, instants, lock_ingest
+from app.db import LARGEST_ID, Database, driver_sign, insert_rows, instants, lock_ingest
 from app.errors import AppError, BadInputError, ConflictError, NotFoundError
 from app.formats import reading, stream
 from app.formats.reading import Blank, Held, Read, Ready, Share
@@ -545,7 +545,7 @@ def get_source(session: Session, source_id: int) -> SourceRow:
         NotFoundError: no such source.
 
     """
-    source = session.get(SourceRow, source_id)
+    source = session.get(SourceRow, source_id) if source_id < LARGEST_ID else None
     if source is None:
         raise NotFoundError(f"There is no source {source_id}.")
     return source
@@ -631,7 +631,7 @@ def get_quarantined(session: Session, project_id: int, quarantine_id: int) -> tu
         NotFoundError: no such line in this project.
 
     """
-    row = session.get(QuarantineRow, quarantine_id)
+    row = session.get(QuarantineRow, quarantine_id) if quarantine_id < LARGEST_ID else None
     if row is None or row.project_id != project_id:
         raise NotFoundError(f"There is no quarantined line {quarantine_id}.")
     return row, session.get_one(SourceRow, row.source_id)
