@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import ASGIApp, Scope
 
 from app import __version__, migrations, review
 from app.db import Database
@@ -16,6 +16,13 @@ from app.settings import MIB, Settings
 from app.web import api, exports_page, guard, imports, jobs_page, queue, render, review_page
 
 _EDIT_BYTES = 16 * MIB
+
+
+class _Guarded(FastAPI):
+    """The guard stands before everything, the answers to bugs and to oversized bodies included."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return guard.Guard(super().build_middleware_stack(), self.state.settings)
 
 
 class _Static(StaticFiles):
@@ -48,7 +55,7 @@ def create_app(settings: Settings, db: Database | None = None) -> FastAPI:
         yield
         database.close()
 
-    app = FastAPI(
+    app = _Guarded(
         title="Patchsift",
         version=__version__,
         lifespan=lifespan,
@@ -68,5 +75,4 @@ def create_app(settings: Settings, db: Database | None = None) -> FastAPI:
     app.mount("/static", _Static(directory=render.STATIC), name="static")
     render.add_handlers(app)
     app.add_middleware(GZipMiddleware, minimum_size=800, compresslevel=5)
-    app.add_middleware(guard.Guard, settings=settings)
     return app

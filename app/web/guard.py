@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.settings import Settings
 from app.web.deps import SAFE_METHODS
-from app.web.render import answer_error
+from app.web.render import SENTENCES, answer_error
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -34,6 +34,7 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         self.hosts = settings.hosts
+        self.most_bytes = settings.max_upload_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer why not."""
@@ -50,13 +51,22 @@ class Guard:
                     headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        refusal = refuse(scope["method"], Headers(scope=scope), self.hosts)
+        headers = Headers(scope=scope)
+        refusal = refuse(scope["method"], headers, self.hosts) or refuse_length(headers, self.most_bytes)
         if refusal is None:
             await self.app(scope, receive, send_with_headers)
             return
         status, code, message = refusal
         request = Request(scope, receive)
         await answer_error(request, status, code, message)(scope, receive, send_with_headers)
+
+
+def refuse_length(headers: Headers, most_bytes: int) -> tuple[int, str, str] | None:
+    """Why a request is refused that says beforehand that it is too large, or None; others are counted as they come."""
+    length = headers.get("content-length", "")
+    if not (length.isascii() and length.isdigit()) or int(length[:20]) <= most_bytes:
+        return None
+    return 413, "too_large", SENTENCES[413]
 
 
 def refuse(method: str, headers: Headers, hosts: frozenset[str]) -> tuple[int, str, str] | None:

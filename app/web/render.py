@@ -174,11 +174,13 @@ _TITLES = {
     503: "Not available right now",
     507: "Not stored",
 }
-_SENTENCES = {
+SENTENCES = {
     404: "There is nothing at this address. The queue is at /queue.",
     405: "This address does not take that method.",
     413: "This is more than the server takes at once (PATCHSIFT_MAX_UPLOAD_BYTES). `patchsift ingest` reads any size.",
 }
+
+_CODES = {404: "not_found", 405: "bad_method", 413: "too_large"}
 
 
 def answer_error(request: Request, status: int, code: str, message: str, where: str | None = None) -> Response:
@@ -199,8 +201,8 @@ def _app_error(request: Request, error: Exception) -> Response:
 
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
-    message = _SENTENCES.get(error.status_code, str(error.detail))
-    return answer_error(request, error.status_code, "http", message)
+    message = SENTENCES.get(error.status_code, str(error.detail))
+    return answer_error(request, error.status_code, _CODES.get(error.status_code, "http"), message)
 
 
 def _invalid(request: Request, error: Exception) -> Response:
