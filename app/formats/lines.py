@@ -15,7 +15,7 @@ MAX_KEYS = 50_000
 _INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
 _LONGEST_INT = 25
 # A rating is set anew, in logs also by writing the key once more; it is no part of what is judged.
-_LAST_COUNTS = frozenset({"user_rating", "rating"})
+_LAST_COUNTS = frozenset({"user_rating"})
 _INFINITE = (float("inf"), float("-inf"))
 _STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 
