@@ -58,7 +58,8 @@ def main() -> None:
         print(f"patchsift ingest:                 {spread([n / one.cpu_s for one in ours])} lines per CPU second")
         if not given.skip_peer:
             print(f"ratio by CPU: {spread(ratios)} (wanted: 1.8 or more); by wall: {spread(walls)}")
-        print(f"memory over an empty ingest: {statistics.median(one.peak_mb for one in ours) - idle:,.0f} MB (150 or less)")
+        peak = statistics.median(one.peak_mb for one in ours)
+        print(f"memory over an empty ingest: {peak - idle:,.0f} MB (wanted: 150 or less)")
 
 
 if __name__ == "__main__":

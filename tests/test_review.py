@@ -348,7 +348,8 @@ def test_a_lease_is_taken_once_and_runs_out(db: Database, project_id: int, ids: 
     assert late.number == mine.number + 1
 
 
-def test_counts_are_exact_up_to_the_cap(db: Database, project_id: int, ids: list[int]) -> None:
+@pytest.mark.usefixtures("ids")
+def test_counts_are_exact_up_to_the_cap(db: Database, project_id: int) -> None:
     with db.read() as session:
         assert str(review.count_candidates(session, project_id, Filter(status="pending"))) == "3"
         assert str(review.count_candidates(session, project_id, Filter(q="one"))) == "1"
