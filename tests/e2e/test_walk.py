@@ -80,7 +80,8 @@ def edit_with_codemirror(page: Page) -> None:
 
 def export(page: Page, folder: Path) -> list[dict[str, str]]:
     page.get_by_role("link", name="Exports").click()
-    with page.expect_download() as waited:
+    # The worker is a process of its own and gives way to others, so a busy machine needs time.
+    with page.expect_download(timeout=60_000) as waited:
         page.get_by_role("button", name="Download").click()
     packed = folder / "dataset.zip"
     waited.value.save_as(packed)
