@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
 
-from sqlalchemy import ColumnElement, exists, func, select, update
+from sqlalchemy import ColumnElement, bindparam, exists, func, insert, select, update
 from sqlmodel import Session, col
 
 from app import checks, prepare
 from app.candidates import Candidate, Finding, Severity
-from app.db import lock_chain
+from app.db import LARGEST_ID, lock_chain
 from app.diffs.edit import normalise_edit, rebuild
 from app.diffs.parse import parse
 from app.errors import BadInputError, ConflictError, NotFoundError
@@ -22,13 +22,12 @@ from app.models import (
     EntryRow,
     FindingRow,
     ProjectRow,
-    RenderingRow,
     ReviewerRow,
     RevisionRow,
     SourceRow,
     Status,
-    TallyRow,
     Verdict,
+    metadata,
 )
 from app.search import matches, names_file
 
@@ -46,7 +45,6 @@ REASONS: Mapping[str, str] = {
 LEASE = timedelta(minutes=15)
 COUNT_CAP = 1000
 _MOST_CHARACTERS = 10_000
-_LARGEST_ID = 2**53
 _LONGEST_KEY = 200
 _STATUS_OF = {
     Verdict.ACCEPT: Status.ACCEPTED,
@@ -56,6 +54,48 @@ _STATUS_OF = {
     Verdict.FLAG: Status.FLAGGED,
 }
 _FIRST = bytes(32)
+
+# What every decision asks is built once, and of tables where no object is needed: to build a statement, or an object,
+# costs several times what SQLite needs to answer.
+_candidate, _decision, _rendering, _tally = (
+    metadata.tables[name] for name in ("candidate", "decision", "rendering", "tally")
+)
+_COUNTS = select(_tally.c.status, _tally.c.n).where(_tally.c.project_id == bindparam("project"))
+_ADD = (
+    update(_tally)
+    .where(_tally.c.project_id == bindparam("project"), _tally.c.status == bindparam("named"))
+    .values(n=_tally.c.n + bindparam("change"))
+)
+_RENDERING = select(_rendering.c.html).where(
+    _rendering.c.candidate_id == bindparam("candidate"),
+    _rendering.c.view == bindparam("view"),
+    _rendering.c.version == bindparam("version"),
+)
+_LAST_DIGEST = (
+    select(_decision.c.digest)
+    .where(_decision.c.project_id == bindparam("project"))
+    .order_by(_decision.c.id.desc())
+    .limit(1)
+)
+_BY_KEY = select(DecisionRow).where(col(DecisionRow.key) == bindparam("key"))
+_BY_ID = select(CandidateRow).where(col(CandidateRow.id) == bindparam("id"))
+_SPOKEN = (
+    select(EntryRow, col(SourceRow.name))
+    .join(SourceRow, col(SourceRow.id) == col(EntryRow.source_id))
+    .where(col(EntryRow.candidate_id) == bindparam("candidate"))
+    .order_by(col(EntryRow.id))
+    .limit(1)
+)
+_FOLLOWING = (
+    select(_candidate.c.id)
+    .where(
+        _candidate.c.project_id == bindparam("project"),
+        _candidate.c.status == bindparam("named"),
+        _candidate.c.id > bindparam("after"),
+    )
+    .order_by(_candidate.c.id)
+    .limit(1)
+)
 
 
 # ------------------------------------------------------------------------------------------------ filter and queue
@@ -127,33 +167,33 @@ def whole_number(field: str, value: str) -> int:
         BadInputError: not digits 0 to 9, or larger than any id.
 
     """
-    if not (value.isascii() and value.isdigit() and len(value) <= len(str(_LARGEST_ID))):
+    if not (value.isascii() and value.isdigit() and len(value) <= len(str(LARGEST_ID))):
         raise BadInputError(f"{field} must be a whole number; it is {value[:40]!r}.", where=f"field {field}")
     return int(value)
 
 
 def conditions(session: Session, project_id: int, wanted: Filter) -> list[ColumnElement[bool]]:
     """The filter as conditions on candidates; the same for a page, a queue and an export."""
-    found: list[ColumnElement[bool]] = [col(CandidateRow.project_id) == project_id]
+    found: list[ColumnElement[bool]] = [_candidate.c.project_id == project_id]
     equal = {
-        CandidateRow.status: wanted.status,
-        CandidateRow.kind: wanted.kind,
-        CandidateRow.patch_source: wanted.source,
+        _candidate.c.status: wanted.status,
+        _candidate.c.kind: wanted.kind,
+        _candidate.c.patch_source: wanted.source,
     }
-    found += [col(column) == value for column, value in equal.items() if value]
+    found += [column == value for column, value in equal.items() if value]
     if wanted.rating:
         rating = None if wanted.rating == "none" else int(wanted.rating)
-        found.append(col(CandidateRow.rating).is_(None) if rating is None else col(CandidateRow.rating) == rating)
+        found.append(_candidate.c.rating.is_(None) if rating is None else _candidate.c.rating == rating)
     if since := _day("since", wanted.since):
-        found.append(col(CandidateRow.logged_at) >= datetime.combine(since, time.min, UTC))
+        found.append(_candidate.c.logged_at >= datetime.combine(since, time.min, UTC))
     if until := _day("until", wanted.until):
-        found.append(col(CandidateRow.logged_at) < datetime.combine(until + timedelta(days=1), time.min, UTC))
+        found.append(_candidate.c.logged_at < datetime.combine(until + timedelta(days=1), time.min, UTC))
     if wanted.finding:
         found.append(
-            exists().where(col(FindingRow.candidate_id) == col(CandidateRow.id), col(FindingRow.code) == wanted.finding)
+            exists().where(col(FindingRow.candidate_id) == _candidate.c.id, col(FindingRow.code) == wanted.finding)
         )
     if wanted.upload:
-        found.append(col(CandidateRow.source_id) == int(wanted.upload))
+        found.append(_candidate.c.source_id == int(wanted.upload))
     if wanted.file:
         found.append(names_file(session, wanted.file))
     if wanted.q:
@@ -211,9 +251,7 @@ def count_candidates(session: Session, project_id: int, wanted: Filter) -> Count
 
 def count_by_status(session: Session, project_id: int) -> dict[str, int]:
     """`{"pending": 381, "accepted": 7, …}`, every status named."""
-    rows = session.execute(
-        select(TallyRow.status, TallyRow.n).where(col(TallyRow.project_id) == project_id)  # type: ignore[call-overload]
-    )
+    rows = session.connection().execute(_COUNTS, {"project": project_id})
     found: dict[str, int] = {status: n for status, n in rows}  # noqa: C416  (a row is no pair to `dict`)
     return {str(status): found.get(status, 0) for status in Status}
 
@@ -223,12 +261,9 @@ def add_to_tally(session: Session, project_id: int, changes: Mapping[Status, int
     for status, change in changes.items():
         if not change:
             continue
-        tally = session.get(TallyRow, (project_id, status), with_for_update=True)
-        if tally is None:
-            tally = TallyRow(project_id=project_id, status=status)
-        tally.n += change
-        session.add(tally)
-    session.flush()
+        added = session.connection().execute(_ADD, {"project": project_id, "named": status, "change": change})
+        if not added.rowcount:
+            session.connection().execute(insert(_tally), {"project_id": project_id, "status": status, "n": change})
 
 
 def list_patch_sources(session: Session, project_id: int, limit: int = 50) -> list[str]:
@@ -247,15 +282,24 @@ def list_patch_sources(session: Session, project_id: int, limit: int = 50) -> li
 
 def find_next(session: Session, project_id: int, wanted: Filter, after_id: int, *, back: bool = False) -> int | None:
     """The candidate that follows (or goes before) in the queue; at the end the first one left, or None."""
+    if wanted.status and wanted == Filter(status=wanted.status) and not back:
+        named = {"project": project_id, "named": wanted.status, "after": after_id}
+        found = session.connection().execute(_FOLLOWING, named).scalar()
+        if found is not None:
+            return int(found)
     newest = wanted.order == "newest"
     forward = newest == back
     where = conditions(session, project_id, wanted)
-    number = col(CandidateRow.id)
+    number = _candidate.c.id
     order = number if forward else number.desc()
     beyond = number > after_id if forward else number < after_id
-    found = session.execute(select(number).where(*where, beyond).order_by(order).limit(1)).scalar()
+    found = session.connection().execute(select(number).where(*where, beyond).order_by(order).limit(1)).scalar()
     if found is None and not back:
-        found = session.execute(select(number).where(*where, number != after_id).order_by(order).limit(1)).scalar()
+        found = (
+            session.connection()
+            .execute(select(number).where(*where, number != after_id).order_by(order).limit(1))
+            .scalar()
+        )
     return found
 
 
@@ -281,7 +325,9 @@ def get_candidate(session: Session, project_id: int, candidate_id: int) -> Candi
         NotFoundError: no such candidate in this project.
 
     """
-    row = session.get(CandidateRow, candidate_id) if candidate_id < _LARGEST_ID else None
+    row: CandidateRow | None = None
+    if candidate_id < LARGEST_ID:
+        row = session.execute(_BY_ID, {"id": candidate_id}).scalar()
     if row is None or row.project_id != project_id:
         raise NotFoundError(f"There is no candidate {candidate_id} here.")
     return row
@@ -295,18 +341,19 @@ def open_candidate(session: Session, project_id: int, candidate_id: int) -> Open
 
     """
     row = get_candidate(session, project_id, candidate_id)
-    entry = prepare.get_entry(session, candidate_id)
+    entry, source_name = session.execute(_SPOKEN, {"candidate": candidate_id}).one()
     said = replace(prepare.read_entry(entry.raw), rating=row.rating)
-    source_name = session.execute(
-        select(SourceRow.name).where(col(SourceRow.id) == entry.source_id)  # type: ignore[call-overload]
-    ).scalar_one()
-    return Opened(row, said, entry, source_name, list_findings(session, row, said), list_history(session, candidate_id))
+    # A first version is one that nobody has decided on.
+    history = list_history(session, candidate_id) if row.version > 1 else []
+    return Opened(row, said, entry, source_name, list_findings(session, row, said), history)
 
 
 def list_findings(session: Session, row: CandidateRow, said: Candidate) -> list[Finding]:
     """What the checks noticed: stored by the worker, or made on the spot where it has not been yet."""
     if row.checks_version != checks.CHECKS_VERSION:
         return list(checks.run(said))
+    if not row.findings:
+        return []
     stored = session.execute(
         select(FindingRow).where(col(FindingRow.candidate_id) == row.id).order_by(col(FindingRow.id))
     ).scalars()
@@ -327,13 +374,8 @@ def list_history(session: Session, candidate_id: int) -> list[tuple[DecisionRow,
 
 def find_rendering(session: Session, candidate_id: int, view: str, version: int) -> str | None:
     """HTML that the worker made, or None."""
-    html = session.execute(
-        select(RenderingRow.html).where(  # type: ignore[call-overload]
-            col(RenderingRow.candidate_id) == candidate_id,
-            col(RenderingRow.view) == view,
-            col(RenderingRow.version) == version,
-        )
-    ).scalar()
+    named = {"candidate": candidate_id, "view": view, "version": version}
+    html = session.connection().execute(_RENDERING, named).scalar()
     return None if html is None else zlib.decompress(html).decode()
 
 
@@ -430,7 +472,7 @@ def decide(
     _check(act)
     lock_chain(session)
     row = get_candidate(session, project_id, candidate_id)
-    earlier = session.execute(select(DecisionRow).where(col(DecisionRow.key) == act.key)).scalar()
+    earlier = session.execute(_BY_KEY, {"key": act.key}).scalar()
     if earlier is not None:
         if earlier.candidate_id != candidate_id or earlier.verdict != act.verdict:
             raise ConflictError("This key was used for another decision; every decision needs a key of its own.")
@@ -469,7 +511,7 @@ def undo(session: Session, project_id: int, reviewer_id: int, *, key: str, now: 
     """
     _check_key(key)
     lock_chain(session)
-    earlier = session.execute(select(DecisionRow).where(col(DecisionRow.key) == key)).scalar()
+    earlier = session.execute(_BY_KEY, {"key": key}).scalar()
     if earlier is not None:
         return Outcome(earlier, get_candidate(session, project_id, earlier.candidate_id), repeated=True)
     taken_back = select(col(DecisionRow.undoes_id)).where(col(DecisionRow.undoes_id).is_not(None))
@@ -613,16 +655,10 @@ def find_standing_revision(session: Session, candidate_id: int) -> RevisionRow |
 
 
 def _append(session: Session, decision: DecisionRow, revision: RevisionRow | None) -> None:
-    previous = session.execute(
-        select(DecisionRow.digest)  # type: ignore[call-overload]
-        .where(col(DecisionRow.project_id) == decision.project_id)
-        .order_by(col(DecisionRow.id).desc())
-        .limit(1)
-    ).scalar()
+    previous = session.connection().execute(_LAST_DIGEST, {"project": decision.project_id}).scalar()
     decision.previous_digest = _FIRST if previous is None else bytes(previous)
     decision.digest = chain_digest(decision, None if revision is None else revision.digest)
     session.add(decision)
-    session.flush()
 
 
 def chain_digest(decision: DecisionRow, revision_digest: bytes | None) -> bytes:
@@ -669,6 +705,8 @@ def _move(session: Session, row: CandidateRow, status: Status) -> None:
     row.status, row.version = status, row.version + 1
     row.lease_by, row.lease_until = None, None
     session.add(row)
+    # Decision and candidate go out together, before any statement that would count them.
+    session.flush()
     if before != status:
         add_to_tally(session, row.project_id, {before: -1, status: 1})
 
