@@ -125,7 +125,13 @@ def serve(
     from app import serving  # noqa: PLC0415
 
     settings = _settings(data_dir, database_url, project, host=host, port=port)
-    serving.serve(settings, fixed_port="port" in settings.model_fields_set, open_browser=open_browser, worker_too=worker_too, say=say)
+    serving.serve(
+        settings,
+        fixed_port="port" in settings.model_fields_set,
+        open_browser=open_browser,
+        worker_too=worker_too,
+        say=say,
+    )
 
 
 @app.command()

@@ -26,12 +26,13 @@ FIXED_SQLITE = ((3, 51, 3),)
 FIXED_BACKPORTS = {(3, 50): 7, (3, 44): 6}
 
 _PRAGMAS = (
+    # First, for each of the others may meet a lock.
+    "busy_timeout=10000",
     # Takes effect in a new file only. A log line is about 3 kB: of 4 kB pages it would fill one each, half empty.
     "page_size=16384",
     "journal_mode=WAL",
     "synchronous=FULL",
     "foreign_keys=ON",
-    "busy_timeout=10000",
     "trusted_schema=OFF",
     "cell_size_check=ON",
     "mmap_size=0",

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import uvicorn
 
-from app import worker
+from app import migrations, worker
 from app.db import Database
 from app.errors import AppError
 from app.main import create_app
@@ -44,6 +44,7 @@ def serve(settings: Settings, *, fixed_port: bool, open_browser: bool, worker_to
     listening = _listen(settings.host, settings.port, 1 if fixed_port else _TRIES)
     port = listening.getsockname()[1]
     claimed = _claim_folder(settings)
+    _bring_up_to_date(settings)
     child = _fork_worker(settings) if worker_too else None
     try:
         app = create_app(settings)
@@ -71,6 +72,13 @@ def serve(settings: Settings, *, fixed_port: bool, open_browser: bool, worker_to
         if child is not None:
             _end(child)
         claimed.close()
+
+
+def _bring_up_to_date(settings: Settings) -> None:
+    """Migrate before there is a second process; every connection is closed again, for the worker is forked next."""
+    db = Database(settings)
+    migrations.upgrade(db)
+    db.close()
 
 
 def refuse_open(settings: Settings) -> None:

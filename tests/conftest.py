@@ -1,6 +1,7 @@
 """The fixtures that every test may ask for: a real database of each kind, and the application on it."""
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import count
@@ -40,13 +41,17 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A PostgreSQL server with a migrated database called `template_patchsift`."""
-    server = start_postgres(tmp_path_factory.mktemp("postgres"))
+    # Not below pytest's own folder: another run that starts meanwhile closes that to everybody else, the server's
+    # account included.
+    folder = Path(tempfile.mkdtemp(prefix="patchsift-postgres-"))
+    server = start_postgres(folder)
     url = server.create_database("template_patchsift")
     db = Database(Settings(data_dir=tmp_path_factory.mktemp("unused"), database_url=url))
     migrations.upgrade(db)
     db.close()
     yield server
     server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

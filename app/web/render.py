@@ -85,8 +85,8 @@ def environment(cache: Path | None = None) -> Environment:
         bytecode_cache=None if cache is None else FileSystemBytecodeCache(str(cache)),
     )
     made.globals |= {"url": url, "asset": asset, "version": __version__, "keys": KEYS}
-    made.globals["ui"] = made.get_template("_ui.html").module
     made.filters |= {"instant": _instant, "commas": _commas, "bytes": _bytes}
+    made.globals["ui"] = made.get_template("_ui.html").module
     return made
 
 
