@@ -1,0 +1,281 @@
+"""kill -9 of the real server, again and again: nothing acknowledged is lost, nothing is doubled.
+
+A few cycles stand in every test run. A campaign: PATCHSIFT_CRASH_CYCLES=1000 python -m pytest tests/crash
+"""
+
+import gzip
+import hashlib
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+
+import pytest
+
+from app import ingest, migrations, review
+from app.db import Database, sqlite_module
+from app.settings import Settings
+from tests.conftest import noon
+from tests.crash.servers import ROOT, GoneError, Server, children, cycles, is_alive, serve_command, serving
+from tests.logs import line
+
+pytestmark = pytest.mark.crash
+
+CYCLES = cycles(5)
+N_LINES = 4000
+N_CLIENTS = 6
+N_BLANK = 300_000
+
+
+def rows(folder: Path, statement: str) -> list[tuple[Any, ...]]:
+    """What stands in the database, read by the driver alone."""
+    driver: type[sqlite3.Connection] = sqlite_module().connect
+    connection = driver(f"file:{folder / 'patchsift.db'}?mode=ro", uri=True)
+    try:
+        return connection.execute(statement).fetchall()
+    finally:
+        connection.close()
+
+
+def assert_sound(folder: Path) -> None:
+    """The file is whole, and its counts are those of its rows."""
+    assert rows(folder, "PRAGMA integrity_check") == [("ok",)]
+    assert rows(folder, "PRAGMA foreign_key_check") == []
+    counted = dict(rows(folder, "SELECT status, count(*) FROM candidate GROUP BY status"))
+    tally = {status: n for status, n in rows(folder, "SELECT status, n FROM tally") if n}
+    assert tally == counted
+
+
+def fill(folder: Path, content: bytes) -> None:
+    """A data folder with these lines in it."""
+    settings = Settings(data_dir=folder)
+    db = Database(settings)
+    migrations.upgrade(db)
+    with db.write() as session:
+        project_id = review.ensure_project(session, "default", now=noon()).id or 0
+    path = folder / "log.jsonl"
+    path.write_bytes(content)
+    ingest.read_file(db, settings, project_id, ingest.Upload(path, "log.jsonl"), now=noon)
+    db.close()
+
+
+# ------------------------------------------------------------------------------------------------ decisions
+
+
+@dataclass
+class Memory:
+    """What one client knows to be stored, and what it was never told about."""
+
+    acknowledged: dict[str, int] = field(default_factory=dict)
+    unanswered: list[tuple[int, dict[str, object]]] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)
+
+
+def decide_until_gone(server: Server, memory: Memory, seed: int, ids: list[int]) -> None:
+    """Decide one candidate after the other; whoever has an even number first repeats what was not answered."""
+    chance = random.Random(seed)
+    again, memory.unanswered = (memory.unanswered, []) if seed % 2 == 0 else ([], memory.unanswered)
+    queue = [*again, *((number, {}) for number in ids)]
+    for number, sent in queue:
+        body = sent or {
+            "verdict": chance.choice(["accept", "reject", "flag"]),
+            "version": 1,
+            "key": f"{seed}-{number}-{chance.random()}",
+        }
+        try:
+            answer = server.ask(f"/api/v1/candidates/{number}/decisions", body)
+        except GoneError:
+            memory.unanswered.append((number, body))
+            return
+        except HTTPError as error:
+            memory.refused.append(error.code)
+            continue
+        memory.acknowledged[str(body["key"])] = answer["decision"]["id"]
+
+
+def test_no_acknowledged_decision_is_lost_and_none_is_doubled(tmp_path: Path) -> None:
+    fill(tmp_path, b"".join(line(f"Issue {n}") + b"\n" for n in range(N_CLIENTS * CYCLES * 60)))
+    memories = [Memory() for _ in range(N_CLIENTS)]
+    chance = random.Random(7)
+
+    for cycle in range(CYCLES):
+        with serving(tmp_path) as server:
+            threads = []
+            for seed, memory in enumerate(memories):
+                first = (cycle * N_CLIENTS + seed) * 60
+                # Each has its own sixty, and the last few are a neighbour's too, so that two want the same.
+                ids = [1 + number % (N_CLIENTS * CYCLES * 60) for number in range(first, first + 64)]
+                threads.append(threading.Thread(target=decide_until_gone, args=(server, memory, seed, ids)))
+            for thread in threads:
+                thread.start()
+            enough = sum(len(memory.acknowledged) for memory in memories) + chance.randint(5, 150)
+            while any(thread.is_alive() for thread in threads):
+                if sum(len(memory.acknowledged) for memory in memories) >= enough:
+                    break
+                time.sleep(0.001)
+            server.kill()
+            for thread in threads:
+                thread.join()
+
+    stored = dict(rows(tmp_path, "SELECT key, id FROM decision"))
+    acknowledged = {key: number for memory in memories for key, number in memory.acknowledged.items()}
+    assert len(acknowledged) >= 5 * CYCLES
+    assert {code for memory in memories for code in memory.refused} <= {409}
+    assert acknowledged.items() <= stored.items()
+    # What is stored without having been acknowledged is at most what a client was waiting for when the server died.
+    assert len(stored) - len(acknowledged) <= N_CLIENTS * CYCLES
+    assert rows(tmp_path, "SELECT candidate_id FROM decision GROUP BY candidate_id HAVING count(*) > 1") == []
+    assert_sound(tmp_path)
+    db = Database(Settings(data_dir=tmp_path))
+    with db.read() as session:
+        assert review.verify_chain(session, 1) is None
+    db.close()
+
+
+# ------------------------------------------------------------------------------------------------ ingest
+
+LOG = b"".join(
+    b"broken %d\n" % n if n % 97 == 0 else line(f"Issue {n % (N_LINES - 50)}") + b"\n" for n in range(N_LINES)
+)
+
+
+def contents(folder: Path) -> tuple[Any, ...]:
+    """What a finished import left, whatever numbers it gave."""
+    digests = hashlib.sha256()
+    for (digest,) in rows(folder, "SELECT hex(digest) FROM entry ORDER BY 1"):
+        digests.update(digest.encode())
+    [source] = rows(
+        folder, "SELECT state, offset_bytes, n_lines, n_new, n_repeated, n_quarantined, hex(digest) FROM source"
+    )
+    held = rows(folder, "SELECT line, offset_bytes, code FROM quarantine ORDER BY line")
+    repeated = rows(folder, "SELECT line FROM repeat ORDER BY line")
+    n_candidates = rows(folder, "SELECT count(*) FROM candidate")
+    return digests.hexdigest(), source, tuple(held), tuple(repeated), tuple(n_candidates)
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
+    """What one undisturbed import leaves."""
+    folder = tmp_path_factory.mktemp("clean")
+    fill(folder, LOG)
+    return contents(folder)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_import_by_command_ends_as_if_it_had_never_been_killed(
+    tmp_path: Path, clean: tuple[Any, ...], packed: bool
+) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_bytes(gzip.compress(LOG, 1) if packed else LOG)
+    fill_nothing(tmp_path / "desk")
+    command = [sys.executable, "-m", "app.cli", "ingest", "--data-dir", str(tmp_path / "desk"), str(log)]
+    chance = random.Random(11 + packed)
+    killed = 0
+
+    while killed < CYCLES:
+        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as running:
+            if not wait_for_offset(tmp_path / "desk", chance.randint(0, len(LOG) * (killed + 1) // CYCLES), running):
+                break
+            running.kill()
+        killed += 1
+        assert rows(tmp_path / "desk", "PRAGMA integrity_check") == [("ok",)]
+
+    last = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    assert last.returncode == 3, last.stderr
+    assert contents(tmp_path / "desk") == clean
+    assert_sound(tmp_path / "desk")
+
+
+def fill_nothing(folder: Path) -> None:
+    db = Database(Settings(data_dir=folder))
+    migrations.upgrade(db)
+    db.close()
+
+
+def wait_for_offset(folder: Path, offset: int, running: "subprocess.Popen[bytes]") -> bool:
+    """Wait until the import has committed so many bytes; False when it ended before."""
+    while running.poll() is None:
+        found = rows(folder, "SELECT offset_bytes FROM source WHERE state = 'reading'")
+        if found and found[0][0] >= offset:
+            return True
+        time.sleep(0.002)
+    return False
+
+
+def test_an_upload_survives_the_death_of_server_and_worker(tmp_path: Path, clean: tuple[Any, ...]) -> None:
+    job = 0
+    for cycle in range(CYCLES):
+        with serving(tmp_path) as server:
+            if not cycle:
+                job = server.ask("/api/v1/ingest?name=log.jsonl", raw=LOG + b"\n" * N_BLANK)["job"]
+            wait_for_progress(server, job)
+
+    with serving(tmp_path) as server:
+        while (state := server.ask(f"/api/v1/jobs/{job}"))["state"] in {"queued", "running"}:
+            time.sleep(0.05)
+
+    assert state["state"] == "done", state
+    digest, source, *others = contents(tmp_path)
+    assert (digest, *others) == (clean[0], *clean[2:])
+    assert source[2] == N_LINES + N_BLANK
+    assert list((tmp_path / "uploads").iterdir()) == []
+    assert_sound(tmp_path)
+
+
+def wait_for_progress(server: Server, job: int) -> None:
+    """Wait until the job has moved on since this server came up, or has ended."""
+    before = server.ask(f"/api/v1/jobs/{job}")["done"]
+    until = time.monotonic() + 2
+    while time.monotonic() < until:
+        now = server.ask(f"/api/v1/jobs/{job}")
+        if now["done"] > before or now["state"] not in {"queued", "running"}:
+            return
+        time.sleep(0.01)
+
+
+# ------------------------------------------------------------------------------------------------ processes
+
+
+def test_the_worker_dies_with_its_server(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        [worker] = children(server.running.pid)
+        os.kill(server.running.pid, signal.SIGKILL)
+        server.running.wait()
+
+        assert ends(worker)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_that_is_told_to_stop_takes_its_worker_along(tmp_path: Path, number: int) -> None:
+    with serving(tmp_path) as server:
+        [worker] = children(server.running.pid)
+        server.running.send_signal(number)
+
+        assert server.running.wait(timeout=30) in {0, -number, 130}
+        assert ends(worker)
+    assert rows(tmp_path, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_a_second_server_on_the_same_folder_says_so(tmp_path: Path) -> None:
+    with serving(tmp_path):
+        second = subprocess.run(serve_command(tmp_path), cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert second.returncode == 1
+    assert "Another Patchsift serves" in second.stderr
+
+
+def ends(process_id: int) -> bool:
+    until = time.monotonic() + 10
+    while is_alive(process_id):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
