@@ -136,9 +136,10 @@ def release_orphans(session: Session, worker_prefix: str) -> None:
 class Reporter:
     """Writes a running job's progress, at most once a second, and raises when the job was asked to stop."""
 
-    def __init__(self, db: Database, job_id: int, now: Callable[[], datetime], stop: Callable[[], bool]) -> None:
+    def __init__(self, db: Database, job: JobRow, now: Callable[[], datetime], stop: Callable[[], bool]) -> None:
         self._db = db
-        self._job_id = job_id
+        self._job_id = job.id
+        self._done_before = job.done
         self._now = now
         self._stop = stop
         self._next = 0.0
@@ -159,6 +160,9 @@ class Reporter:
         values: dict[str, object] = {"done": done, "total": total, "heartbeat_at": self._now()}
         if message is not None:
             values["message"] = message
+        if done > self._done_before:
+            # Only deaths without progress count: a machine that was switched off three times is no fault of the job.
+            values["attempts"] = 0
         with self._db.write() as session:
             asked = session.execute(
                 update(JobRow)

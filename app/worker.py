@@ -116,7 +116,7 @@ def run_one(db: Database, settings: Settings, job: JobRow, stop: Callable[[], bo
     job_id = job.id or 0
     result: dict[str, object] | None = None
     try:
-        message, result = KINDS[job.kind](db, settings, job, jobs.Reporter(db, job_id, now, stop))
+        message, result = KINDS[job.kind](db, settings, job, jobs.Reporter(db, job, now, stop))
         state = JobState.DONE
     except jobs.CancelledError:
         state, message = JobState.CANCELLED, "Cancelled. What was finished before stays."
