@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
 
 from sqlalchemy import ColumnElement, bindparam, exists, func, insert, select, update
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import Session, col
 
 from app import checks, prepare
@@ -66,11 +67,17 @@ _ADD = (
     .where(_tally.c.project_id == bindparam("project"), _tally.c.status == bindparam("named"))
     .values(n=_tally.c.n + bindparam("change"))
 )
+_MOVE = (
+    update(_candidate)
+    .where(_candidate.c.id == bindparam("candidate"))
+    .values(status=bindparam("named"), version=bindparam("next"), lease_by=None, lease_until=None)
+)
 _RENDERING = select(_rendering.c.html).where(
     _rendering.c.candidate_id == bindparam("candidate"),
     _rendering.c.view == bindparam("view"),
     _rendering.c.version == bindparam("version"),
 )
+_APPEND = insert(_decision)
 _LAST_DIGEST = (
     select(_decision.c.digest)
     .where(_decision.c.project_id == bindparam("project"))
@@ -658,7 +665,8 @@ def _append(session: Session, decision: DecisionRow, revision: RevisionRow | Non
     previous = session.connection().execute(_LAST_DIGEST, {"project": decision.project_id}).scalar()
     decision.previous_digest = _FIRST if previous is None else bytes(previous)
     decision.digest = chain_digest(decision, None if revision is None else revision.digest)
-    session.add(decision)
+    values = {column.name: getattr(decision, column.name) for column in _decision.c if column.name != "id"}
+    decision.id = session.connection().execute(_APPEND, values).inserted_primary_key[0]  # type: ignore[index]
 
 
 def chain_digest(decision: DecisionRow, revision_digest: bytes | None) -> bytes:
@@ -702,11 +710,10 @@ def verify_chain(session: Session, project_id: int) -> int | None:
 
 def _move(session: Session, row: CandidateRow, status: Status) -> None:
     before = Status(row.status)
-    row.status, row.version = status, row.version + 1
-    row.lease_by, row.lease_until = None, None
-    session.add(row)
-    # Decision and candidate go out together, before any statement that would count them.
-    session.flush()
+    moved = {"status": status, "version": row.version + 1, "lease_by": None, "lease_until": None}
+    session.connection().execute(_MOVE, {"candidate": row.id, "named": status, "next": row.version + 1})
+    for name, value in moved.items():
+        set_committed_value(row, name, value)
     if before != status:
         add_to_tally(session, row.project_id, {before: -1, status: 1})
 
