@@ -245,8 +245,14 @@ def is_reachable(db: Database) -> str | None:
         with db.read() as session:
             session.connection().exec_driver_sql("SELECT 1")
     except DBAPIError as error:
-        return f"The database {db.url.render_as_string(hide_password=True)} does not answer: {error.orig}"
+        return does_not_answer(db, error)
     return None
+
+
+def does_not_answer(db: Database, error: DBAPIError) -> str:
+    """A sentence without the password that says which database does not answer, and why."""
+    reason = str(error.orig).strip().rstrip(".")
+    return f"The database {db.url.render_as_string(hide_password=True)} does not answer: {reason}."
 
 
 def insert_rows(

@@ -1,8 +1,9 @@
 """The schema's history; the program brings a database up to date when it starts."""
 
 from sqlalchemy import Connection, inspect
+from sqlalchemy.exc import DBAPIError
 
-from app.db import Database
+from app.db import Database, does_not_answer
 from app.errors import AppError
 
 # Written out so that a start on a current database need not import Alembic; a test compares it to the files.
@@ -26,10 +27,13 @@ def upgrade(db: Database) -> bool:
     """Bring the database to `HEAD`; True when something was done.
 
     Raises:
-        AppError: the database is newer than this program.
+        AppError: the database is newer than this program, does not answer, or is none.
 
     """
-    found = current(db)
+    try:
+        found = current(db)
+    except DBAPIError as error:
+        raise AppError(does_not_answer(db, error), code="unavailable") from error
     if found == HEAD:
         return False
     if found is not None and found > HEAD:
