@@ -84,12 +84,13 @@ _LAST_DIGEST = (
     .order_by(_decision.c.id.desc())
     .limit(1)
 )
-_BY_KEY = select(DecisionRow).where(col(DecisionRow.key) == bindparam("key"))
+_BY_KEY = select(_decision.c.id).where(_decision.c.key == bindparam("key"))
 _BY_ID = select(CandidateRow).where(col(CandidateRow.id) == bindparam("id"))
 _SPOKEN = (
-    select(EntryRow, col(SourceRow.name))
+    select(CandidateRow, EntryRow, col(SourceRow.name))
+    .join(EntryRow, col(EntryRow.candidate_id) == col(CandidateRow.id))
     .join(SourceRow, col(SourceRow.id) == col(EntryRow.source_id))
-    .where(col(EntryRow.candidate_id) == bindparam("candidate"))
+    .where(col(CandidateRow.id) == bindparam("candidate"), col(CandidateRow.project_id) == bindparam("project"))
     .order_by(col(EntryRow.id))
     .limit(1)
 )
@@ -347,8 +348,11 @@ def open_candidate(session: Session, project_id: int, candidate_id: int) -> Open
         NotFoundError: no such candidate.
 
     """
-    row = get_candidate(session, project_id, candidate_id)
-    entry, source_name = session.execute(_SPOKEN, {"candidate": candidate_id}).one()
+    named = {"candidate": candidate_id, "project": project_id}
+    found = session.execute(_SPOKEN, named).first() if candidate_id < LARGEST_ID else None
+    if found is None:
+        raise NotFoundError(f"There is no candidate {candidate_id} here.")
+    row, entry, source_name = found
     said = replace(prepare.read_entry(entry.raw), rating=row.rating)
     # A first version is one that nobody has decided on.
     history = list_history(session, candidate_id) if row.version > 1 else []
@@ -479,7 +483,7 @@ def decide(
     _check(act)
     lock_chain(session)
     row = get_candidate(session, project_id, candidate_id)
-    earlier = session.execute(_BY_KEY, {"key": act.key}).scalar()
+    earlier = _find_by_key(session, act.key)
     if earlier is not None:
         if earlier.candidate_id != candidate_id or earlier.verdict != act.verdict:
             raise ConflictError("This key was used for another decision; every decision needs a key of its own.")
@@ -518,7 +522,7 @@ def undo(session: Session, project_id: int, reviewer_id: int, *, key: str, now: 
     """
     _check_key(key)
     lock_chain(session)
-    earlier = session.execute(_BY_KEY, {"key": key}).scalar()
+    earlier = _find_by_key(session, key)
     if earlier is not None:
         return Outcome(earlier, get_candidate(session, project_id, earlier.candidate_id), repeated=True)
     taken_back = select(col(DecisionRow.undoes_id)).where(col(DecisionRow.undoes_id).is_not(None))
@@ -550,6 +554,11 @@ def undo(session: Session, project_id: int, reviewer_id: int, *, key: str, now: 
     standing = find_standing(entry[0] for entry in list_history(session, last.candidate_id))
     _move(session, row, Status.PENDING if standing is None else _STATUS_OF[Verdict(standing.verdict)])
     return Outcome(decision, row)
+
+
+def _find_by_key(session: Session, key: str) -> DecisionRow | None:
+    known = session.connection().execute(_BY_KEY, {"key": key}).scalar()
+    return None if known is None else session.get(DecisionRow, known)
 
 
 def find_standing(history: Iterable[DecisionRow]) -> DecisionRow | None:

@@ -6,7 +6,7 @@ A tool on localhost without login is safe only while other sites cannot speak to
 import re
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,6 +25,8 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
+_NOT_STORED = (b"cache-control", b"no-store")
 _PORT = re.compile(r":\d+$")
 
 
@@ -44,11 +46,9 @@ class Guard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
-                if not scope["path"].startswith("/static/"):
-                    headers.setdefault("Cache-Control", "no-store")
+                present = {name for name, _ in message["headers"]}
+                more = _RAW_HEADERS if scope["path"].startswith("/static/") else [*_RAW_HEADERS, _NOT_STORED]
+                message["headers"] = [*message["headers"], *(one for one in more if one[0] not in present)]
             await send(message)
 
         headers = Headers(scope=scope)

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2.runtime import Macro
 from markupsafe import Markup
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
@@ -31,6 +33,7 @@ TEMPLATES, STATIC = ROOT / "templates", ROOT / "static"
 VARY = "HX-Request, HX-Request-Type, Cookie"
 THEMES = ("auto", "light", "dark")
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_OF_NAMES = ("tip", "kbd", "verdict", "status", "chip")
 _UNITS = ("bytes", "kB", "MB", "GB")
 
 log = logging.getLogger("patchsift")
@@ -86,8 +89,14 @@ def environment(cache: Path | None = None) -> Environment:
     )
     made.globals |= {"url": url, "asset": asset, "version": __version__, "keys": KEYS}
     made.filters |= {"instant": _instant, "commas": _commas, "bytes": _bytes}
-    made.globals["ui"] = made.get_template("_ui.html").module
+    made.globals["ui"] = _parts(made.get_template("_ui.html").module)
     return made
+
+
+def _parts(module: object) -> SimpleNamespace:
+    """The macros of `_ui.html`; what depends on names alone is made once: a page asks for thirty of them."""
+    macros = {name: macro for name, macro in vars(module).items() if isinstance(macro, Macro)}
+    return SimpleNamespace(**macros | {name: lru_cache(256)(macros[name]) for name in _OF_NAMES})
 
 
 # ------------------------------------------------------------------------------------------------ responses

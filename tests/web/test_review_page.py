@@ -290,6 +290,7 @@ def test_more_history_adds_no_statements(
     read_issues(db, settings, project_id, tmp_path, "One", "Two")
     for _ in range(5):
         decide(client, 1, "flag", "?status=all")
+    decide(client, 2, "flag", "?status=all")
 
     def statements(path: str) -> int:
         seen: list[str] = []
