@@ -21,9 +21,10 @@ from app.errors import AppError
 
 if TYPE_CHECKING:
     from app.db import Database
-    from app.ingest import Progress, Report, Upload
+    from app.ingest import Progress, Upload
     from app.models import QuarantineRow
     from app.settings import Settings
+    from app.sources import Report
 
 app = typer.Typer(
     help="Patchsift: the review desk between a coding agent's logs and the models that learn from them.",
@@ -46,8 +47,8 @@ _QUARANTINED = 3
 
 
 def say(message: str) -> None:
-    """One fact, on standard error."""
-    typer.echo(message, err=True)
+    """One fact, on standard error; a terminal would obey what a hostile file name may hold."""
+    typer.echo("".join(sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in message), err=True)
 
 
 def _print_json(value: object) -> None:
@@ -160,18 +161,20 @@ def ingest(
     reports: list[Report] = []
     refused = 0
     with _opened(settings) as (db, project_id):
-        for upload in _uploads(settings, paths):
+        for found in _uploads(settings, paths):
             try:
-                with _bar(upload.name, quiet=as_json) as progress:
-                    read = domain.read_file(db, settings, project_id, upload, now=_now, progress=progress)
+                if isinstance(found, AppError):
+                    raise found
+                with _bar(found.name, quiet=as_json) as progress:
+                    read = domain.read_file(db, settings, project_id, found, now=_now, progress=progress)
                 reports.append(domain.finish_small(db, read, now=_now))
                 say(_sentence(reports[-1]))
             except AppError as error:
                 refused += 1
-                say(f"{upload.name}: {error.message}")
+                say(error.message)
             finally:
-                if upload.origin == "stdin":
-                    upload.path.unlink(missing_ok=True)
+                if not isinstance(found, AppError) and found.origin == "stdin":
+                    found.path.unlink(missing_ok=True)
     if as_json:
         _print_json(_sum(reports))
     if refused:
@@ -180,7 +183,8 @@ def ingest(
         raise typer.Exit(_QUARANTINED)
 
 
-def _uploads(settings: "Settings", paths: list[str]) -> Iterator["Upload"]:
+def _uploads(settings: "Settings", paths: list[str]) -> Iterator["Upload | AppError"]:
+    """What the words name, in their order; a folder without logs is an error among them, and the rest goes on."""
     from app import ingest as domain  # noqa: PLC0415
 
     for given in paths:
@@ -188,8 +192,12 @@ def _uploads(settings: "Settings", paths: list[str]) -> Iterator["Upload"]:
             yield _standard_input(settings)
             continue
         path = Path(given)
-        for file in domain.find_logs(path) if path.is_dir() else [path]:
-            yield domain.Upload(file, str(file))
+        try:
+            files = domain.find_logs(path) if path.is_dir() else [path]
+        except AppError as error:
+            yield error
+            continue
+        yield from (domain.Upload(file, str(file)) for file in files)
 
 
 def _standard_input(settings: "Settings") -> "Upload":
@@ -248,13 +256,12 @@ def status(
     as_json: Json = False, data_dir: DataDir = None, database_url: DatabaseUrl = None, project: ProjectName = None
 ) -> None:
     """How many candidates stand where."""
-    from app import ingest as domain  # noqa: PLC0415
-    from app import review  # noqa: PLC0415
+    from app import review, sources  # noqa: PLC0415
 
     settings = _settings(data_dir, database_url, project)
     with _opened(settings) as (db, project_id), db.read() as session:
         counts = review.count_by_status(session, project_id)
-        held = domain.count_quarantine(session, project_id)
+        held = sources.count_quarantine(session, project_id)
         where = db.url.render_as_string(hide_password=True)
     if as_json:
         _print_json({"project": settings.project, "candidates": counts, "quarantined": held, "database": where})
@@ -276,11 +283,11 @@ def list_quarantine(
     project: ProjectName = None,
 ) -> None:
     """Lines that wait: number, file, line, byte, reason."""
-    from app import ingest as domain  # noqa: PLC0415
+    from app import sources  # noqa: PLC0415
 
     with _opened(_settings(data_dir, database_url, project)) as (db, project_id), db.read() as session:
-        held = domain.count_quarantine(session, project_id)
-        rows = [_held_json(*found) for found in domain.list_quarantine(session, project_id, limit=limit)]
+        held = sources.count_quarantine(session, project_id)
+        rows = [_held_json(*found) for found in sources.list_quarantine(session, project_id, limit=limit)]
     if as_json:
         _print_json({"quarantined": held, "lines": rows})
         return
@@ -312,10 +319,10 @@ def show_quarantined(
     project: ProjectName = None,
 ) -> None:
     """The raw bytes of a line, on standard output; with --json as text with escapes, and why it was held."""
-    from app import ingest as domain  # noqa: PLC0415
+    from app import sources  # noqa: PLC0415
 
     with _opened(_settings(data_dir, database_url, project)) as (db, project_id), db.read() as session:
-        row, source = domain.get_quarantined(session, project_id, number)
+        row, source = sources.get_quarantined(session, project_id, number)
         shown = _held_json(row, source.name)
         raw = bytes(row.raw)
     if as_json:
@@ -412,14 +419,13 @@ def upgrade(data_dir: DataDir = None, database_url: DatabaseUrl = None, project:
 @database.command("verify")
 def verify(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: ProjectName = None) -> None:
     """Walk the chain of decisions and the digests of entries; exit 1 at the first that does not fit."""
-    from app import ingest as domain  # noqa: PLC0415
-    from app import review  # noqa: PLC0415
+    from app import review, sources  # noqa: PLC0415
 
     with _opened(_settings(data_dir, database_url, project)) as (db, project_id), db.read() as session:
         broken = review.verify_chain(session, project_id)
         if broken is not None:
             raise AppError(f"Decision {broken} or the one before it was changed: its digest does not fit.")
-        n_entries = domain.verify_entries(session, project_id)
+        n_entries = sources.verify_entries(session, project_id)
     say(f"Every decision fits the one before it; {n_entries:,} entries fit their digests.")
 
 

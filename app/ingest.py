@@ -10,26 +10,27 @@ import os
 import stat
 import time
 import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlmodel import Session, col
 
 from app import jobs, prepare
-from app.db import LARGEST_ID, Database, driver_sign, insert_rows, instants, lock_ingest
-from app.errors import AppError, BadInputError, ConflictError, NotFoundError
+from app.db import Database, driver_sign, insert_rows, instants, lock_ingest
+from app.errors import AppError, BadInputError, ConflictError
 from app.formats import reading, stream
 from app.formats.reading import Blank, Held, Read, Ready, Share
-from app.models import CandidateRow, EntryRow, QuarantineRow, RepeatRow, SourceRow, SourceState, Status
+from app.models import CandidateRow, EntryRow, SourceRow, SourceState, Status
 from app.review import add_to_tally
 from app.search import index_words
 from app.settings import Settings
+from app.sources import Report, get_quarantined, get_report, get_source
 
 Progress = Callable[[int, int], None]
 
@@ -51,32 +52,6 @@ _REPEAT_COLUMNS = ("source_id", "line", "offset_bytes", "entry_id")
 _QUARANTINE_COLUMNS = (
     "project_id", "source_id", "line", "offset_bytes", "n_bytes", "digest", "code", "message", "raw", "overflow",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What became of a source's lines: entries = new + repeated + quarantined; blank lines are counted apart.
-
-    `Report(1, "log.jsonl", 120, 118, 1, 0, 1, 0, 118, 3, "done", None)`
-    """
-
-    source: int
-    name: str
-    entries: int
-    new: int
-    repeated: int
-    updated: int
-    quarantined: int
-    blank: int
-    candidates: int
-    flagged: int
-    state: str
-    message: str | None
-    job: int | None = None
-
-    def as_json(self) -> dict[str, object]:
-        """The shape of the API's `report`."""
-        return asdict(self)
 
 
 # ------------------------------------------------------------------------------------------------ storing
@@ -430,22 +405,6 @@ def _whole_if_pretty(head: bytes, share: Share) -> Generator[Read | bytes] | Non
     return (one for one in (reading.read_line(line, share.max_line_bytes), hashlib.sha256(head).digest()))
 
 
-def read_files(
-    db: Database,
-    settings: Settings,
-    project_id: int,
-    paths: Iterable[Path],
-    *,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    progress: Callable[[Path], Progress] | None = None,
-) -> Iterator[Report]:
-    """Read files and folders, one report each; of a folder, every `success_memory*.jsonl[.gz]` below it."""
-    for path in paths:
-        for file in find_logs(path) if path.is_dir() else [path]:
-            one = progress(file) if progress else None
-            yield read_file(db, settings, project_id, Upload(file, str(file)), now=now, progress=one)
-
-
 def find_logs(folder: Path) -> list[Path]:
     """The success logs below a folder, hidden folders included, links left alone.
 
@@ -524,117 +483,7 @@ def load_samples(db: Database, settings: Settings, project_id: int, *, now: Call
     return finish_small(db, read_file(db, settings, project_id, upload, now=now), now=now)
 
 
-# ------------------------------------------------------------------------------------------------ reports, quarantine
-
-
-def get_report(db: Database, source_id: int) -> Report:
-    """What became of a source's lines, as it stands now.
-
-    Raises:
-        NotFoundError: no such source.
-
-    """
-    with db.read() as session:
-        return report_of(session, get_source(session, source_id))
-
-
-def get_source(session: Session, source_id: int) -> SourceRow:
-    """The source.
-
-    Raises:
-        NotFoundError: no such source.
-
-    """
-    source = session.get(SourceRow, source_id) if source_id < LARGEST_ID else None
-    if source is None:
-        raise NotFoundError(f"There is no source {source_id}.")
-    return source
-
-
-def report_of(session: Session, source: SourceRow) -> Report:
-    """The report of a source: its counts, and how many of its candidates carry a finding that holds them back."""
-    flagged = session.execute(
-        select(func.count())
-        .select_from(CandidateRow)
-        .where(col(CandidateRow.source_id) == source.id, col(CandidateRow.findings) != "")
-    ).scalar_one()
-    return Report(
-        source=source.id or 0,
-        name=source.name,
-        entries=source.n_new + source.n_repeated + source.n_quarantined,
-        new=source.n_new,
-        repeated=source.n_repeated,
-        updated=source.n_updated,
-        quarantined=source.n_quarantined,
-        blank=source.n_blank,
-        candidates=source.n_new,
-        flagged=flagged,
-        state=source.state,
-        message=source.message,
-    )
-
-
-def list_sources(session: Session, project_id: int, limit: int = 50) -> list[SourceRow]:
-    """The newest sources first."""
-    found = session.execute(
-        select(SourceRow).where(col(SourceRow.project_id) == project_id).order_by(col(SourceRow.id).desc()).limit(limit)
-    )
-    return list(found.scalars())
-
-
-def list_repeats(session: Session, source_id: int, limit: int = 100) -> list[tuple[RepeatRow, int]]:
-    """Repeated lines of a source, each with the candidate that it repeats."""
-    found = session.execute(
-        select(RepeatRow, EntryRow.candidate_id)  # type: ignore[call-overload]
-        .join(EntryRow, col(EntryRow.id) == col(RepeatRow.entry_id))
-        .where(col(RepeatRow.source_id) == source_id)
-        .order_by(col(RepeatRow.line))
-        .limit(limit)
-    )
-    return [(row, candidate_id) for row, candidate_id in found]
-
-
-def list_quarantine(
-    session: Session, project_id: int, *, source_id: int | None = None, after: int = 0, limit: int = 100
-) -> list[tuple[QuarantineRow, str]]:
-    """Lines that wait in quarantine, oldest first, each with its source's name; `after` is the last id seen."""
-    wanted = (
-        select(QuarantineRow, SourceRow.name)  # type: ignore[call-overload]
-        .join(SourceRow, col(SourceRow.id) == col(QuarantineRow.source_id))
-        .where(
-            col(QuarantineRow.project_id) == project_id,
-            col(QuarantineRow.resolved_at).is_(None),
-            col(QuarantineRow.id) > after,
-        )
-        .order_by(col(QuarantineRow.id))
-        .limit(limit)
-    )
-    if source_id is not None:
-        wanted = wanted.where(col(QuarantineRow.source_id) == source_id)
-    return [(row, name) for row, name in session.execute(wanted)]
-
-
-def count_quarantine(session: Session, project_id: int) -> int:
-    """How many lines wait in quarantine."""
-    n: int = session.execute(
-        select(func.count())
-        .select_from(QuarantineRow)
-        .where(col(QuarantineRow.project_id) == project_id, col(QuarantineRow.resolved_at).is_(None))
-    ).scalar_one()
-    return n
-
-
-def get_quarantined(session: Session, project_id: int, quarantine_id: int) -> tuple[QuarantineRow, SourceRow]:
-    """A quarantined line and its source.
-
-    Raises:
-        NotFoundError: no such line in this project.
-
-    """
-    row = session.get(QuarantineRow, quarantine_id) if quarantine_id < LARGEST_ID else None
-    if row is None or row.project_id != project_id:
-        raise NotFoundError(f"There is no quarantined line {quarantine_id}.")
-    return row, session.get_one(SourceRow, row.source_id)
+# ------------------------------------------------------------------------------------------------ once more
 
 
 def retry(
@@ -676,19 +525,3 @@ def retry(
     session.add_all([row, source])
     session.flush()
     return session.get_one(EntryRow, row.entry_id).candidate_id
-
-
-def verify_entries(session: Session, project_id: int) -> int:
-    """Take every entry's digest anew; gives how many there are.
-
-    Raises:
-        AppError: an entry's bytes are not those that came in.
-
-    """
-    n = 0
-    wanted = select(EntryRow.id, EntryRow.digest, EntryRow.raw).where(col(EntryRow.project_id) == project_id)  # type: ignore[call-overload]
-    for number, digest, raw in session.execute(wanted.execution_options(yield_per=200)):
-        if hashlib.sha256(raw).digest() != bytes(digest):
-            raise AppError(f"Entry {number} was changed: its bytes do not fit its digest.")
-        n += 1
-    return n

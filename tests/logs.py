@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from app import ingest
+from app import ingest, sources
 from app.db import Database
 from app.settings import Settings
 from tests.conftest import noon
@@ -40,7 +40,7 @@ def line(issue: str = "Fix the parser", **more: object) -> bytes:
     return json.dumps(entry(issue, **more)).encode()
 
 
-def read(db: Database, settings: Settings, project_id: int, folder: Path, content: bytes) -> ingest.Report:
+def read(db: Database, settings: Settings, project_id: int, folder: Path, content: bytes) -> sources.Report:
     """Ingest these bytes as `log.jsonl`."""
     path = folder / "log.jsonl"
     path.write_bytes(content)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from app import ingest, prepare, review
+from app import ingest, prepare, review, sources
 from app.db import Database
 from app.errors import BadInputError, ConflictError, TooLargeError, UnsupportedError
 from app.ingest import Upload
@@ -21,7 +21,7 @@ def n_rows(db: Database, table: str) -> int:
         return int(session.connection().execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
 
 
-def adds_up(report: ingest.Report) -> bool:
+def adds_up(report: sources.Report) -> bool:
     return report.entries == report.new + report.repeated + report.quarantined
 
 
@@ -86,7 +86,7 @@ def test_a_quarantined_line_says_where_and_why(
     read(db, settings, project_id, tmp_path, first + b'{"a": NaN}\n' + line("Two") + b"\n")
 
     with db.read() as session:
-        [(row, name)] = ingest.list_quarantine(session, project_id)
+        [(row, name)] = sources.list_quarantine(session, project_id)
 
     assert (name, row.line, row.offset_bytes, row.code) == ("log.jsonl", 2, len(first), "number")
     assert bytes(row.raw) == b'{"a": NaN}'
@@ -103,9 +103,9 @@ def test_a_corrected_line_becomes_a_candidate(
 
     with db.read() as session:
         assert review.get_candidate(session, project_id, candidate_id).title == "Mended"
-        assert ingest.count_quarantine(session, project_id) == 0
-        assert bytes(ingest.get_quarantined(session, project_id, 1)[0].raw) == b"broken"
-    after = ingest.get_report(db, report.source)
+        assert sources.count_quarantine(session, project_id) == 0
+        assert bytes(sources.get_quarantined(session, project_id, 1)[0].raw) == b"broken"
+    after = sources.get_report(db, report.source)
     assert (after.new, after.quarantined) == (1, 0)
     assert adds_up(after)
 
@@ -149,7 +149,7 @@ def test_a_cut_gzip_gives_the_lines_before_the_cut(
     assert report.new > 100
     assert report.quarantined == 1
     with db.read() as session:
-        assert ingest.list_quarantine(session, project_id)[0][0].code == "truncated"
+        assert sources.list_quarantine(session, project_id)[0][0].code == "truncated"
 
 
 def test_a_gzip_with_a_wrong_checksum_says_so(
@@ -197,7 +197,7 @@ def test_a_pretty_printed_file_gets_one_message(
 
     assert (report.entries, report.quarantined) == (1, 1)
     with db.read() as session:
-        assert "one JSON value over many lines" in ingest.list_quarantine(session, project_id)[0][0].message
+        assert "one JSON value over many lines" in sources.list_quarantine(session, project_id)[0][0].message
 
 
 def test_an_overlong_line_is_kept_whole_beside_the_database(
@@ -210,7 +210,7 @@ def test_an_overlong_line_is_kept_whole_beside_the_database(
 
     assert (report.new, report.quarantined) == (2, 1)
     with db.read() as session:
-        row = ingest.list_quarantine(session, project_id)[0][0]
+        row = sources.list_quarantine(session, project_id)[0][0]
     assert row.n_bytes == len(long)
     assert row.overflow is not None
     assert (settings.data_dir / "overlong" / row.overflow).read_bytes() == long
@@ -265,7 +265,7 @@ def test_the_same_id_with_other_content_is_held_and_both_are_kept(
 
     assert (report.new, report.quarantined) == (1, 1)
     with db.read() as session:
-        assert ingest.list_quarantine(session, project_id)[0][0].code == "id_conflict"
+        assert sources.list_quarantine(session, project_id)[0][0].code == "id_conflict"
 
 
 def test_a_file_with_an_id_twice_can_be_imported_again(

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from sqlmodel import Session
 from starlette.responses import FileResponse, Response
 
-from app import ingest, jobs, releases, review
+from app import jobs, releases, review, sources
 from app.errors import BadInputError
 from app.examples import Split
 from app.exports import FORMATS
@@ -111,7 +111,7 @@ def _exports_page(
             error = refusal
     partial = is_partial(request)
     view = ExportsView(
-        n_quarantined=0 if partial else ingest.count_quarantine(session, project),
+        n_quarantined=0 if partial else sources.count_quarantine(session, project),
         datasets=[("/".join(one), " · ".join(one)) for one in RECIPES],
         formats=[one.alias for one in FORMATS],
         patch_sources=review.list_patch_sources(session, project),

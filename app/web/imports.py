@@ -8,11 +8,12 @@ from fastapi import APIRouter, Request
 from sqlmodel import Session
 from starlette.responses import FileResponse, Response
 
-from app import ingest, jobs
+from app import ingest, jobs, sources
 from app.errors import AppError, BadInputError, NotFoundError
-from app.ingest import Report, Upload
+from app.ingest import Upload
 from app.models import JobRow, JobState, QuarantineRow, RepeatRow, SourceRow
 from app.review import whole_number
+from app.sources import Report
 from app.web.deps import AppDb, Config, Db, Now, Project, Uploads
 from app.web.forms import Form
 from app.web.render import is_partial, page, see_other, url
@@ -126,14 +127,14 @@ def _take(db: AppDb, config: Config, project: int, file: Upload) -> Taken:
 
 def _imports_view(session: Session, project: int, most_bytes: int, taken: list[Taken]) -> ImportsView:
     return ImportsView(
-        n_quarantined=ingest.count_quarantine(session, project),
+        n_quarantined=sources.count_quarantine(session, project),
         taken=taken,
         running=[
             job
             for job in jobs.list_jobs(session, project, "ingest")
             if job.state in {JobState.QUEUED, JobState.RUNNING}
         ],
-        sources=ingest.list_sources(session, project),
+        sources=sources.list_sources(session, project),
         most_bytes=most_bytes,
     )
 
@@ -144,15 +145,15 @@ def _imports_view(session: Session, project: int, most_bytes: int, taken: list[T
 @router.get("/imports/{source_id}")
 def report(request: Request, session: Db, project: Project, source_id: int) -> Response:
     """What became of every line of a file."""
-    source = ingest.get_source(session, source_id)
+    source = sources.get_source(session, source_id)
     if source.project_id != project:
         raise NotFoundError(f"There is no source {source_id}.")
     view = ReportView(
-        n_quarantined=0 if is_partial(request) else ingest.count_quarantine(session, project),
-        report=ingest.report_of(session, source),
+        n_quarantined=0 if is_partial(request) else sources.count_quarantine(session, project),
+        report=sources.report_of(session, source),
         source=source,
-        repeats=ingest.list_repeats(session, source_id, MOST_LISTED),
-        quarantined=ingest.list_quarantine(session, project, source_id=source_id, limit=MOST_LISTED),
+        repeats=sources.list_repeats(session, source_id, MOST_LISTED),
+        quarantined=sources.list_quarantine(session, project, source_id=source_id, limit=MOST_LISTED),
         most=MOST_LISTED,
     )
     return page(request, "report.html", view, fragment="report")
@@ -166,10 +167,10 @@ def quarantine(request: Request, session: Db, project: Project, source: str = ""
     """Every line that could not be read."""
     source_id = whole_number("source", source) if source else None
     start = whole_number("after", after) if after else 0
-    rows = ingest.list_quarantine(session, project, source_id=source_id, after=start, limit=MOST_LISTED + 1)
+    rows = sources.list_quarantine(session, project, source_id=source_id, after=start, limit=MOST_LISTED + 1)
     more = len(rows) > MOST_LISTED
     view = QuarantineView(
-        n_quarantined=ingest.count_quarantine(session, project),
+        n_quarantined=sources.count_quarantine(session, project),
         rows=rows[:MOST_LISTED],
         next_url=url("/quarantine", source=source, after=rows[MOST_LISTED - 1][0].id) if more else None,
     )
@@ -201,7 +202,7 @@ def retry(
 @router.get("/quarantine/{quarantine_id}/raw")
 def raw(session: Db, project: Project, config: Config, quarantine_id: int) -> Response:
     """The bytes as they came."""
-    row, source = ingest.get_quarantined(session, project, quarantine_id)
+    row, source = sources.get_quarantined(session, project, quarantine_id)
     name = f"{source.name.rsplit('/', 1)[-1][:80]}.line-{row.line}"
     headers = {"Content-Disposition": f"attachment; filename*=utf-8''{quote(name, safe='')}"}
     if row.overflow:
@@ -213,9 +214,9 @@ def raw(session: Db, project: Project, config: Config, quarantine_id: int) -> Re
 def _held_view(
     session: Session, project: int, quarantine_id: int, *, typed: str | None = None, notice: str = ""
 ) -> HeldView:
-    row, source = ingest.get_quarantined(session, project, quarantine_id)
+    row, source = sources.get_quarantined(session, project, quarantine_id)
     return HeldView(
-        n_quarantined=ingest.count_quarantine(session, project),
+        n_quarantined=sources.count_quarantine(session, project),
         held=row,
         source=source,
         raw=visible(row.raw[:SHOWN_BYTES]),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app import ingest, jobs
+from app import jobs, sources
 from app.models import JobRow, JobState
 from app.web.deps import Db, Now, Project
 from app.web.forms import Form
@@ -58,7 +58,7 @@ def job(request: Request, session: Db, project: Project, job_id: int, new: str =
     title = _TITLES.get(row.kind, row.kind)
     measure = _megabytes if row.kind == "ingest" else _number
     view = JobView(
-        n_quarantined=0 if is_partial(request) else ingest.count_quarantine(session, project),
+        n_quarantined=0 if is_partial(request) else sources.count_quarantine(session, project),
         job=row,
         title=f"{title} {row.args['name']}" if row.kind == "ingest" else title,
         back=back,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app import ingest, review
+from app import review, sources
 from app.errors import AppError
 from app.models import CandidateRow, Status
 from app.review import Filter
@@ -116,7 +116,7 @@ def queue(request: Request, session: Db, project: Project, after: str = "") -> R
         wanted, found, count = Filter(status=Status.PENDING), review.Page([], None), "0"
     counts = review.count_by_status(session, project)
     view = QueueView(
-        n_quarantined=ingest.count_quarantine(session, project),
+        n_quarantined=sources.count_quarantine(session, project),
         tabs=_tabs(counts, wanted),
         typed=typed,
         fault=fault,
@@ -165,7 +165,7 @@ def done_page(
 ) -> Response:
     """The page, or for htmx the block, that stands where a candidate would."""
     view = DoneView(
-        n_quarantined=ingest.count_quarantine(session, project),
+        n_quarantined=sources.count_quarantine(session, project),
         tabs=_tabs(review.count_by_status(session, project), wanted),
         query=link_query(wanted),
         undo_key=uuid.uuid4().hex,
