@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal
 
 from fastapi import APIRouter, Request
@@ -10,13 +11,13 @@ from markupsafe import Markup
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import ingest, review
+from app import review, sources
 from app.diffs.edit import diff_texts, new_sides
 from app.diffs.parse import parse
 from app.errors import AppError, BadInputError
 from app.models import CandidateRow, DecisionRow, RevisionRow, Status, Verdict
 from app.review import Filter
-from app.web.deps import Db, Me, Now, Project
+from app.web.deps import AppDb, Db, Me, Now, Project
 from app.web.forms import Fields, Form
 from app.web.queue import done_page, link_query, wanted_of
 from app.web.render import is_partial, page, see_other, url
@@ -190,11 +191,19 @@ def _go(wanted: Filter, here: int, found: int | None, last: str = "") -> Respons
 
 @router.post("/candidates/{candidate_id}/decisions")
 def decide(
-    request: Request, fields: Form, session: Db, project: Project, me: Me, now: Now, candidate_id: int
+    request: Request, fields: Form, db: AppDb, project: Project, me: Me, now: Now, candidate_id: int
 ) -> Response:
     """Record the verdict and show the next candidate: one request."""
-    wanted = wanted_of(request)
     sent = fields.allow(_FIELDS, _MANY)
+    # Opened here: as a dependency the session would take the request through threads twice more.
+    with db.write() as session:
+        return _decide(request, session, project, me, candidate_id, sent, now)
+
+
+def _decide(
+    request: Request, session: Session, project: int, me: int, candidate_id: int, sent: Fields, now: datetime
+) -> Response:
+    wanted = wanted_of(request)
     try:
         act = _act(session, project, candidate_id, sent)
         outcome = review.decide(session, project, me, candidate_id, act, now=now)
@@ -294,7 +303,7 @@ def _edit_view(session: Session, project: int, candidate_id: int, wanted: Filter
         )
     query = link_query(wanted)
     return EditView(
-        n_quarantined=ingest.count_quarantine(session, project),
+        n_quarantined=sources.count_quarantine(session, project),
         opened=opened,
         issue=opened.said.issue.strip() or "(no issue text)",
         field=field,
@@ -351,7 +360,7 @@ def _view(request: Request, session: Session, project: int, candidate_id: int, w
     view = _diff_view(request)
     issue, rest = _parted(opened.said.issue.strip(), opened.row.title)
     return ReviewView(
-        n_quarantined=0 if is_partial(request) else ingest.count_quarantine(session, project),
+        n_quarantined=0 if is_partial(request) else sources.count_quarantine(session, project),
         opened=opened,
         issue=issue,
         issue_rest=rest,
