@@ -14,8 +14,8 @@ from pathlib import Path
 from types import ModuleType
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlmodel import Session
 
 from app.errors import AppError, NotStoredError
@@ -42,6 +42,7 @@ _PRAGMAS = (
 )
 # No id is larger: a browser counts exactly so far, and both databases compare it without an overflow.
 LARGEST_ID = 2**53
+_DRIVERS = frozenset({"sqlite", "postgresql+psycopg"})
 _FULL = ("database or disk is full", "readonly database", "disk I/O error", "No space left", "could not extend file")
 
 
@@ -125,7 +126,7 @@ class Database:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.url = make_url(settings.url)
+        self.url = _parse_url(settings.url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._line: _Line | None = None
         if self.is_sqlite:
@@ -179,6 +180,21 @@ class Database:
         """Give every connection back."""
         self._writer.dispose()
         self._reader.dispose()
+
+
+def _parse_url(address: str) -> URL:
+    try:
+        url = make_url(address)
+    except (ArgumentError, ValueError):
+        url = None
+    # The address is not repeated: it may hold a password.
+    if url is None or url.drivername not in _DRIVERS:
+        raise AppError(
+            "PATCHSIFT_DATABASE_URL (or --database-url) is no address of a database that is known here. Write "
+            "postgresql://NAME:PASSWORD@HOST/DATABASE, or leave it out for SQLite in the data folder.",
+            code="database_url",
+        )
+    return url
 
 
 def _make_folder(folder: Path) -> None:
