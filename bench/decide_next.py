@@ -122,7 +122,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = given.keep or Path(name)
         folder.mkdir(exist_ok=True)
-        _build(given.log, given.candidates, folder, prepare=given.rounds * (given.block + _WARM) + 100)
+        _build(given.log, given.candidates, folder, prepare=max(3000, given.rounds * (given.block + _WARM) + 100))
         _measure(folder, given.rounds, given.block)
 
 
