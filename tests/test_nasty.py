@@ -229,6 +229,17 @@ def test_an_odd_file_is_read_as_far_as_it_can_be(desk: Desk, case: Case) -> None
     assert page.status_code == 200
 
 
+def test_a_second_damaged_file_says_so_in_its_own_report(desk: Desk) -> None:
+    def damaged(issue: str) -> bytes:
+        return gzip.compress(line(issue) + b"\n")[:-8] + bytes(8)
+
+    for issue in ("Damage one", "Damage number two"):
+        report = desk.give(f"{issue}.gz", damaged(issue))
+
+        assert (report["new"], report["quarantined"]) == (1, 1)
+        assert "The gzip file is damaged" in desk.client.get(f"/imports/{report['source']}").text
+
+
 # ------------------------------------------------------------------------------------------------ real damage
 
 DAMAGED = {case.id: case for case in cases("damaged.jsonl.gz")}

@@ -109,6 +109,9 @@ def read_line(line: stream.Line, max_line_bytes: int) -> Read:
     """Read one line: `Line(1, 0, b'{"diff": "…"}', …)` → `Ready(…)`; never raises."""
     digest = line.digest or hashlib.sha256(line.raw).digest()
     if line.fault:
+        if not line.raw:
+            # A break between two lines has no bytes of its own: by its digest it must not pass for another file's.
+            digest = hashlib.sha256(f"{line.fault[1]} {line.offset_bytes}".encode()).digest()
         return Held(line, digest, *line.fault)
     if line.n_bytes > max_line_bytes:
         message = f"The line holds {line.n_bytes:,} bytes; the limit is {max_line_bytes:,} (PATCHSIFT_MAX_LINE_BYTES)."
