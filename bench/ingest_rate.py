@@ -1,8 +1,8 @@
 """Ingest, the full job with text search, against sqlite-utils insert + enable-fts on the same file.
 
-    python -m bench.ingest_rate FILE.jsonl [--rounds 5] [--skip-peer]
+    python -m bench.ingest_rate [--log FILE.jsonl] [--lines 100000] [--rounds 5] [--skip-peer]
 
-FILE is a success_memory.jsonl. The peer indexes issue, diff and script, checks nothing and keeps no raw bytes; ours
+Without --log, a log is made of the sample patches. The peer indexes issue, diff and script, checks nothing and keeps no raw bytes; ours
 parses strictly, takes digests, joins repeats and indexes issue, paths and changed lines. Prints lines per CPU second,
 their ratio, and peak memory over a process that has only opened the database.
 """
@@ -13,6 +13,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
+from bench.logs import write
 from bench.measure import Cost, alternate, run, spread, tool
 
 _COLUMNS = ("spec_issue_description", "successful_diff_summary", "successful_script")
@@ -34,23 +35,25 @@ def _theirs(file: Path, folder: Path) -> Cost:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path)
+    parser.add_argument("--log", type=Path)
+    parser.add_argument("--lines", type=int, default=100_000, help="of the log that is made where none is given")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--skip-peer", action="store_true", help="only our own rate and memory")
     given = parser.parse_args()
-    with given.file.open("rb") as lines:
-        n = sum(1 for _ in lines)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        log = given.log or write(given.lines, folder / "log.jsonl")
+        with log.open("rb") as lines:
+            n = sum(1 for _ in lines)
         empty = folder / "empty.jsonl"
         empty.write_bytes(b"")
         idle = _ours(empty, folder / "idle").peak_mb
-        print(f"{n:,} lines, {given.file.stat().st_size / 1e6:,.0f} MB")
+        print(f"{n:,} lines, {log.stat().st_size / 1e6:,.0f} MB")
         if given.skip_peer:
-            ours = [_ours(given.file, folder / "ours") for _ in range(given.rounds)]
+            ours = [_ours(log, folder / "ours") for _ in range(given.rounds)]
         else:
             ours, theirs = alternate(
-                given.rounds, lambda: _ours(given.file, folder / "ours"), lambda: _theirs(given.file, folder / "peer")
+                given.rounds, lambda: _ours(log, folder / "ours"), lambda: _theirs(log, folder / "peer")
             )
             print(f"sqlite-utils insert + enable-fts: {spread([n / one.cpu_s for one in theirs])} lines per CPU second")
             ratios = [peer.cpu_s / one.cpu_s for one, peer in zip(ours, theirs, strict=True)]
