@@ -105,8 +105,11 @@ def cycles(default: int) -> int:
 
 def children(process_id: int) -> list[int]:
     """The processes that a process started, by Linux's own list."""
-    listed = Path(f"/proc/{process_id}/task/{process_id}/children")
-    return [int(one) for one in listed.read_text().split()]
+    try:
+        listed = Path(f"/proc/{process_id}/task/{process_id}/children").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [int(one) for one in listed.split()]
 
 
 def is_alive(process_id: int) -> bool:

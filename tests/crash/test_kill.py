@@ -169,19 +169,25 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
     return contents(folder)
 
 
-@pytest.mark.parametrize("packed", [False, True])
+# Blank lines that make a file so large that a process of its own reads it ahead.
+BULK = (b" " * (11 << 20) + b"\n") * 3
+
+
+@pytest.mark.parametrize("content", [LOG, gzip.compress(LOG, 1), LOG + BULK], ids=["plain", "packed", "ahead"])
 def test_an_import_by_command_ends_as_if_it_had_never_been_killed(
-    tmp_path: Path, clean: tuple[Any, ...], packed: bool
+    tmp_path: Path, clean: tuple[Any, ...], content: bytes
 ) -> None:
     log = tmp_path / "log.jsonl"
-    log.write_bytes(gzip.compress(LOG, 1) if packed else LOG)
+    log.write_bytes(content)
     fill_nothing(tmp_path / "desk")
     command = [sys.executable, "-m", "app.cli", "ingest", "--data-dir", str(tmp_path / "desk"), str(log)]
-    chance = random.Random(11 + packed)
+    chance = random.Random(len(content))
     for cycle in range(CYCLES):
         with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as running:
             wait_for_offset(tmp_path / "desk", chance.randint(0, len(LOG) * (cycle + 1) // (CYCLES + 2)), running)
+            started = children(running.pid)
             running.kill()
+        assert all(ends(one) for one in started)
         assert rows(tmp_path / "desk", "PRAGMA integrity_check") == [("ok",)]
         if rows(tmp_path / "desk", "SELECT state FROM source") == [("done",)]:
             break
@@ -189,7 +195,10 @@ def test_an_import_by_command_ends_as_if_it_had_never_been_killed(
         last = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
         assert last.returncode == 3, last.stderr
 
-    assert contents(tmp_path / "desk") == clean
+    digest, source, *others = contents(tmp_path / "desk")
+    assert (digest, *others) == (clean[0], *clean[2:])
+    assert source[0] == "done"
+    assert source[3:6] == clean[1][3:6]
     assert_sound(tmp_path / "desk")
 
 
