@@ -3,8 +3,8 @@
     python -m bench.ingest_rate [--log FILE.jsonl] [--lines 100000] [--rounds 5] [--skip-peer]
 
 Without --log, a log is made of the sample patches. The peer indexes issue, diff and script, checks nothing and keeps no
-raw bytes; ours parses strictly, takes digests, joins repeats and indexes issue, paths and changed lines. Prints lines per
-CPU second, their ratio, and peak memory over a process that has only opened the database.
+raw bytes; ours parses strictly, takes digests, joins repeats and indexes issue, paths and changed lines. Prints lines
+per CPU second, their ratio, and peak memory over a process that has only opened the database.
 """
 
 import argparse
