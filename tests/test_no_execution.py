@@ -19,6 +19,10 @@ ATTRIBUTES = {("os", name) for name in ("system", "popen", "execv", "execve", "e
 ALLOWED = {
     # The one process that Patchsift starts is its own worker, by constant arguments.
     ("serving.py", "subprocess"),
+    # A large log is read by a child of the same program, which answers with tuples of texts and numbers.
+    ("formats/reading.py", "marshal"),
+    ("formats/reading.py", "multiprocessing"),
+    ("formats/reading.py", "multiprocessing.connection"),
     # Late imports of libraries, by names from our own tables.
     ("checks/secrets.py", "importlib.import_module"),
     ("diffs/highlight.py", "importlib.import_module"),
