@@ -19,6 +19,7 @@ from app.main import create_app
 from app.settings import Settings
 from tests.installations import installation
 from tests.logs import DIFF, SCRIPT, line
+from tests.loops import run_async
 
 DECISIONS = "/api/v1/candidates/1/decisions"
 JSON = {"Content-Type": "application/json"}
@@ -538,7 +539,7 @@ def test_the_commit_comes_before_the_answer(three: TestClient, db: Database) -> 
     async def send(message: dict[str, Any]) -> None:
         order.append(f"{message['type']} {message.get('status', '')}".strip())
 
-    asyncio.run(three.app(scope_of(DECISIONS), receive, send))  # type: ignore[arg-type]
+    run_async(three.app(scope_of(DECISIONS), receive, send))  # type: ignore[arg-type]
 
     assert order[:2] == ["commit", "http.response.start 200"]
 
@@ -592,7 +593,7 @@ def test_a_slow_sender_keeps_nobody_from_writing(three: TestClient, db: Database
         with contextlib.suppress(Exception):
             await asyncio.wait_for(three.app(scope_of(path, kind), receive, send), timeout=5)  # type: ignore[arg-type]
 
-    asyncio.run(ask())
+    run_async(ask())
     assert done
 
 
@@ -609,7 +610,7 @@ def test_the_body_of_an_upload_that_breaks_off_does_not_stay(three: TestClient, 
         with contextlib.suppress(Exception):
             await three.app(scope_of("/api/v1/ingest"), receive, send)  # type: ignore[arg-type]
 
-    asyncio.run(ask())
+    run_async(ask())
     assert list((settings.data_dir / "uploads").iterdir()) == []
     assert len(three.get("/api/v1/candidates").json()["candidates"]) == 3
 

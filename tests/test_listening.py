@@ -4,6 +4,7 @@ import asyncio
 import socket
 
 from app import serving
+from tests.loops import run_async
 
 
 def test_an_answer_is_not_held_back_until_the_one_before_is_acknowledged() -> None:
@@ -24,4 +25,4 @@ def test_an_answer_is_not_held_back_until_the_one_before_is_acknowledged() -> No
         server.close()
         return found
 
-    assert asyncio.run(nagle_is_off())
+    assert run_async(nagle_is_off())

@@ -17,13 +17,13 @@ from urllib.request import urlopen
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Response, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Response
 
 from app import worker
 from app.db import Database
 from app.main import create_app
 from app.settings import Settings
-from tests.servers import chromium_args, find_chromium
+from tests.servers import chromium
 
 ROOT = Path(__file__).parent.parent.parent
 _ADDRESS = re.compile(r"https?://\S+:\d+")
@@ -131,11 +131,8 @@ def server(tmp_path: Path, sqlite_template: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=str(find_chromium()), args=chromium_args())
-        yield started
-        started.close()
+def browser() -> Browser:
+    return chromium()
 
 
 @pytest.fixture
