@@ -67,6 +67,17 @@ def list_jobs(session: Session, project_id: int, kind: str | None = None, limit:
     return list(session.execute(wanted).scalars())
 
 
+def find_unfinished(session: Session, project_id: int, kind: str) -> JobRow | None:
+    """A job of this kind that waits or runs, or None."""
+    unfinished = (JobState.QUEUED, JobState.RUNNING)
+    job: JobRow | None = session.execute(
+        select(JobRow)
+        .where(col(JobRow.state).in_(unfinished), col(JobRow.project_id) == project_id, col(JobRow.kind) == kind)
+        .limit(1)
+    ).scalar()
+    return job
+
+
 def cancel(session: Session, project_id: int, job_id: int, *, now: datetime) -> JobRow:
     """Ask a job to stop: one that waits ends at once, one that runs ends at its next step.
 

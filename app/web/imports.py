@@ -57,6 +57,7 @@ class ReportView:
     repeats: list[tuple[RepeatRow, int]]
     quarantined: list[tuple[QuarantineRow, str]]
     most: int
+    checking: JobRow | None
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,7 @@ def report(request: Request, session: Db, project: Project, source_id: int) -> R
         repeats=sources.list_repeats(session, source_id, MOST_LISTED),
         quarantined=sources.list_quarantine(session, project, source_id=source_id, limit=MOST_LISTED),
         most=MOST_LISTED,
+        checking=jobs.find_unfinished(session, project, jobs.IN_BACKGROUND),
     )
     return page(request, "report.html", view, fragment="report")
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app import review, sources
+from app import jobs, review, sources
 from app.errors import AppError
-from app.models import CandidateRow, Status
+from app.models import CandidateRow, JobRow, Status
 from app.review import Filter
 from app.web.deps import Db, Project
 from app.web.forms import Form
@@ -61,6 +61,7 @@ class QueueView:
     after: str | None
     first_url: str | None
     patch_sources: list[str]
+    checking: JobRow | None
     finding_codes: tuple[str, ...]
     n_filters: int
     is_empty: bool
@@ -126,6 +127,7 @@ def queue(request: Request, session: Db, project: Project, after: str = "") -> R
         after=found.after,
         first_url=url("/queue", **link_query(wanted)) if after else None,
         patch_sources=review.list_patch_sources(session, project),
+        checking=jobs.find_unfinished(session, project, jobs.IN_BACKGROUND),
         finding_codes=FINDINGS,
         n_filters=sum(bool(typed[name]) for name in typed if name not in {"status", "q", "order"}),
         is_empty=not any(counts.values()),

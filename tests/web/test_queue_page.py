@@ -3,8 +3,10 @@
 import pytest
 from starlette.testclient import TestClient
 
+from app import jobs
 from app.db import Database
 from app.web.queue import ROWS
+from tests.conftest import NOON
 from tests.logs import line
 from tests.web.pages import HTMX, decide, text
 
@@ -150,3 +152,12 @@ def test_looking_changes_nothing(client: TestClient, db: Database, three: list[i
         assert client.get(path).status_code == 200, path
 
     assert state() == before
+
+
+@pytest.mark.usefixtures("three")
+def test_the_queue_says_that_findings_are_still_being_made(client: TestClient, db: Database, project_id: int) -> None:
+    assert "still being checked" not in client.get("/queue?status=all").text
+    with db.write() as session:
+        jobs.enqueue(session, project_id, jobs.IN_BACKGROUND, {}, now=NOON)
+
+    assert "still being checked" in client.get("/queue?status=all").text
