@@ -265,13 +265,10 @@ def count_by_status(session: Session, project_id: int) -> dict[str, int]:
 
 
 def add_to_tally(session: Session, project_id: int, changes: Mapping[Status, int]) -> None:
-    """Keep the maintained counts: `{Status.PENDING: -1, Status.ACCEPTED: 1}`."""
-    for status, change in changes.items():
-        if not change:
-            continue
-        added = session.connection().execute(_ADD, {"project": project_id, "named": status, "change": change})
-        if not added.rowcount:
-            session.connection().execute(insert(_tally), {"project_id": project_id, "status": status, "n": change})
+    """Keep the maintained counts: `{Status.PENDING: -1, Status.ACCEPTED: 1}`; the rows came with the project."""
+    named = [{"project": project_id, "named": status, "change": n} for status, n in changes.items() if n]
+    if named:
+        session.connection().execute(_ADD, named)
 
 
 def list_patch_sources(session: Session, project_id: int, limit: int = 50) -> list[str]:
@@ -737,6 +734,8 @@ def ensure_project(session: Session, name: str, *, now: datetime) -> ProjectRow:
         project = ProjectRow(name=name, created_at=now)
         session.add(project)
         session.flush()
+        counted = [{"project_id": project.id, "status": status, "n": 0} for status in Status]
+        session.connection().execute(insert(_tally), counted)
     return project
 
 

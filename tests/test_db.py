@@ -38,9 +38,6 @@ def together(n: int, work: Callable[[int], None]) -> None:
 
 
 def test_no_update_is_lost_among_writers(db: Database, project_id: int) -> None:
-    with db.write() as session:
-        session.add(TallyRow(project_id=project_id, status="pending", n=0))
-
     def count(_: int) -> None:
         for _ in range(N_TURNS):
             with db.write() as session:
