@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from app.db import Database
     from app.ingest import Progress, Upload
     from app.models import QuarantineRow
+    from app.review import Filter
     from app.settings import Settings
     from app.sources import Report
 
@@ -368,7 +369,13 @@ def export(
     objective: Annotated[str, typer.Option("--objective", help="How it is trained.")] = "sft",
     form: Annotated[str, typer.Option("--format", help="prompt-completion or messages.")] = "prompt-completion",
     seed: Annotated[int, typer.Option("--seed", help="Another seed gives other splits.")] = 0,
-    filtered: Annotated[str, typer.Option("--filter", help="As in a queue's address: source=X&file=y.py")] = "",
+    filtered: Annotated[
+        str,
+        typer.Option(
+            "--filter",
+            help="As in a queue's address: source=X&file=y.py&since=2026-01-31&rating=5; rating is the log's.",
+        ),
+    ] = "",
     listed: Annotated[bool, typer.Option("--list", help="Say what can be exported, and how many rows.")] = False,
     as_json: Json = False,
     data_dir: DataDir = None,
@@ -376,9 +383,7 @@ def export(
     project: ProjectName = None,
 ) -> None:
     """Write accepted and edited patches as a dataset that trains."""
-    from urllib.parse import parse_qsl  # noqa: PLC0415
-
-    from app import releases, review  # noqa: PLC0415
+    from app import releases  # noqa: PLC0415
 
     settings = _settings(data_dir, database_url, project)
     with _opened(settings) as (db, project_id):
@@ -393,13 +398,24 @@ def export(
             return
         if out is None:
             raise AppError("Say where to: --out FOLDER. What can be exported says --list.")
-        wanted = review.Filter.parse(dict(parse_qsl(filtered, keep_blank_values=True)))
+        wanted = _filter(filtered)
         order = releases.Order(role, task, objective, form, wanted, seed)
         with _bar(str(out), quiet=as_json) as progress:
             summary = releases.build(db, settings, project_id, order, out, progress=progress, now=_now)
     if as_json:
         _print_json(summary.as_json())
     say(summary.sentence())
+
+
+def _filter(query: str) -> "Filter":
+    from urllib.parse import parse_qsl  # noqa: PLC0415
+
+    from app.review import Filter  # noqa: PLC0415
+
+    pairs = parse_qsl(query, keep_blank_values=True)
+    if len(dict(pairs)) != len(pairs):
+        raise AppError("--filter names a field twice; a filter has one value a field.")
+    return Filter.parse(dict(pairs), also=())
 
 
 # ------------------------------------------------------------------------------------------------ operation

@@ -129,13 +129,20 @@ class Filter:
     order: str = ""
 
     @classmethod
-    def parse(cls, query: Mapping[str, str]) -> "Filter":
-        """The filter that a query string says; other parameters are not its business.
+    def parse(cls, query: Mapping[str, str], *, also: Iterable[str] | None = None) -> "Filter":
+        """The filter that a query string says.
+
+        Args:
+            query: parameters by name.
+            also: other names that may stand in it; any name not known is refused then, because a filter that is not
+                heard gives a wrong list, or a wrong dataset. None where the query holds more than a filter.
 
         Raises:
-            BadInputError: a value that the field cannot have; `where` names the field.
+            BadInputError: a value that the field cannot have, or an unknown name; `where` names the field.
 
         """
+        if also is not None:
+            _known(query, also)
         named = {one.name: query.get(one.name, "").strip() for one in fields(cls)}
         made = cls(**named)
         _one_of("status", made.status, [*Status])
@@ -150,6 +157,15 @@ class Filter:
     def query(self) -> dict[str, str]:
         """The parameters that are set, for a link."""
         return {one.name: value for one in fields(self) if (value := getattr(self, one.name))}
+
+
+def _known(query: Mapping[str, str], also: Iterable[str]) -> None:
+    names = [one.name for one in fields(Filter)]
+    unknown = sorted(set(query) - {*names, *also})
+    if unknown:
+        raise BadInputError(
+            f"A filter has no {unknown[0][:40]!r}; it has {', '.join(names)}.", where=f"field {unknown[0][:40]}"
+        )
 
 
 def _one_of(field: str, value: str, allowed: Iterable[str]) -> None:
@@ -313,10 +329,21 @@ def find_next(session: Session, project_id: int, wanted: Filter, after_id: int, 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A candidate with its evidence, as the review page shows it."""
+    """A candidate with its evidence, as the review page shows it.
+
+    Attributes:
+        row: what lists show of it.
+        said: what the log said.
+        stands: the same with the edit that counts, or `said` itself: what an export takes.
+        entry: the log line.
+        source_name: the file it came from.
+        findings: about what stands.
+        history: every decision, oldest first, with the reviewer's name and the revision it carries.
+    """
 
     row: CandidateRow
     said: Candidate
+    stands: Candidate
     entry: EntryRow
     source_name: str
     findings: list[Finding]
@@ -353,7 +380,27 @@ def open_candidate(session: Session, project_id: int, candidate_id: int) -> Open
     said = replace(prepare.read_entry(entry.raw), rating=row.rating)
     # A first version is one that nobody has decided on.
     history = list_history(session, candidate_id) if row.version > 1 else []
-    return Opened(row, said, entry, source_name, list_findings(session, row, said), history)
+    stands = _with_edit(said, history)
+    findings = list_findings(session, row, said) if stands is said else _findings_of_edit(said, stands)
+    return Opened(row, said, stands, entry, source_name, findings, history)
+
+
+def _with_edit(said: Candidate, history: list[tuple[DecisionRow, str, RevisionRow | None]]) -> Candidate:
+    standing = find_standing(decision for decision, _, _ in history)
+    revision = next((edit for decision, _, edit in history if decision is standing), None)
+    if revision is None:
+        return said
+    if revision.field == "script":
+        return replace(said, script=revision.text)
+    return replace(said, diff=revision.text, diff_is_snippet=False)
+
+
+def _findings_of_edit(said: Candidate, stands: Candidate) -> list[Finding]:
+    """What the checks notice about an edited text; an edited diff is an answer without the script."""
+    findings = checks.run(stands)
+    if stands.script != said.script:
+        return list(findings)
+    return [found for found in findings if found.place.partition(":")[0] not in {"script", "script_hash"}]
 
 
 def list_findings(session: Session, row: CandidateRow, said: Candidate) -> list[Finding]:
@@ -389,6 +436,8 @@ def find_rendering(session: Session, candidate_id: int, view: str, version: int)
 
 def show(session: Session, opened: Opened, view: prepare.View) -> str:
     """The HTML of one view: the worker's, or made now."""
+    if opened.stands is not opened.said:
+        return prepare.render(opened.stands, view)
     stored = find_rendering(session, opened.row.id or 0, view, prepare.renderer_version())
     return prepare.render(opened.said, view) if stored is None else stored
 
@@ -574,6 +623,11 @@ def _check(act: Act) -> None:
     if unknown:
         raise BadInputError(
             f"No reason is called {unknown[0][:40]!r}; there are {', '.join(REASONS)}.", where="field reasons"
+        )
+    if act.reasons and act.verdict not in {Verdict.REJECT, Verdict.FLAG}:
+        raise BadInputError(
+            f"Reasons say why a patch is rejected or flagged; this is {act.verdict}. Take the marks off, or reject it.",
+            where="field reasons",
         )
     if act.rating is not None and act.rating not in range(1, 6):
         raise BadInputError(f"A rating is 1 to 5; it is {act.rating}.", where="field rating")

@@ -63,6 +63,12 @@ function press(target, event) {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || event.defaultPrevented) return;
+  if (event.key === "Escape" && isTyping(event) && event.target.matches("textarea, select, input")) {
+    // From a comment or a rating back to the keys.
+    event.target.blur();
+    one("main").focus({ preventScroll: true });
+    return;
+  }
   if (isTyping(event) || one("dialog[open]")) return;
   if (event.key === "j" || event.key === "k") {
     event.preventDefault();

@@ -53,8 +53,6 @@ def test_no_update_is_lost_among_writers(db: Database, project_id: int) -> None:
 
 
 def test_two_programs_on_one_database_lose_none_either(db: Database, settings: Settings, project_id: int) -> None:
-    with db.write() as session:
-        session.add(TallyRow(project_id=project_id, status="pending", n=0))
     databases = [db, Database(settings)]
 
     def count(number: int) -> None:

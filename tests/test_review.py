@@ -158,6 +158,21 @@ def test_crlf_in_the_original_survives_an_edit(
     assert revision.text == "import x\r\n\ra = 2\n"
 
 
+def test_what_stands_is_the_edit_and_so_are_its_findings(act: Actor, db: Database, ids: list[int]) -> None:
+    act(ids[0], "edit", edited=("script", "def broken(:\n"))
+
+    with db.read() as session:
+        opened = review.open_candidate(session, act.project_id, ids[0])
+        assert "broken" in review.show(session, opened, "script")
+    assert (opened.said.script, opened.stands.script) == (SCRIPT, "def broken(:\n")
+    assert "script_unparsable" in {found.code for found in opened.findings}
+
+    act.undo()
+    with db.read() as session:
+        opened = review.open_candidate(session, act.project_id, ids[0])
+    assert opened.stands is opened.said
+
+
 def test_an_undone_edit_no_longer_counts(act: Actor, db: Database, ids: list[int]) -> None:
     act(ids[0], "edit", edited=("script", "import other\n"))
 
@@ -185,6 +200,7 @@ def test_the_hunks_of_a_diff_can_be_edited(act: Actor, db: Database, ids: list[i
         ({"verdict": "edit", "edited": ("script", "a\x00b")}, "NUL character"),
         ({"verdict": "edit", "edited": ("spec", "x")}, "no text called"),
         ({"verdict": "reject", "reasons": ("nonsense",)}, "No reason is called"),
+        ({"verdict": "accept", "reasons": ("style",)}, "Reasons say why a patch is rejected"),
         ({"verdict": "accept", "rating": 6}, "1 to 5"),
         ({"verdict": "accept", "comment": "x" * 10_001}, "10,000 characters"),
         ({"verdict": "accept", "comment": "a\ud800"}, "U\\+D800"),
@@ -297,6 +313,11 @@ def test_a_filter_that_cannot_be_names_its_field(wanted: dict[str, str]) -> None
         Filter.parse(wanted)
 
     assert caught.value.where == f"field {next(iter(wanted))}"
+
+
+def test_a_filter_that_is_not_heard_is_refused() -> None:
+    with pytest.raises(BadInputError, match="has no 'sorce'; it has status, kind, source"):
+        Filter.parse({"sorce": "x", "after": "3"}, also=("after",))
 
 
 @pytest.mark.parametrize("after", ["-1", "1e9", "9" * 5000, "NaN", "0x10", "\u0661"])

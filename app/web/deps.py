@@ -53,7 +53,7 @@ async def _me(request: Request) -> int:
 
 
 async def _filter(request: Request) -> Filter:
-    return Filter.parse(request.query_params)
+    return Filter.parse(request.query_params, also=("after", "limit"))
 
 
 def spool(settings: Settings, name: str) -> Path:

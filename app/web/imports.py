@@ -13,9 +13,11 @@ from app.errors import AppError, BadInputError, NotFoundError
 from app.ingest import Upload
 from app.models import JobRow, JobState, QuarantineRow, RepeatRow, SourceRow
 from app.review import whole_number
+from app.settings import Settings
 from app.sources import Report
 from app.web.deps import AppDb, Config, Db, Now, Project, Uploads
 from app.web.forms import Form
+from app.web.queue import ingest_command
 from app.web.render import is_partial, page, see_other, url
 
 router = APIRouter()
@@ -45,6 +47,7 @@ class ImportsView:
     running: list[JobRow]
     sources: list[SourceRow]
     most_bytes: int
+    command: str
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class HeldView:
 @router.get("/imports")
 def imports(request: Request, session: Db, project: Project, config: Config) -> Response:
     """The drop zone and everything that came in."""
-    return page(request, "imports.html", _imports_view(session, project, config.max_upload_bytes, []))
+    return page(request, "imports.html", _imports_view(session, project, config, []))
 
 
 @router.post("/ingest")
@@ -101,9 +104,7 @@ def upload(request: Request, db: AppDb, config: Config, project: Project, files:
     refused = [one.status for one in taken if one.refusal]
     status = refused[0] if refused and len(refused) == len(taken) else 200
     with db.read() as session:
-        return page(
-            request, "imports.html", _imports_view(session, project, config.max_upload_bytes, taken), status=status
-        )
+        return page(request, "imports.html", _imports_view(session, project, config, taken), status=status)
 
 
 @router.post("/samples")
@@ -126,7 +127,7 @@ def _take(db: AppDb, config: Config, project: int, file: Upload) -> Taken:
     return Taken(name, job=report.job) if report.job else Taken(name, report)
 
 
-def _imports_view(session: Session, project: int, most_bytes: int, taken: list[Taken]) -> ImportsView:
+def _imports_view(session: Session, project: int, settings: Settings, taken: list[Taken]) -> ImportsView:
     return ImportsView(
         n_quarantined=sources.count_quarantine(session, project),
         taken=taken,
@@ -136,7 +137,8 @@ def _imports_view(session: Session, project: int, most_bytes: int, taken: list[T
             if job.state in {JobState.QUEUED, JobState.RUNNING}
         ],
         sources=sources.list_sources(session, project),
-        most_bytes=most_bytes,
+        most_bytes=settings.max_upload_bytes,
+        command=ingest_command(settings),
     )
 
 

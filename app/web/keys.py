@@ -28,7 +28,7 @@ class Key:
 _TABLE = (
     Key("a", "accept", "Accept", "Decide", "review"),
     Key("x", "reject", "Reject", "Decide", "review"),
-    Key("1-9", "reason", "Mark a reason", "Decide", "review"),
+    Key("1-9", "reason", "Mark a reason, before x or f", "Decide", "review"),
     Key("e", "edit", "Edit", "Decide", "review"),
     Key("s", "skip", "Skip", "Decide", "review"),
     Key("f", "flag", "Flag for a second look", "Decide", "review"),
@@ -41,6 +41,7 @@ _TABLE = (
     Key("m", "view", "Unified or side by side", "Show", "review"),
     Key("c", "script", "Open or close the script", "Show", "review"),
     Key("?", "keys", "This list", "Show", "everywhere"),
+    Key("Esc", "out", "Out of a comment or a rating, back to the keys", "Show", "review"),
     Key("Ctrl+Enter", "save", "Save the edit, then the next candidate", "In the editor", "edit"),
     Key("Esc", "leave", "Leave the editor", "In the editor", "edit"),
 )

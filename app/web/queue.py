@@ -1,7 +1,10 @@
 """The queue: what waits, by filters that stand in the URL."""
 
+import shutil
+import sys
 import uuid
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -10,6 +13,7 @@ from app import jobs, review, sources
 from app.errors import AppError
 from app.models import CandidateRow, JobRow, Status
 from app.review import Filter
+from app.settings import Settings
 from app.web.deps import Db, Project
 from app.web.forms import Form
 from app.web.render import THEMES, page, see_other, url
@@ -47,6 +51,10 @@ class Fault:
     message: str
 
 
+# What pages put into an address besides a filter: where one is, what was just decided, how it is shown.
+_BESIDE_A_FILTER = ("after", "view", "last", "end", "field")
+
+
 @dataclass(frozen=True)
 class QueueView:
     """What `queue.html` may read."""
@@ -66,6 +74,7 @@ class QueueView:
     n_filters: int
     is_empty: bool
     server: str
+    command: str
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,16 @@ class DoneView:
     undo_key: str
 
 
+def ingest_command(settings: Settings) -> str:
+    """The command that brings a log into this very server: `patchsift ingest --data-dir /data PATH`."""
+    program = "patchsift" if shutil.which("patchsift") else str(Path(sys.executable).with_name("patchsift"))
+    plain = Settings.model_construct()
+    options = ["--data-dir", str(settings.data_dir)] if "data_dir" in settings.model_fields_set else []
+    options += ["--database-url", '"$PATCHSIFT_DATABASE_URL"'] if settings.database_url else []
+    options += ["--project", settings.project] if settings.project != plain.project else []
+    return " ".join([program, "ingest", *options, "PATH"])
+
+
 def wanted_of(request: Request) -> Filter:
     """The filter that a page's URL says: pending when no status is named, every status for `status=all`.
 
@@ -87,7 +106,7 @@ def wanted_of(request: Request) -> Filter:
     """
     named = dict(request.query_params)
     status = named.get("status", Status.PENDING)
-    return Filter.parse(named | {"status": "" if status == "all" else status})
+    return Filter.parse(named | {"status": "" if status == "all" else status}, also=_BESIDE_A_FILTER)
 
 
 def link_query(wanted: Filter) -> dict[str, str]:
@@ -132,6 +151,7 @@ def queue(request: Request, session: Db, project: Project, after: str = "") -> R
         n_filters=sum(bool(typed[name]) for name in typed if name not in {"status", "q", "order"}),
         is_empty=not any(counts.values()),
         server=f"{request.url.scheme}://{request.url.netloc}",
+        command=ingest_command(request.app.state.settings),
     )
     return page(
         request,

@@ -12,6 +12,7 @@ from sqlmodel import Session
 from starlette.responses import Response
 
 from app import review, sources
+from app.candidates import Severity
 from app.diffs.edit import diff_texts, new_sides
 from app.diffs.parse import parse
 from app.errors import AppError, BadInputError
@@ -144,7 +145,7 @@ def candidate(
         view = replace(view, notice="This filter finds no other candidate.")
     elif last:
         said = review.get_candidate(session, project, review.whole_number("last", last))
-        view = replace(view, said=_sentence(said))
+        view = replace(view, said=_sentence(session, said))
     block = "diff" if request.headers.get("HX-Target", "").endswith("#diff") else "candidate"
     response = page(request, "review.html", view, fragment=block)
     if request.query_params.get("view") == view.view:
@@ -225,7 +226,7 @@ def undo(request: Request, fields: Form, session: Db, project: Project, me: Me, 
     if not is_partial(request):
         return see_other(url(f"/candidates/{outcome.candidate.id}", **link_query(wanted), last=outcome.candidate.id))
     view = _view(request, session, project, outcome.candidate.id or 0, wanted)
-    view = replace(view, said=_sentence(outcome.candidate))
+    view = replace(view, said=_sentence(session, outcome.candidate))
     return page(request, "review.html", view, fragment="candidate", headers={"HX-Push-Url": address})
 
 
@@ -239,7 +240,7 @@ def _show_next(request: Request, session: Session, project: int, wanted: Filter,
     if found is None:
         return done_page(request, session, project, wanted, {"HX-Push-Url": address})
     view = _view(request, session, project, found, wanted)
-    view = replace(view, said=_sentence(decided))
+    view = replace(view, said=_sentence(session, decided))
     return page(request, "review.html", view, fragment="candidate", headers={"HX-Push-Url": address})
 
 
@@ -372,7 +373,7 @@ def _view(request: Request, session: Session, project: int, candidate_id: int, w
         script=None
         if is_partial(request) and opened.row.has_script
         else _drawn(review.show(session, opened, "script")),
-        n_script_lines=(opened.said.script or "").rstrip("\n").count("\n") + 1,
+        n_script_lines=(opened.stands.script or "").rstrip("\n").count("\n") + 1,
         history=_events(opened),
         left=str(review.count_candidates(session, project, wanted)),
         query=link_query(wanted),
@@ -395,8 +396,14 @@ def _drawn(html: str) -> Markup:
     return Markup(html)  # noqa: S704
 
 
-def _sentence(row: CandidateRow) -> str:
-    return f"{_DONE[Status(row.status)]} #{row.id}"
+def _sentence(session: Session, row: CandidateRow) -> str:
+    """What was just done; of an edit, also why an export would hold it back, while it can still be mended."""
+    done = f"{_DONE[Status(row.status)]} #{row.id}"
+    if row.status != Status.EDITED:
+        return done
+    findings = review.open_candidate(session, row.project_id, row.id or 0).findings
+    held = next((found for found in findings if found.severity == Severity.HOLD), None)
+    return done if held is None else f"{done}, but exports hold it back: {held.message}"
 
 
 def _parted(issue: str, title: str) -> tuple[str, str]:

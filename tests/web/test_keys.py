@@ -11,8 +11,8 @@ from app.web.queue import FINDINGS
 from app.web.render import STATIC, TEMPLATES
 
 _BOUND = re.compile(r'data-key="([^"]+)"')
-# j and k have no button: static/app.js steps through what a page marks with data-hunk or data-row.
-_STEPS = {"j", "k"}
+# These have no button: static/app.js steps through what a page marks with data-hunk or data-row, and leaves a field.
+_STEPS = {"j", "k", "Esc"}
 
 
 def bound(client: TestClient, path: str) -> set[str]:

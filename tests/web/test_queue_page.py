@@ -5,6 +5,7 @@ from starlette.testclient import TestClient
 
 from app import jobs
 from app.db import Database
+from app.settings import Settings
 from app.web.queue import ROWS
 from tests.conftest import NOON
 from tests.logs import line
@@ -17,12 +18,14 @@ def test_the_first_page_is_the_queue(client: TestClient) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, "/queue")
 
 
-def test_an_empty_installation_offers_three_ways_in(client: TestClient) -> None:
+def test_an_empty_installation_offers_three_ways_in(client: TestClient, settings: Settings) -> None:
     seen = text(client.get("/queue").text)
 
     assert "Load 12 sample patches" in seen
     assert "Drop success_memory.jsonl here" in seen
-    assert "patchsift ingest PATH" in seen
+    # The very command for this server: the plain one would fill another database.
+    assert f"patchsift ingest --data-dir {settings.data_dir}" in seen
+    assert ("--database-url" in seen) == bool(settings.database_url)
     assert "curl --data-binary @success_memory.jsonl \\ 'http://testserver/api/v1/ingest?name=" in seen
 
 

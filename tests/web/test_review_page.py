@@ -304,3 +304,14 @@ def test_more_history_adds_no_statements(
         return len(seen)
 
     assert statements("/candidates/1?status=all") == statements("/candidates/2?status=all")
+
+
+def test_an_edit_that_exports_hold_back_says_so_at_once(client: TestClient, three: list[int]) -> None:
+    first = three[0]
+    edited = {"verdict": "edit", "version": 1, "key": "k", "edited": {"script": "def broken(:\n"}}
+    assert client.post(f"/api/v1/candidates/{first}/decisions", json=edited).status_code == 200
+
+    following = client.get(f"/candidates/{first}/next?last={first}").text
+
+    assert f"Edited #{first}, but exports hold it back" in text(following)
+    assert "Below stands the text as it was edited" in text(client.get(f"/candidates/{first}?status=all").text)
