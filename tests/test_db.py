@@ -157,6 +157,7 @@ def test_a_writer_that_raised_does_not_stop_the_line(db: Database) -> None:
 def test_a_bulk_insert_of_nothing_is_nothing(db: Database) -> None:
     with db.write() as session:
         insert_rows(session, "repeat", ("source_id", "line"), [])
+        assert session.connection().exec_driver_sql("SELECT count(*) FROM repeat").scalar() == 0
 
 
 # ------------------------------------------------------------------------------------------------ SQLite
