@@ -257,11 +257,11 @@ def status(
     as_json: Json = False, data_dir: DataDir = None, database_url: DatabaseUrl = None, project: ProjectName = None
 ) -> None:
     """How many candidates stand where."""
-    from app import review, sources  # noqa: PLC0415
+    from app import decisions, sources  # noqa: PLC0415
 
     settings = _settings(data_dir, database_url, project)
     with _opened(settings) as (db, project_id), db.read() as session:
-        counts = review.count_by_status(session, project_id)
+        counts = decisions.count_by_status(session, project_id)
         held = sources.count_quarantine(session, project_id)
         where = db.url.render_as_string(hide_password=True)
     if as_json:
@@ -435,10 +435,10 @@ def upgrade(data_dir: DataDir = None, database_url: DatabaseUrl = None, project:
 @database.command("verify")
 def verify(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: ProjectName = None) -> None:
     """Walk the chain of decisions and the digests of entries; exit 1 at the first that does not fit."""
-    from app import review, sources  # noqa: PLC0415
+    from app import decisions, sources  # noqa: PLC0415
 
     with _opened(_settings(data_dir, database_url, project)) as (db, project_id), db.read() as session:
-        broken = review.verify_chain(session, project_id)
+        broken = decisions.verify_chain(session, project_id)
         if broken is not None:
             raise AppError(f"Decision {broken} or the one before it was changed: its digest does not fit.")
         n_entries = sources.verify_entries(session, project_id)

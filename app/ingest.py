@@ -23,11 +23,11 @@ from sqlmodel import Session, col
 
 from app import jobs, prepare
 from app.db import Database, driver_sign, insert_rows, instants, lock_ingest
+from app.decisions import add_to_tally
 from app.errors import AppError, BadInputError, ConflictError
 from app.formats import reading, stream
 from app.formats.reading import Blank, Held, Read, Ready, Share
 from app.models import CandidateRow, EntryRow, SourceRow, SourceState, Status
-from app.review import add_to_tally
 from app.search import index_words
 from app.settings import Settings
 from app.sources import Report, get_quarantined, get_report, get_source

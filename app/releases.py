@@ -25,6 +25,7 @@ from sqlmodel import Session, col
 from app import __version__, checks, jobs, prepare
 from app.candidates import Candidate, Finding, Kind, Severity
 from app.db import Database
+from app.decisions import count_by_status
 from app.errors import BadInputError, NotFoundError
 from app.examples import Example, HeldBack, Split
 from app.exports import FORMATS, card, get_format
@@ -35,7 +36,7 @@ from app.models import CandidateRow, DecisionRow, JobRow, ProjectRow, SourceRow,
 from app.recipes import RECIPES, Judged, llm
 from app.recipes.judged import Told
 from app.recipes.split import RULE
-from app.review import Filter, conditions, count_by_status
+from app.review import Filter, conditions
 from app.settings import Settings
 
 MANIFEST_SCHEMA = 1

@@ -1,17 +1,15 @@
 """The queue and what people decide: filter, next, lease, decide, undo. Decisions are append-only, state is derived."""
 
 import hashlib
-import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
 
 from sqlalchemy import ColumnElement, bindparam, exists, func, insert, select, update
-from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import Session, col
 
-from app import checks, prepare
+from app import checks, decisions, prepare
 from app.candidates import Candidate, Finding, Severity
 from app.db import LARGEST_ID, lock_chain
 from app.diffs.edit import normalise_edit, rebuild
@@ -47,44 +45,17 @@ LEASE = timedelta(minutes=15)
 COUNT_CAP = 1000
 _MOST_CHARACTERS = 10_000
 _LONGEST_KEY = 200
-_STATUS_OF = {
-    Verdict.ACCEPT: Status.ACCEPTED,
-    Verdict.REJECT: Status.REJECTED,
-    Verdict.EDIT: Status.EDITED,
-    Verdict.SKIP: Status.SKIPPED,
-    Verdict.FLAG: Status.FLAGGED,
-}
-_FIRST = bytes(32)
 
 # What every decision asks is built once, and of tables where no object is needed: to build a statement, or an object,
 # costs several times what SQLite needs to answer.
 _candidate, _decision, _rendering, _tally = (
     metadata.tables[name] for name in ("candidate", "decision", "rendering", "tally")
 )
-_COUNTS = select(_tally.c.status, _tally.c.n).where(_tally.c.project_id == bindparam("project"))
-_ADD = (
-    update(_tally)
-    .where(_tally.c.project_id == bindparam("project"), _tally.c.status == bindparam("named"))
-    .values(n=_tally.c.n + bindparam("change"))
-)
-_MOVE = (
-    update(_candidate)
-    .where(_candidate.c.id == bindparam("candidate"))
-    .values(status=bindparam("named"), version=bindparam("next"), lease_by=None, lease_until=None)
-)
 _RENDERING = select(_rendering.c.html).where(
     _rendering.c.candidate_id == bindparam("candidate"),
     _rendering.c.view == bindparam("view"),
     _rendering.c.version == bindparam("version"),
 )
-_APPEND = insert(_decision)
-_LAST_DIGEST = (
-    select(_decision.c.digest)
-    .where(_decision.c.project_id == bindparam("project"))
-    .order_by(_decision.c.id.desc())
-    .limit(1)
-)
-_BY_KEY = select(_decision.c.id).where(_decision.c.key == bindparam("key"))
 _BY_ID = select(CandidateRow).where(col(CandidateRow.id) == bindparam("id"))
 _SPOKEN = (
     select(CandidateRow, EntryRow, col(SourceRow.name))
@@ -266,25 +237,11 @@ class Count:
 def count_candidates(session: Session, project_id: int, wanted: Filter) -> Count:
     """How many candidates a filter finds: from the tally where it can, else counted up to 1,000."""
     if replace(wanted, status="", order="") == Filter():
-        tally = count_by_status(session, project_id)
+        tally = decisions.count_by_status(session, project_id)
         return Count(tally[wanted.status] if wanted.status else sum(tally.values()))
     some = select(col(CandidateRow.id)).where(*conditions(session, project_id, wanted)).limit(COUNT_CAP + 1).subquery()
     n = session.execute(select(func.count()).select_from(some)).scalar_one()
     return Count(min(n, COUNT_CAP), capped=n > COUNT_CAP)
-
-
-def count_by_status(session: Session, project_id: int) -> dict[str, int]:
-    """`{"pending": 381, "accepted": 7, …}`, every status named."""
-    rows = session.connection().execute(_COUNTS, {"project": project_id})
-    found: dict[str, int] = {status: n for status, n in rows}  # noqa: C416  (a row is no pair to `dict`)
-    return {str(status): found.get(status, 0) for status in Status}
-
-
-def add_to_tally(session: Session, project_id: int, changes: Mapping[Status, int]) -> None:
-    """Keep the maintained counts: `{Status.PENDING: -1, Status.ACCEPTED: 1}`; the rows came with the project."""
-    named = [{"project": project_id, "named": status, "change": n} for status, n in changes.items() if n]
-    if named:
-        session.connection().execute(_ADD, named)
 
 
 def list_patch_sources(session: Session, project_id: int, limit: int = 50) -> list[str]:
@@ -379,14 +336,14 @@ def open_candidate(session: Session, project_id: int, candidate_id: int) -> Open
     row, entry, source_name = found
     said = replace(prepare.read_entry(entry.raw), rating=row.rating)
     # A first version is one that nobody has decided on.
-    history = list_history(session, candidate_id) if row.version > 1 else []
+    history = decisions.list_history(session, candidate_id) if row.version > 1 else []
     stands = _with_edit(said, history)
     findings = list_findings(session, row, said) if stands is said else _findings_of_edit(said, stands)
     return Opened(row, said, stands, entry, source_name, findings, history)
 
 
 def _with_edit(said: Candidate, history: list[tuple[DecisionRow, str, RevisionRow | None]]) -> Candidate:
-    standing = find_standing(decision for decision, _, _ in history)
+    standing = decisions.find_standing(decision for decision, _, _ in history)
     revision = next((edit for decision, _, edit in history if decision is standing), None)
     if revision is None:
         return said
@@ -413,18 +370,6 @@ def list_findings(session: Session, row: CandidateRow, said: Candidate) -> list[
         select(FindingRow).where(col(FindingRow.candidate_id) == row.id).order_by(col(FindingRow.id))
     ).scalars()
     return [Finding(one.code, Severity(one.severity), one.place, one.message) for one in stored]
-
-
-def list_history(session: Session, candidate_id: int) -> list[tuple[DecisionRow, str, RevisionRow | None]]:
-    """Every decision on a candidate, oldest first, with the reviewer's name and the revision it carries."""
-    rows = session.execute(
-        select(DecisionRow, ReviewerRow.name, RevisionRow)  # type: ignore[call-overload]
-        .join(ReviewerRow, col(ReviewerRow.id) == col(DecisionRow.reviewer_id))
-        .outerjoin(RevisionRow, col(RevisionRow.id) == col(DecisionRow.revision_id))
-        .where(col(DecisionRow.candidate_id) == candidate_id)
-        .order_by(col(DecisionRow.id))
-    )
-    return [(decision, name, revision) for decision, name, revision in rows]
 
 
 def find_rendering(session: Session, candidate_id: int, view: str, version: int) -> str | None:
@@ -529,7 +474,7 @@ def decide(
     _check(act)
     lock_chain(session)
     row = get_candidate(session, project_id, candidate_id)
-    earlier = _find_by_key(session, act.key)
+    earlier = decisions.find_by_key(session, act.key)
     if earlier is not None:
         if earlier.candidate_id != candidate_id or earlier.verdict != act.verdict:
             raise ConflictError("This key was used for another decision; every decision needs a key of its own.")
@@ -554,8 +499,8 @@ def decide(
         revision_id=None if revision is None else revision.id,
         decided_at=now,
     )
-    _append(session, decision, revision)
-    _move(session, row, _STATUS_OF[act.verdict])
+    decisions.append(session, decision, revision)
+    decisions.move(session, row, decisions.STATUS_OF[act.verdict])
     return Outcome(decision, row)
 
 
@@ -568,7 +513,7 @@ def undo(session: Session, project_id: int, reviewer_id: int, *, key: str, now: 
     """
     _check_key(key)
     lock_chain(session)
-    earlier = _find_by_key(session, key)
+    earlier = decisions.find_by_key(session, key)
     if earlier is not None:
         return Outcome(earlier, get_candidate(session, project_id, earlier.candidate_id), repeated=True)
     taken_back = select(col(DecisionRow.undoes_id)).where(col(DecisionRow.undoes_id).is_not(None))
@@ -596,23 +541,10 @@ def undo(session: Session, project_id: int, reviewer_id: int, *, key: str, now: 
         undoes_id=last.id,
         decided_at=now,
     )
-    _append(session, decision, None)
-    standing = find_standing(entry[0] for entry in list_history(session, last.candidate_id))
-    _move(session, row, Status.PENDING if standing is None else _STATUS_OF[Verdict(standing.verdict)])
+    decisions.append(session, decision, None)
+    standing = decisions.find_standing(entry[0] for entry in decisions.list_history(session, last.candidate_id))
+    decisions.move(session, row, Status.PENDING if standing is None else decisions.STATUS_OF[Verdict(standing.verdict)])
     return Outcome(decision, row)
-
-
-def _find_by_key(session: Session, key: str) -> DecisionRow | None:
-    known = session.connection().execute(_BY_KEY, {"key": key}).scalar()
-    return None if known is None else session.get(DecisionRow, known)
-
-
-def find_standing(history: Iterable[DecisionRow]) -> DecisionRow | None:
-    """The decision that counts: the last one that is no undo and was not taken back."""
-    decisions = list(history)
-    taken_back = {one.undoes_id for one in decisions if one.verdict == Verdict.UNDO}
-    standing = [one for one in decisions if one.verdict != Verdict.UNDO and one.id not in taken_back]
-    return standing[-1] if standing else None
 
 
 def _check(act: Act) -> None:
@@ -660,7 +592,7 @@ def refuse_unstorable(field: str, text: str) -> None:
 
 
 def _changed(session: Session, row: CandidateRow, seen: int) -> str:
-    history = list_history(session, row.id or 0)
+    history = decisions.list_history(session, row.id or 0)
     last = f" by {history[-1][1]} ({history[-1][0].verdict})" if history else ""
     return (
         f"Candidate {row.id} was changed{last} after you opened it: you saw version {seen}, it is version "
@@ -683,7 +615,7 @@ def _revise(session: Session, row: CandidateRow, field: str, submitted: str, now
         )
     text = normalise_edit(original, submitted)
     refuse_unstorable(f"edited.{field}", text)
-    standing = find_standing_revision(session, row.id or 0)
+    standing = decisions.find_standing_revision(session, row.id or 0)
     current = standing.text if standing is not None and standing.field == field else original
     if text == current:
         return None
@@ -712,70 +644,6 @@ def rebuild_diff(session: Session, project_id: int, candidate_id: int, new_sides
     if said.diff is None:
         raise BadInputError("The log holds no diff of this patch, so there is nothing to edit.", where="field edited")
     return rebuild(parse(said.diff, snippet=said.diff_is_snippet), new_sides)
-
-
-def find_standing_revision(session: Session, candidate_id: int) -> RevisionRow | None:
-    """The edit that counts, or None where the original does."""
-    history = list_history(session, candidate_id)
-    standing = find_standing(entry[0] for entry in history)
-    return next((revision for decision, _, revision in history if decision is standing), None)
-
-
-def _append(session: Session, decision: DecisionRow, revision: RevisionRow | None) -> None:
-    previous = session.connection().execute(_LAST_DIGEST, {"project": decision.project_id}).scalar()
-    decision.previous_digest = _FIRST if previous is None else bytes(previous)
-    decision.digest = chain_digest(decision, None if revision is None else revision.digest)
-    values = {column.name: getattr(decision, column.name) for column in _decision.c if column.name != "id"}
-    decision.id = session.connection().execute(_APPEND, values).inserted_primary_key[0]  # type: ignore[index]
-
-
-def chain_digest(decision: DecisionRow, revision_digest: bytes | None) -> bytes:
-    """SHA-256 over the previous decision's digest and this one's canonical JSON."""
-    canonical = json.dumps(
-        {
-            "candidate": decision.candidate_id,
-            "version": decision.candidate_version,
-            "reviewer": decision.reviewer_id,
-            "verdict": decision.verdict,
-            "key": decision.key,
-            "reasons": decision.reasons,
-            "comment": decision.comment,
-            "rating": decision.rating,
-            "revision": None if revision_digest is None else revision_digest.hex(),
-            "undoes": decision.undoes_id,
-            "at": decision.decided_at.astimezone(UTC).isoformat(),
-        },
-        sort_keys=True,
-        separators=(",", ":"),
-    )
-    return hashlib.sha256(decision.previous_digest + canonical.encode()).digest()
-
-
-def verify_chain(session: Session, project_id: int) -> int | None:
-    """The id of the first decision whose digest does not fit, or None where the whole chain holds."""
-    previous = _FIRST
-    rows = session.execute(
-        select(DecisionRow, RevisionRow)
-        .outerjoin(RevisionRow, col(RevisionRow.id) == col(DecisionRow.revision_id))
-        .where(col(DecisionRow.project_id) == project_id)
-        .order_by(col(DecisionRow.id))
-    )
-    for decision, revision in rows:
-        digest = None if revision is None else hashlib.sha256(revision.text.encode()).digest()
-        if bytes(decision.previous_digest) != previous or chain_digest(decision, digest) != bytes(decision.digest):
-            return int(decision.id)
-        previous = bytes(decision.digest)
-    return None
-
-
-def _move(session: Session, row: CandidateRow, status: Status) -> None:
-    before = Status(row.status)
-    moved = {"status": status, "version": row.version + 1, "lease_by": None, "lease_until": None}
-    session.connection().execute(_MOVE, {"candidate": row.id, "named": status, "next": row.version + 1})
-    for name, value in moved.items():
-        set_committed_value(row, name, value)
-    if before != status:
-        add_to_tally(session, row.project_id, {before: -1, status: 1})
 
 
 # ------------------------------------------------------------------------------------------------ project, reviewer
@@ -810,8 +678,8 @@ def parse_verdict(value: str) -> Verdict:
         BadInputError: none of the five, to the letter.
 
     """
-    if value not in [one.value for one in _STATUS_OF]:
+    if value not in [one.value for one in decisions.STATUS_OF]:
         raise BadInputError(
-            f"verdict must be one of {', '.join(_STATUS_OF)}; it is {value[:40]!r}.", where="field verdict"
+            f"verdict must be one of {', '.join(decisions.STATUS_OF)}; it is {value[:40]!r}.", where="field verdict"
         )
     return Verdict(value)

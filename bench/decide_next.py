@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
 
-from app import review
+from app import decisions
 from app.db import Database
 from app.settings import Settings
 from bench import limit_app, logs
@@ -110,8 +110,8 @@ def _tally(folder: Path, acknowledged: int) -> Iterator[str]:
         ask = session.connection().exec_driver_sql
         rows = ask("SELECT count(*), count(DISTINCT key) FROM decision").one()
         counted: dict[str, int] = dict(ask("SELECT status, count(*) FROM candidate GROUP BY status").all())
-        kept = {status: n for status, n in review.count_by_status(session, 1).items() if n}
-        broken = review.verify_chain(session, 1)
+        kept = {status: n for status, n in decisions.count_by_status(session, 1).items() if n}
+        broken = decisions.verify_chain(session, 1)
     db.close()
     yield f"decisions acknowledged: {acknowledged:,}; rows: {rows[0]:,} with {rows[1]:,} keys; " + (
         "all are there" if rows[0] == rows[1] == acknowledged else "THEY DIFFER"

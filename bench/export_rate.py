@@ -26,7 +26,7 @@ from pathlib import Path
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from app import checks, review
+from app import checks, decisions, review
 from app.db import Database
 from app.models import CandidateRow, DecisionRow, Status, Verdict
 from app.settings import Settings
@@ -56,12 +56,12 @@ def accept_all(folder: Path) -> int:
                 decided_at=_AT,
                 previous_digest=previous,
             )
-            previous = row.digest = review.chain_digest(row, None)
+            previous = row.digest = decisions.chain_digest(row, None)
             session.add(row)
         session.flush()
         session.execute(update(CandidateRow).values(checks_version=checks.CHECKS_VERSION))
         session.execute(update(CandidateRow).where(has_script).values(status=Status.ACCEPTED, version=2))
-        review.add_to_tally(session, 1, {Status.PENDING: -len(numbers), Status.ACCEPTED: len(numbers)})
+        decisions.add_to_tally(session, 1, {Status.PENDING: -len(numbers), Status.ACCEPTED: len(numbers)})
     db.close()
     return len(numbers)
 

@@ -76,8 +76,8 @@ def install(log: Path, folder: Path, cache: Path, *, prepare: int | None) -> int
         How many candidates there are.
 
     """
+    from app import decisions
     from app import prepare as preparing
-    from app import review
 
     command = [tool("patchsift"), "ingest", log, "--json", "--data-dir", folder]
     status = subprocess.run(
@@ -88,7 +88,7 @@ def install(log: Path, folder: Path, cache: Path, *, prepare: int | None) -> int
     db = Database(Settings(data_dir=folder))
     preparing.run(db, limit=prepare)
     with db.read() as session:
-        n = sum(review.count_by_status(session, 1).values())
+        n = sum(decisions.count_by_status(session, 1).values())
     db.close()
     return n
 

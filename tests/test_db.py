@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app import migrations, review
+from app import decisions, migrations, review
 from app.db import Database, insert_rows, is_fixed, is_reachable, sqlite_module
 from app.errors import AppError, NotStoredError
 from app.models import JobRow, ProjectRow, TallyRow
@@ -91,8 +91,8 @@ def test_eight_reviewers_decide_each_candidate_once(
 
     assert len(conflicts) == (N_THREADS - 1) * len(ids)
     with db.read() as session:
-        assert [len(review.list_history(session, candidate_id)) for candidate_id in ids] == [1] * len(ids)
-        assert review.verify_chain(session, project_id) is None
+        assert [len(decisions.list_history(session, candidate_id)) for candidate_id in ids] == [1] * len(ids)
+        assert decisions.verify_chain(session, project_id) is None
 
 
 def test_no_two_reviewers_get_one_lease(db: Database, settings: Settings, project_id: int, tmp_path: Path) -> None:

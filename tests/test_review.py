@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app import review
+from app import decisions, review
 from app.db import Database
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.models import DecisionRow, Status, Verdict
@@ -53,7 +53,7 @@ class Actor:
 
     def counts(self) -> dict[str, int]:
         with self.db.read() as session:
-            return {status: n for status, n in review.count_by_status(session, self.project_id).items() if n}
+            return {status: n for status, n in decisions.count_by_status(session, self.project_id).items() if n}
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_an_edit_keeps_the_original_and_stores_the_text(act: Actor, db: Database
 
     with db.read() as session:
         opened = review.open_candidate(session, act.project_id, ids[0])
-        revision = review.find_standing_revision(session, ids[0])
+        revision = decisions.find_standing_revision(session, ids[0])
     assert opened.said.script == SCRIPT
     assert revision is not None
     assert revision.text == edited
@@ -141,7 +141,7 @@ def test_a_save_that_changes_nothing_is_no_edit(act: Actor, db: Database, ids: l
     assert outcome.decision is None
     assert act.status(ids[0]) == "pending"
     with db.read() as session:
-        assert review.list_history(session, ids[0]) == []
+        assert decisions.list_history(session, ids[0]) == []
 
 
 def test_crlf_in_the_original_survives_an_edit(
@@ -153,7 +153,7 @@ def test_crlf_in_the_original_survives_an_edit(
     act(1, "edit", edited=("script", crlf.replace("a = 1", "a = 2")))
 
     with db.read() as session:
-        revision = review.find_standing_revision(session, 1)
+        revision = decisions.find_standing_revision(session, 1)
     assert revision is not None
     assert revision.text == "import x\r\n\ra = 2\n"
 
@@ -179,7 +179,7 @@ def test_an_undone_edit_no_longer_counts(act: Actor, db: Database, ids: list[int
     act.undo()
 
     with db.read() as session:
-        assert review.find_standing_revision(session, ids[0]) is None
+        assert decisions.find_standing_revision(session, ids[0]) is None
 
 
 def test_the_hunks_of_a_diff_can_be_edited(act: Actor, db: Database, ids: list[int]) -> None:
@@ -238,12 +238,12 @@ def test_the_chain_of_decisions_notices_a_changed_word(act: Actor, db: Database,
     act(ids[1], "edit", edited=("script", "import other\n"))
     act.undo()
     with db.read() as session:
-        assert review.verify_chain(session, act.project_id) is None
+        assert decisions.verify_chain(session, act.project_id) is None
 
     with db.write() as session:
         session.connection().execute(text("UPDATE revision SET text = 'import evil'"))
     with db.read() as session:
-        assert review.verify_chain(session, act.project_id) == 2
+        assert decisions.verify_chain(session, act.project_id) == 2
 
 
 def test_the_original_decides_what_the_digest_covers(act: Actor, ids: list[int]) -> None:
@@ -251,8 +251,8 @@ def test_the_original_decides_what_the_digest_covers(act: Actor, ids: list[int])
     assert decision is not None
     changed = DecisionRow(**(decision.model_dump() | {"verdict": "reject"}))
 
-    assert review.chain_digest(decision, None) == decision.digest
-    assert review.chain_digest(changed, None) != decision.digest
+    assert decisions.chain_digest(decision, None) == decision.digest
+    assert decisions.chain_digest(changed, None) != decision.digest
 
 
 # ------------------------------------------------------------------------------------------------ queue

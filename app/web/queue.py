@@ -9,7 +9,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app import jobs, review, sources
+from app import decisions, jobs, review, sources
 from app.errors import AppError
 from app.models import CandidateRow, JobRow, Status
 from app.review import Filter
@@ -134,7 +134,7 @@ def queue(request: Request, session: Db, project: Project, after: str = "") -> R
     except AppError as error:
         fault = Fault((error.where or "").removeprefix("field "), error.message)
         wanted, found, count = Filter(status=Status.PENDING), review.Page([], None), "0"
-    counts = review.count_by_status(session, project)
+    counts = decisions.count_by_status(session, project)
     view = QueueView(
         n_quarantined=sources.count_quarantine(session, project),
         tabs=_tabs(counts, wanted),
@@ -188,7 +188,7 @@ def done_page(
     """The page, or for htmx the block, that stands where a candidate would."""
     view = DoneView(
         n_quarantined=sources.count_quarantine(session, project),
-        tabs=_tabs(review.count_by_status(session, project), wanted),
+        tabs=_tabs(decisions.count_by_status(session, project), wanted),
         query=link_query(wanted),
         undo_key=uuid.uuid4().hex,
     )

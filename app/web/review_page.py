@@ -11,7 +11,7 @@ from markupsafe import Markup
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import review, sources
+from app import decisions, review, sources
 from app.candidates import Severity
 from app.diffs.edit import diff_texts, new_sides
 from app.diffs.parse import parse
@@ -349,7 +349,7 @@ def _hunk_texts(opened: review.Opened) -> list[Text]:
 
 
 def _standing(opened: review.Opened, field: str) -> str | None:
-    standing = review.find_standing(decision for decision, _, _ in opened.history)
+    standing = decisions.find_standing(decision for decision, _, _ in opened.history)
     return next((r.text for d, _, r in opened.history if d is standing and r is not None and r.field == field), None)
 
 

@@ -20,7 +20,7 @@ from urllib.error import HTTPError
 
 import pytest
 
-from app import ingest, migrations, review
+from app import decisions, ingest, migrations, review
 from app.db import Database, sqlite_module
 from app.settings import Settings
 from tests.conftest import noon
@@ -136,7 +136,7 @@ def test_no_acknowledged_decision_is_lost_and_none_is_doubled(tmp_path: Path) ->
     assert_sound(tmp_path)
     db = Database(Settings(data_dir=tmp_path))
     with db.read() as session:
-        assert review.verify_chain(session, 1) is None
+        assert decisions.verify_chain(session, 1) is None
     db.close()
 
 
