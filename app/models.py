@@ -23,7 +23,7 @@ metadata: MetaData = SQLModel.metadata
 
 
 class Status(StrEnum):
-    """What the last decisions say of a candidate."""
+    """What the last decisions say of a candidate; `JOINED`: it is a part of another one now, and stands in no list."""
 
     PENDING = "pending"
     ACCEPTED = "accepted"
@@ -31,10 +31,15 @@ class Status(StrEnum):
     EDITED = "edited"
     SKIPPED = "skipped"
     FLAGGED = "flagged"
+    JOINED = "joined"
+
+
+SHOWN = tuple(status for status in Status if status is not Status.JOINED)
+"""What a list, a filter and a page know."""
 
 
 class Verdict(StrEnum):
-    """One reviewer's act; `UNDO` takes back an earlier one."""
+    """One reviewer's act; `UNDO` takes back an earlier one, `JOIN` and `SPLIT` say what belongs together."""
 
     ACCEPT = "accept"
     REJECT = "reject"
@@ -42,6 +47,8 @@ class Verdict(StrEnum):
     SKIP = "skip"
     FLAG = "flag"
     UNDO = "undo"
+    JOIN = "join"
+    SPLIT = "split"
 
 
 class JobState(StrEnum):
@@ -91,6 +98,7 @@ class SourceRow(SQLModel, table=True):
     """Where bytes came from, and how far they have been read.
 
     `offset_bytes`, the counts and the rows they count are committed together, so a crash resumes here.
+    `score_direction` is what a person said of its style scores; None leaves it to the guess of each run.
     """
 
     __tablename__ = "source"
@@ -114,12 +122,18 @@ class SourceRow(SQLModel, table=True):
     state: str = SourceState.READING
     message: str | None = None
     licence: str | None = None
+    score_direction: str | None = None
     created_at: datetime
     finished_at: datetime | None = None
 
 
 class CandidateRow(SQLModel, table=True):
-    """What a reviewer judges: the narrow columns that the queue, filters and lists need."""
+    """What a reviewer judges: the narrow columns that the queue, filters and lists need.
+
+    Each thing that a log says of a change is a row of its own; those that speak of one change are joined, and one of
+    them leads (docs/decisions/0015). `n_parts` counts what a lead has taken in. `judged_from` is the first version
+    whose texts are today's: a decision on an earlier one saw something else, and does not stand.
+    """
 
     __tablename__ = "candidate"
     __table_args__ = (
@@ -162,11 +176,58 @@ class CandidateRow(SQLModel, table=True):
     lease_by: int | None = None
     lease_until: datetime | None = None
     lease_number: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    n_attempts: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    n_parts: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    judged_from: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
     created_at: datetime
 
 
+class PartRow(SQLModel, table=True):
+    """A candidate that speaks of the same change as another, which leads; why, and how sure that is.
+
+    `to_id` is the one that it was joined to by that reason, which may be another part of the same lead.
+    """
+
+    __tablename__ = "part"
+    __table_args__ = (Index("ix_part_lead", "lead_id"),)
+
+    candidate_id: int = Field(primary_key=True, foreign_key="candidate.id", sa_column_kwargs={"autoincrement": False})
+    lead_id: int = Field(foreign_key="candidate.id")
+    to_id: int
+    code: str
+    confidence: str
+    reason: str
+
+
+class ClueRow(SQLModel, table=True):
+    """What a candidate may be joined by: two that share no key never belong together. See `app.assembly.keys`."""
+
+    __tablename__ = "clue"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    project_id: int = Field(primary_key=True)
+    key: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False, nullable=False))
+    candidate_id: int = Field(primary_key=True)
+
+
+class NewCluesRow(SQLModel, table=True):
+    """Clues of one batch that joining has not looked at: pairs of key and candidate, 64 bits each.
+
+    Written in a row as they come; `clue` gets them in the order of their keys, which is far cheaper.
+    """
+
+    __tablename__ = "new_clues"
+
+    id: int | None = Field(default=None, primary_key=True)
+    project_id: int = Field(foreign_key="project.id")
+    pairs: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
 class EntryRow(SQLModel, table=True):
-    """One log line exactly as written; never changed."""
+    """One log line, or one file that is an entry, exactly as written; never changed.
+
+    An entry that speaks of several candidates stands once for each; `slice` says which of them it is, from 0.
+    """
 
     __tablename__ = "entry"
     # Equal bytes have equal content, so they can only meet within one candidate; an index over all digests would
@@ -179,6 +240,19 @@ class EntryRow(SQLModel, table=True):
     candidate_id: int = Field(foreign_key="candidate.id")
     line: int
     offset_bytes: int = Field(sa_column=Column(BigInteger, nullable=False))
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    raw: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    format: str = Field(default="success_memory", sa_column_kwargs={"server_default": "success_memory"})
+    slice: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+
+
+class AttachmentRow(SQLModel, table=True):
+    """A file that came with an entry: the changelog and the patched files of a patch set, exactly as written."""
+
+    __tablename__ = "attachment"
+
+    entry_id: int = Field(primary_key=True, foreign_key="entry.id", sa_column_kwargs={"autoincrement": False})
+    path: str = Field(primary_key=True)
     digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     raw: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
@@ -252,7 +326,8 @@ class RevisionRow(SQLModel, table=True):
 class DecisionRow(SQLModel, table=True):
     """One reviewer's act on one version of a candidate. Append-only: triggers refuse UPDATE and DELETE.
 
-    `digest` is SHA-256 over the previous row's digest and this row's canonical JSON, so a change shows.
+    `digest` is SHA-256 over the previous row's digest and this row's canonical JSON, so a change shows. `other_id` is
+    the candidate that is joined or taken apart.
     """
 
     __tablename__ = "decision"
@@ -276,6 +351,7 @@ class DecisionRow(SQLModel, table=True):
     rating: int | None = None
     revision_id: int | None = Field(default=None, foreign_key="revision.id")
     undoes_id: int | None = Field(default=None, foreign_key="decision.id", unique=True)
+    other_id: int | None = None
     decided_at: datetime
     previous_digest: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
     digest: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
