@@ -14,11 +14,11 @@ import yaml
 
 from app.errors import BadInputError
 
-MAX_CHARACTERS = 100_000
+MAX_CHARACTERS = 65_536
 MAX_DEPTH = 32
 FIELDS = ("issue_description", "target_files", "operations", "acceptance_tests")
 
-_WRAPPED = re.compile(r"\s*<SPEC_YAML>[ \t]*\n?(.*?)\n?[ \t]*</SPEC_YAML>\s*", re.DOTALL)
+_OPENING, _CLOSING = "<SPEC_YAML>", "</SPEC_YAML>"
 # PyYAML writes these as they are and reads some of them as another line end: only escapes survive.
 _ODD_LINE_ENDS = re.compile("[\r\x85\u2028\u2029]")
 
@@ -29,15 +29,17 @@ def unwrapped(text: str) -> str:
     `"<SPEC_YAML>\ntask: Fix x\n</SPEC_YAML>"` → `"task: Fix x"`; a text without both marks is returned as it is, so
     that one which was cut can be seen to be cut.
     """
-    found = _WRAPPED.fullmatch(text)
-    return found[1] if found else text
+    bare = text.strip()
+    if not (bare.startswith(_OPENING) and bare.endswith(_CLOSING)):
+        return text
+    return bare.removeprefix(_OPENING).removesuffix(_CLOSING).lstrip(" \t").removeprefix("\n").removesuffix("\n")
 
 
 def load(text: str) -> object:
     r"""The value of a spec's YAML: `"issue_description: Fix x\ntarget_files: []"` → a dict.
 
     Raises:
-        BadInputError: it is no YAML, or holds an alias, a tag, more than 32 levels or more than 100,000 characters;
+        BadInputError: it is no YAML, or holds an alias, a tag, more than 32 levels or more than 65,536 characters;
             `where` is `line 3, column 5` where a place is known.
 
     """
