@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
 
-from app.candidates import Candidate, Finding
-from app.checks import patch, script, secrets, text
+from app.candidates import Candidate, Finding, Severity
+from app.checks import patch, script, secrets, spec, style, text
 from app.checks.reading import Reading
 
-CHECKS_VERSION = 1
+CHECKS_VERSION = 2
 MOST_FINDINGS = 50
 # A hostile text may hold millions; beyond this many the count says "at least".
 _MOST_COUNTED = 1_000
@@ -22,6 +22,9 @@ CHECKS: tuple[Callable[[Reading], Iterator[Finding]], ...] = (
     patch.diff,
     patch.files_outside_spec,
     script.script,
+    spec.spec,
+    style.refined,
+    style.unified,
     text.lone_surrogate,
     text.nul,
     text.bidi,
@@ -30,6 +33,13 @@ CHECKS: tuple[Callable[[Reading], Iterator[Finding]], ...] = (
     text.injection,
     secrets.secret,
 )
+
+# Text of a spec or style candidate → its check, and the findings after which nobody can tell what the text says.
+_READ_BY = {"spec": spec.spec, "refined": style.refined, "unified": style.unified}
+_UNREADABLE = frozenset({
+    "spec_not_yaml", "spec_cut", "spec_not_plain", "refined_not_pairs", "refined_cut", "unified_not_json",
+    "unified_cut",
+})  # fmt: skip
 
 
 def run(candidate: Candidate) -> tuple[Finding, ...]:
@@ -43,6 +53,17 @@ def run(candidate: Candidate) -> tuple[Finding, ...]:
     """
     reading = Reading(candidate)
     return tuple(finding for check in CHECKS for finding in _capped(check(reading)))
+
+
+def find_unreadable(candidate: Candidate, field: str) -> Finding | None:
+    """Why one of a candidate's texts cannot be read as what it must be, or None.
+
+    `find_unreadable(spec.with_text("spec", "a: [1"), "spec")` gives the finding `spec_cut`; scripts and diffs are
+    taken as they are.
+    """
+    check = _READ_BY.get(field)
+    found = () if check is None else check(Reading(candidate))
+    return next((one for one in found if one.code in _UNREADABLE and one.severity is Severity.HOLD), None)
 
 
 def _capped(findings: Iterator[Finding]) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ _PLAIN = bytes(range(0x20, 0x7F)) + b"\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f"
 _EXCERPT_LENGTH = 80
 _MOST_CHARACTERS = 50_000
 _KEY_LENGTH = 40
-_NUMBERED = frozenset({"diff", "script"})
+_NUMBERED = frozenset({"diff", "script", "spec", "symbols", "snippet", "refined", "unified"})
 
 
 class Passage(NamedTuple):
@@ -96,6 +96,22 @@ def _passages(candidate: Candidate) -> Iterator[Passage]:
     for place in ("diff", "script", "script_hash", "patch_source", "predicted_core"):
         yield Passage(place, getattr(candidate, place) or "")
     yield from _nested("extra", candidate.extra)
+    yield from _pair_passages(candidate)
+
+
+def _pair_passages(candidate: Candidate) -> Iterator[Passage]:
+    """The texts of a spec or style candidate."""
+    if (spec := candidate.spec) is not None:
+        yield Passage("symbols", spec.symbols)
+        yield Passage("spec", spec.yaml)
+    if (refine := candidate.refine) is not None:
+        yield from (Passage("item", refine.item), Passage("place", refine.place), Passage("snippet", refine.snippet))
+        yield Passage("stats", refine.stats)
+        yield from _nested("draft", refine.draft)
+        yield from (Passage("refined", refine.refined), Passage("polished", refine.polished or ""))
+    if (unify := candidate.unify) is not None:
+        yield from _nested("samples", unify.samples)
+        yield Passage("unified", unify.unified)
 
 
 def _nested(place: str, value: object) -> Iterator[Passage]:
