@@ -7,12 +7,12 @@ large file. Half a file is coloured only when it is clear whether it starts insi
 import functools
 import keyword
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from app.diffs.lines import Colour, all_crlf, blocks, line_html
+from app.diffs.lines import Colour, all_crlf, blocks, line_html, text_html
 from app.diffs.parse import ADDED, MARKER, REMOVED, FileDiff, Hunk, Status
 
 if TYPE_CHECKING:
@@ -83,17 +83,26 @@ def colours(language: str, lines: Sequence[str], opening: str = "") -> Colours |
     return per_line[1 : len(lines) + 1] if opening else per_line[: len(lines)]
 
 
-def highlight_script(text: str) -> Markup:
-    """Draw a whole Python script as numbered, coloured lines, each `id="L12"`; long and odd ones as in a diff."""
+def highlight_script(text: str, *, anchor: str = "L", notes: Mapping[int, str] | None = None) -> Markup:
+    """Draw a whole Python script as numbered, coloured lines, each `id="L12"`; long and odd ones as in a diff.
+
+    Args:
+        text: the script.
+        anchor: stands before the number in each line's id, where a page shows more than one script.
+        notes: by number of a line, what is said of it: `{12: "NameError: name 're' is not defined"}`; it stands below.
+    """
     lines = text.split("\n")
     if lines[-1] == "":
         lines.pop()
     found = colours("python", lines) or [[]] * len(lines)
     quiet = all_crlf(lines)
-    rows = [
-        f'<tr id="L{n}"><td>{n}<td>{line_html(line, of_line, [], quiet)}'
-        for n, (line, of_line) in enumerate(zip(lines, found, strict=True), 1)
-    ]
+    noted = notes or {}
+    rows: list[str] = []
+    for n, (line, of_line) in enumerate(zip(lines, found, strict=True), 1):
+        hit = " class=hit" if n in noted else ""
+        rows.append(f'<tr id="{anchor}{n}"{hit}><td>{n}<td>{line_html(line, of_line, [], quiet)}')
+        if n in noted:
+            rows.append(f"<tr class=note><td><td>{text_html(noted[n])}")
     parts = ['<div class="diff script">', *blocks(rows, "sc"), "</div>"]
     return Markup("".join(parts))  # noqa: S704  every piece comes from app.diffs.lines or this module
 

@@ -71,6 +71,17 @@ def render(doc: DiffDoc, view: View = "unified", *, prefix: str = "") -> Markup:
     return Markup("".join(parts))  # noqa: S704  every piece comes from app.diffs.lines or this module
 
 
+def render_text(text: str) -> Markup:
+    """Draw a text that is no diff, such as an error: every line as it is, with what cannot be seen in a box."""
+    rows = "".join(_prose(text.removesuffix("\n").split("\n")))
+    return Markup(f'<div class="diff text">{rows}</div>')  # noqa: S704  every piece comes from app.diffs.lines
+
+
+def render_line(text: str) -> Markup:
+    """Draw a few words of a log, such as a function's name, with what cannot be seen in a box."""
+    return Markup(text_html(text))  # noqa: S704  it escapes
+
+
 def _ribbons(doc: DiffDoc) -> Iterator[str]:
     for warning in doc.warnings:
         yield _ribbon(warning)

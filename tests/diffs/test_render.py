@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.diffs.highlight import highlight_script
 from app.diffs.lines import ROWS_PER_BLOCK
 from app.diffs.parse import ADDED, BARE, MARKER, REMOVED, DiffDoc, parse
-from app.diffs.render import View, render
+from app.diffs.render import View, render, render_line, render_text
 from tests.diffs.texts import ODD_TEXTS, SAMPLES, with_header
 
 _CELL = {"d": REMOVED, "a": ADDED, "nn": MARKER, "e": "empty", "": " "}
@@ -200,6 +200,20 @@ def test_a_script_is_shown_whole_with_numbers(text: str) -> None:
 def test_a_script_is_coloured_as_one_file() -> None:
     html = highlight_script('"""Doc\nimport x\n"""\nimport y\n')
     assert html.count("<i class=k>import</i>") == 1
+
+
+def test_what_is_said_of_a_line_of_a_script_stands_below_it() -> None:
+    html = highlight_script("a\nb\n", anchor="try-", notes={1: "a <b>\u202e"})
+    rows = _Page(html).rows
+    assert [[text for _, text in row] for row in rows] == [["1", "a"], ["", "a <b>\u202e"], ["2", "b"]]
+    assert re.findall(r'<tr id="(.*?)"( class=hit)?>', html) == [("try-1", " class=hit"), ("try-2", "")]
+
+
+@given(ODD_TEXTS)
+@settings(max_examples=200, deadline=None)
+def test_a_text_that_is_no_diff_is_shown_whole(text: str) -> None:
+    assert _Page(render_text(text)).lines == text.removesuffix("\n").split("\n")
+    assert _Page(f'<div class="pl">{render_line(text)}</div>').lines == [text]
 
 
 def test_no_style_stands_in_the_markup() -> None:
