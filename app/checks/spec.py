@@ -185,7 +185,7 @@ def _unreadable(sheet: _Sheet, error: yaml.YAMLError) -> Finding:
         message = f"This spec uses {error.problem}. Write out what it stands for."
         return sheet.finding("spec_not_plain", message, at=problem_mark.index, severity=hold)
     if isinstance(error, yaml.reader.ReaderError):
-        message = f"This spec holds U+{ord(str(error.character)):04X}, which YAML does not allow."
+        message = f"This spec holds U+{error.character:04X}, which YAML does not allow."
         return sheet.finding("spec_not_yaml", message, at=error.position, severity=hold)
     if problem_mark is not None and problem_mark.index >= len(sheet.text.rstrip()) and begins is not None:
         message = "This YAML ends inside what begins here: its end was cut off, or a quote or a bracket is missing."
