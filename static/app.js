@@ -115,6 +115,12 @@ function settle(target) {
   paintedAt = Infinity;
   requestAnimationFrame(() => (paintedAt = performance.now()));
   autostart();
+  showRung();
+  if (target === "#ladder" || target?.id === "ladder") {
+    say(one("#ladder").dataset.says);
+    const { top } = one("#attempt").getBoundingClientRect();
+    if (top < 0 || top > innerHeight) one("#ladder").scrollIntoView({ block: "start" });
+  }
   const candidate = one("#candidate[data-says]");
   const isNew = candidate && (target === "#candidate" || target?.id === "candidate" || target === document.body);
   if (!isNew) return;
@@ -124,6 +130,12 @@ function settle(target) {
   say(candidate.dataset.says);
   one("#main").focus({ preventScroll: true });
   window.scrollTo(0, 0);
+}
+
+// The list of attempts scrolls by itself; the one that is looked at stands in its middle.
+function showRung() {
+  const row = one(".rungs tr:has([aria-current])");
+  if (row) row.closest(".rungs").scrollTop = row.offsetTop - row.closest(".rungs").clientHeight / 2;
 }
 
 // ---------------------------------------------------------------- files
@@ -176,4 +188,5 @@ document.addEventListener("click", (event) => {
 document.addEventListener("DOMContentLoaded", () => {
   if (location.hash === "#q") one("#q")?.focus();
   autostart();
+  showRung();
 });

@@ -15,7 +15,8 @@ class Key:
         action: the name that templates ask for.
         label: what the sheet and the tooltip say.
         group: heading in the sheet.
-        where: the page that has it: `review`, `queue`, `edit` or `everywhere`.
+        where: the page that has it: `review`, `ladder` (review of a candidate with attempts), `queue`, `edit` or
+            `everywhere`.
     """
 
     key: str
@@ -40,6 +41,9 @@ _TABLE = (
     Key("/", "search", "Search the queue", "Move", "everywhere"),
     Key("m", "view", "Unified or side by side", "Show", "review"),
     Key("c", "script", "Open or close the script", "Show", "review"),
+    Key("h", "earlier", "Earlier attempt", "Attempts", "ladder"),
+    Key("l", "later", "Later attempt", "Attempts", "ladder"),
+    Key("b", "base", "Compare with the previous, the final, the first", "Attempts", "ladder"),
     Key("?", "keys", "This list", "Show", "everywhere"),
     Key("Esc", "out", "Out of a comment or a rating, back to the keys", "Show", "review"),
     Key("Ctrl+Enter", "save", "Save the edit, then the next candidate", "In the editor", "edit"),

@@ -52,7 +52,7 @@ class Fault:
 
 
 # What pages put into an address besides a filter: where one is, what was just decided, how it is shown.
-_BESIDE_A_FILTER = ("after", "view", "last", "end", "field")
+_BESIDE_A_FILTER = ("after", "view", "last", "end", "field", "attempt", "base")
 
 
 @dataclass(frozen=True)

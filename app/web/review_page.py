@@ -18,6 +18,7 @@ from app.diffs.parse import parse
 from app.errors import AppError, BadInputError
 from app.models import CandidateRow, DecisionRow, RevisionRow, Status, Verdict
 from app.review import Filter
+from app.web import ladder
 from app.web.deps import AppDb, Db, Me, Now, Project
 from app.web.forms import Fields, Form
 from app.web.queue import done_page, link_query, wanted_of
@@ -82,6 +83,7 @@ class ReviewView:
     view: DiffView
     script: Markup | None
     n_script_lines: int
+    ladder: ladder.Ladder | None
     history: list[Event]
     left: str
     query: dict[str, str]
@@ -147,7 +149,9 @@ def candidate(
         said = review.get_candidate(session, project, review.whole_number("last", last))
         view = replace(view, said=_sentence(session, said))
     block = "diff" if request.headers.get("HX-Target", "").endswith("#diff") else "candidate"
-    response = page(request, "review.html", view, fragment=block)
+    shown = ladder.address(request, candidate_id, view.query, view=view.view) if block == "diff" else None
+    headers = {"HX-Replace-Url": shown} if shown else None
+    response = page(request, "review.html", view, fragment=block, headers=headers)
     if request.query_params.get("view") == view.view:
         response.set_cookie("view", view.view, max_age=_YEAR_SECONDS, samesite="lax", httponly=True)
     return response
@@ -349,7 +353,7 @@ def _hunk_texts(opened: review.Opened) -> list[Text]:
 
 
 def _standing(opened: review.Opened, field: str) -> str | None:
-    standing = decisions.find_standing(decision for decision, _, _ in opened.history)
+    standing = decisions.find_standing((decision for decision, _, _ in opened.history), opened.row.judged_from)
     return next((r.text for d, _, r in opened.history if d is standing and r is not None and r.field == field), None)
 
 
@@ -374,6 +378,7 @@ def _view(request: Request, session: Session, project: int, candidate_id: int, w
         if is_partial(request) and opened.row.has_script
         else _drawn(review.show(session, opened, "script")),
         n_script_lines=(opened.stands.script or "").rstrip("\n").count("\n") + 1,
+        ladder=ladder.build(candidate_id, opened.stands, link_query(wanted), request.query_params),
         history=_events(opened),
         left=str(review.count_candidates(session, project, wanted)),
         query=link_query(wanted),

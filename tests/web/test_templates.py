@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from jinja2 import meta
 
-from app.web import exports_page, imports, jobs_page, queue, review_page
+from app.web import exports_page, imports, jobs_page, ladder, queue, review_page
 from app.web.render import ErrorView, environment
 
 GIVEN = {"path", "theme", "url", "asset", "ui", "version", "keys"}
@@ -26,7 +26,7 @@ VIEWS: dict[str, Any] = {
     "job.html": jobs_page.JobView,
     "error.html": ErrorView,
 }
-ROUTES = [Path(str(module.__file__)) for module in (exports_page, imports, jobs_page, queue, review_page)]
+ROUTES = [Path(str(module.__file__)) for module in (exports_page, imports, jobs_page, ladder, queue, review_page)]
 
 
 @pytest.mark.parametrize("name", VIEWS)
