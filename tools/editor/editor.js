@@ -1,13 +1,17 @@
 // The editor of the review page. It lives in a shadow root, because there CodeMirror's styles are adopted style sheets,
 // which `style-src 'self'` allows; in the page itself they would be blocked.
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
+import { json } from "@codemirror/lang-json";
 import { python } from "@codemirror/lang-python";
+import { yaml } from "@codemirror/lang-yaml";
 import { bracketMatching, indentOnInput, indentUnit, syntaxHighlighting } from "@codemirror/language";
 import { unifiedMergeView } from "@codemirror/merge";
 import { search, searchKeymap } from "@codemirror/search";
-import { Compartment, EditorState, Prec, Text } from "@codemirror/state";
+import { Compartment, EditorState, Prec, StateEffect, StateField, Text } from "@codemirror/state";
 import {
+  Decoration,
   EditorView,
+  WidgetType,
   highlightActiveLine,
   highlightActiveLineGutter,
   highlightSpecialChars,
@@ -20,6 +24,8 @@ import { highlight, theme } from "./theme.js";
 
 // Very different texts make the comparison slow; then it gets coarser instead.
 const DIFF_LIMITS = { scanLimit: 500, timeout: 200 };
+
+const LANGUAGES = { python, yaml, json };
 
 const VISIBLE_NAMES = { 0: "NUL", 12: "FF", 13: "CR", 27: "ESC", 133: "NEL", 8232: "U+2028", 8233: "U+2029" };
 
@@ -54,6 +60,48 @@ function checkbox(label, checked, onToggle) {
   return line;
 }
 
+class Note extends WidgetType {
+  constructor(message, severity) {
+    super();
+    this.message = message;
+    this.severity = severity;
+  }
+
+  eq(other) {
+    return other.message === this.message && other.severity === this.severity;
+  }
+
+  toDOM() {
+    const line = document.createElement("div");
+    line.className = `cm-note cm-note-${this.severity}`;
+    line.textContent = this.message;
+    return line;
+  }
+}
+
+const setNotes = StateEffect.define();
+
+/** What a check says of the text's lines: each note stands below its line, and moves with it while one types. */
+const notes = StateField.define({
+  create: () => Decoration.none,
+  update(shown, transaction) {
+    const said = transaction.effects.find((effect) => effect.is(setNotes));
+    if (said === undefined) return shown.map(transaction.changes);
+    const { doc } = transaction.state;
+    return Decoration.set(
+      said.value.flatMap(({ line, message, severity }) => {
+        const at = doc.line(Math.min(Math.max(line, 1), doc.lines));
+        return [
+          Decoration.line({ class: `cm-noted cm-noted-${severity}` }).range(at.from),
+          Decoration.widget({ widget: new Note(message, severity), block: true, side: 1 }).range(at.to),
+        ];
+      }),
+      true,
+    );
+  },
+  provide: (field) => EditorView.decorations.from(field),
+});
+
 /**
  * Open an editor as the last child of `parent` and put the caret into it.
  *
@@ -62,13 +110,14 @@ function checkbox(label, checked, onToggle) {
  * parent     element that receives the editor's host element
  * original   text to compare with
  * doc        text to start from; `original` when left out
- * language   "python" or "text"
+ * language   "python", "yaml", "json" or "text"; long lines wrap in all but Python
  * label      the accessible name; "Edited text" when left out
  * onSave     called with the text on Ctrl+Enter, Cmd+Enter, Ctrl+S and Cmd+S
  * onCancel   called with `isDirty()` on Escape; closes nothing by itself
  * onChange   called with `isDirty()` after each change of the text
  *
- * Returns `{getText, isDirty, focus, showDiff, destroy}`. `getText()` is exact: CRLF, lone CR, form feeds and U+2028
+ * Returns `{getText, isDirty, focus, showDiff, showNotes, destroy}`. `showNotes([{line: 3, severity: "hold" or
+ * "warning" or "note", message}])` puts sentences below lines, in place of those before. `getText()` is exact: CRLF, lone CR, form feeds and U+2028
  * come back as they were. `isDirty()` says whether the text differs from the `doc` it was opened with.
  */
 export function openEditor({
@@ -140,7 +189,7 @@ export function openEditor({
         EditorView.clipboardInputFilter.of((text) => text.replace(/\r\n?|\n/g, separator)),
         EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" }),
         EditorState.tabSize.of(4),
-        indentUnit.of(/^\t/m.test(original) ? "\t" : "    "),
+        indentUnit.of(/^\t/m.test(original) ? "\t" : language === "python" ? "    " : "  "),
         showPanel.of(viewOptions),
         lineNumbers(),
         highlightSpecialChars({ render: showSpecialChar }),
@@ -150,7 +199,9 @@ export function openEditor({
         bracketMatching(),
         indentOnInput(),
         search({ top: true }),
-        language === "python" ? python() : [],
+        LANGUAGES[language]?.() ?? [],
+        language === "python" ? [] : EditorView.lineWrapping,
+        notes,
         syntaxHighlighting(highlight),
         theme,
         // Tab is left to the browser: it moves on, as everywhere on the page.
@@ -175,6 +226,7 @@ export function openEditor({
     isDirty,
     focus: () => view.focus(),
     showDiff: (diff) => show({ diff }),
+    showNotes: (said) => view.dispatch({ effects: setNotes.of(said) }),
     destroy() {
       view.destroy();
       host.remove();

@@ -59,6 +59,18 @@ export const theme = EditorView.theme({
   ".cm-textfield": { backgroundColor: background, color: text, border: `1px solid ${muted}` },
   ".cm-button": { backgroundImage: "none", backgroundColor: background, color: text, border: `1px solid ${muted}` },
   ".cm-panel.cm-search [name=close]": { color: text },
+  ".cm-note": {
+    margin: "1px 0 3px 14px",
+    padding: "1px 8px",
+    borderInlineStart: "3px solid currentColor",
+    font: "0.8125rem/1.45 system-ui, sans-serif",
+    overflowWrap: "anywhere",
+    whiteSpace: "normal",
+  },
+  ".cm-note-hold": { color: colour("hold", "#b3161f", "#ff958d"), backgroundColor: colour("hold-soft", "#ffe9e7", "#3c1618") },
+  ".cm-note-warning": { color: colour("warn", "#744900", "#ecc15b"), backgroundColor: colour("warn-soft", "#fff0c7", "#35290c") },
+  ".cm-note-note": { color: muted, backgroundColor: raised },
+  ".cm-noted": { textDecoration: "underline dotted currentColor", textUnderlineOffset: "3px" },
 
   // Colour is never the only sign: a bar stands beside what was added, a minus before what was removed.
   "&.cm-merge-b .cm-changedLine": { backgroundColor: added },
@@ -95,5 +107,6 @@ export const highlight = HighlightStyle.define([
     color: colour("name", "#6639ba", "#d2a8ff"),
     fontWeight: "600",
   },
+  { tag: [tags.propertyName, tags.definition(tags.propertyName)], color: colour("name", "#6639ba", "#d2a8ff") },
   { tag: tags.meta, color: colour("decorator", "#7a2e00", "#ffa657") },
 ]);
