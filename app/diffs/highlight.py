@@ -7,7 +7,7 @@ large file. Half a file is coloured only when it is clear whether it starts insi
 import functools
 import keyword
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -83,28 +83,45 @@ def colours(language: str, lines: Sequence[str], opening: str = "") -> Colours |
     return per_line[1 : len(lines) + 1] if opening else per_line[: len(lines)]
 
 
-def highlight_script(text: str, *, anchor: str = "L", notes: Mapping[int, str] | None = None) -> Markup:
-    """Draw a whole Python script as numbered, coloured lines, each `id="L12"`; long and odd ones as in a diff.
+def highlight_script(
+    text: str,
+    *,
+    language: str = "python",
+    anchor: str = "L",
+    notes: Mapping[int, str] | None = None,
+    soft: Container[int] = (),
+) -> Markup:
+    """Draw a whole script as numbered, coloured lines, each `id="L12"`; long and odd ones as in a diff.
 
     Args:
         text: the script.
+        language: as in `FileDiff.language`, or `yaml`.
         anchor: stands before the number in each line's id, where a page shows more than one script.
         notes: by number of a line, what is said of it: `{12: "NameError: name 're' is not defined"}`; it stands below.
+        soft: lines whose note is a warning and no error.
     """
     lines = text.split("\n")
     if lines[-1] == "":
         lines.pop()
-    found = colours("python", lines) or [[]] * len(lines)
+    found = _script_colours(language, lines) or [[]] * len(lines)
     quiet = all_crlf(lines)
     noted = notes or {}
     rows: list[str] = []
     for n, (line, of_line) in enumerate(zip(lines, found, strict=True), 1):
-        hit = " class=hit" if n in noted else ""
-        rows.append(f'<tr id="{anchor}{n}"{hit}><td>{n}<td>{line_html(line, of_line, [], quiet)}')
+        hit, note = (' class="hit soft"', '"note soft"') if n in soft else (" class=hit", "note")
+        rows.append(f'<tr id="{anchor}{n}"{hit if n in noted else ""}><td>{n}<td>{line_html(line, of_line, [], quiet)}')
         if n in noted:
-            rows.append(f"<tr class=note><td><td>{text_html(noted[n])}")
+            rows.append(f"<tr class={note}><td><td>{text_html(noted[n])}")
     parts = ['<div class="diff script">', *blocks(rows, "sc"), "</div>"]
     return Markup("".join(parts))  # noqa: S704  every piece comes from app.diffs.lines or this module
+
+
+def _script_colours(language: str, lines: Sequence[str]) -> Colours | None:
+    if language != "yaml":
+        return colours(language, lines)
+    from app.diffs.yaml_colours import yaml_colours  # noqa: PLC0415  (only where a spec is shown)
+
+    return yaml_colours(lines)
 
 
 def _lexable(line: str) -> str:
