@@ -80,7 +80,7 @@ class Facts:
         at: when it was logged, aware, or None.
         words: of a success entry without a script, the words that its diff brings in; of a run without an issue, the
             words of its final script; else empty.
-        name: a run's id, a patch set's name, or empty.
+        name: a run's id, a patch set's name, the log's own id of a success entry, or empty.
         succeeded: whether a success can have come of it: False for a run that did not end with a valid attempt.
 
     """
@@ -156,7 +156,7 @@ _CODES = {
     _Rank.BY_HAND: ("by_hand", "by hand"),
     _Rank.SCRIPT: ("same_script", "certain"),
     _Rank.LADDER: ("same_attempts", "certain"),
-    _Rank.TRIED: ("same_script", "certain"),
+    _Rank.TRIED: ("same_script", "high"),
     _Rank.DIFF: ("same_diff", "high"),
     _Rank.LOOSE_DIFF: ("same_diff", "high"),
     _Rank.ISSUE: ("same_issue", "low"),
@@ -206,7 +206,7 @@ def facts(unit: int, digest: bytes, said: Candidate, at: datetime | None) -> Fac
         "" if said.patch_source == "Unknown" else said.patch_source,
         at or said.logged_at,
         _words(form, said, script),
-        said.patch_set.name if said.patch_set else (said.run.run_id or "") if said.run else "",
+        said.patch_set.name if said.patch_set else (said.run.run_id or "") if said.run else said.external_id or "",
         _succeeded(said),
     )
 
@@ -425,10 +425,9 @@ def _met(known: Sequence[Facts]) -> set[tuple[int, int]]:
 
 def _neighbours(known: Sequence[Facts], places: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Each with those next to it, first by diff and time, then by time alone."""
-    for by_diff in (True, False):
-        line = sorted(
-            places, key=lambda one: ((by_diff and known[one].loose_diff) or b"", known[one].at or _NEVER, one)
-        )
+    by_time = sorted(places, key=lambda one: (known[one].at or _NEVER, one))
+    by_diff = sorted(by_time, key=lambda one: known[one].loose_diff or b"")
+    for line in (by_time, by_diff):
         for step in range(1, _NEIGHBOURS + 1):
             yield from ((min(pair), max(pair)) for pair in zip(line, line[step:], strict=False))
 
@@ -436,6 +435,10 @@ def _neighbours(known: Sequence[Facts], places: Sequence[int]) -> Iterator[tuple
 def _rank(one: Facts, other: Facts) -> _Rank | None:
     """What speaks for it that two units are about one change; contradictions are looked at later."""
     a, b = sorted((one, other), key=lambda each: _STANDING[each.form])
+    # What is trained on two entries of two issues differs, whatever they have in common; without a model the agent
+    # even writes one and the same script for everything.
+    if a.form is b.form is Form.SUCCESS and None not in {a.issue, b.issue} and a.issue != b.issue:
+        return None
     if a.ladder is not None and a.ladder == b.ladder:
         return _Rank.LADDER
     if a.form is b.form and a.form in _ATTEMPTED:
@@ -508,10 +511,11 @@ def _claims(one: Facts) -> _Claims:
     is_success = one.form is Form.SUCCESS
     said: tuple[object, ...] = (
         one.script if is_success else None,
+        one.issue if is_success else None,
         one.diff,
         one.loose_diff,
         one.start,
-        one.name if one.form is Form.PATCH_SET else None,
+        (one.form, one.name) if one.name and one.form in {Form.PATCH_SET, Form.SUCCESS} else None,
         one.ladder if one.form is Form.RUN else None,
         one.ladder if one.form is Form.CAPTURE else None,
     )
@@ -523,7 +527,7 @@ def _claims(one: Facts) -> _Claims:
 
 def _are_one(a: _Claims, b: _Claims) -> bool:
     tried, scripts = a[0] | b[0], a[1] | b[1]
-    if tried and not scripts <= tried:
+    if tried and scripts and scripts.isdisjoint(tried):
         return False
     return all(mine <= yours or yours <= mine for mine, yours in zip(a, b, strict=True))
 
