@@ -28,7 +28,9 @@ FIELDS: Mapping[str, str] = {
     "target_files": "texts",
     "operations": "operations",
     _LAST: "texts",
+    # A branch's, and that of forks that know the tracker.
     "plan_prefix_summary": "texts",
+    "issue_id": "text or nothing",
 }
 OLDER_FIELDS: Mapping[str, str] = {
     "task": "text",
@@ -224,7 +226,9 @@ def _unknown(key: str, fields: Mapping[str, str]) -> str:
 
 
 def _field(sheet: _Sheet, key: str, holds: str, value: Node, *, is_required: bool) -> Iterator[Finding]:
-    if holds == "text":
+    if holds == "text or nothing" and _kind(value) == "null":
+        return
+    if holds in {"text", "text or nothing"}:
         if not _is_text(value):
             yield sheet.finding("spec_field", f"{key} must be text; it is {_is(value)}.", at=value)
         elif is_required and not value.value.strip():
