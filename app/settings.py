@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(default=200 * MIB, ge=1024, description="A larger request is refused.")
     max_unpacked_bytes: int = Field(default=2048 * MIB, ge=1024, description="A larger unpacked upload is refused.")
     max_ratio: int = Field(default=50, ge=2, description="Unpacked to packed bytes, beyond 64 MiB unpacked.")
+    max_members: int = Field(default=10_000, ge=1, description="An archive that holds more files is refused.")
     inline_bytes: int = Field(
         default=2 * MIB, ge=0, description="A larger upload is read by the worker, with a progress bar."
     )
