@@ -80,8 +80,10 @@ class Facts:
         at: when it was logged, aware, or None.
         words: of a success entry without a script, the words that its diff brings in; of a run without an issue, the
             words of its final script; else empty.
-        name: a run's id, a patch set's name, the log's own id of a success entry, or empty.
+        name: a run's id, a patch set's name, or empty.
         succeeded: whether a success can have come of it: False for a run that did not end with a valid attempt.
+        says: of a success entry, what it says of each thing, None where nothing: two that say different things of one
+            are never one, for what the one says would be hidden behind the other.
 
     """
 
@@ -101,6 +103,7 @@ class Facts:
     words: frozenset[str] = frozenset()
     name: str = ""
     succeeded: bool = True
+    says: tuple[bytes | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +209,23 @@ def facts(unit: int, digest: bytes, said: Candidate, at: datetime | None) -> Fac
         "" if said.patch_source == "Unknown" else said.patch_source,
         at or said.logged_at,
         _words(form, said, script),
-        said.patch_set.name if said.patch_set else (said.run.run_id or "") if said.run else said.external_id or "",
+        said.patch_set.name if said.patch_set else (said.run.run_id or "") if said.run else "",
         _succeeded(said),
+        _says(said) if form is Form.SUCCESS else (),
+    )
+
+
+def _says(said: Candidate) -> tuple[bytes | None, ...]:
+    operations = [one for one in said.operations if isinstance(one, dict)]
+    return (
+        _sha(said.external_id),
+        None if _is_blank(said.issue) else _sha(said.issue),
+        _sha("\n".join(said.target_files)),
+        _sha(repr(operations) if operations else None),
+        None if _is_cut(said) else _sha(said.diff),
+        None if said.patch_source == "Unknown" else _sha(said.patch_source),
+        # Of what no generation has, silence says something too.
+        _sha(repr(said.extra)),
     )
 
 
@@ -515,14 +533,18 @@ def _claims(one: Facts) -> _Claims:
         one.diff,
         one.loose_diff,
         one.start,
-        (one.form, one.name) if one.name and one.form in {Form.PATCH_SET, Form.SUCCESS} else None,
+        one.name if one.form is Form.PATCH_SET else None,
         one.ladder if one.form is Form.RUN else None,
         one.ladder if one.form is Form.CAPTURE else None,
     )
     return (
         one.scripts if one.form in _ATTEMPTED else frozenset(),
         *(frozenset({each} if each else ()) for each in said),
+        *(frozenset({each} if each else ()) for each in one.says or _SILENT),
     )
+
+
+_SILENT: tuple[bytes | None, ...] = (None,) * 7
 
 
 def _are_one(a: _Claims, b: _Claims) -> bool:

@@ -157,6 +157,7 @@ def ingest(
 ) -> None:
     """Read logs. Exit 0 when every line was read, 3 when something was quarantined, 1 when a file was refused."""
     from app import ingest as domain  # noqa: PLC0415
+    from app import sources  # noqa: PLC0415
 
     settings = _settings(data_dir, database_url, project)
     reports: list[Report] = []
@@ -168,14 +169,16 @@ def ingest(
                     raise found
                 with _bar(found.name, quiet=as_json) as progress:
                     read = domain.read_file(db, settings, project_id, found, now=_now, progress=progress)
-                reports.append(domain.finish_small(db, read, now=_now))
-                say(_sentence(reports[-1]))
+                reports.append(read)
+                say(_sentence(read))
             except AppError as error:
                 refused += 1
                 say(error.message)
             finally:
                 if not isinstance(found, AppError) and found.origin == "stdin":
                     found.path.unlink(missing_ok=True)
+        domain.finish(db, project_id, now=_now)
+        reports = [sources.get_report(db, report.source) for report in reports]
     if as_json:
         _print_json(_sum(reports))
     if refused:

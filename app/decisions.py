@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import Session, col
 
-from app.models import CandidateRow, DecisionRow, ReviewerRow, RevisionRow, Status, Verdict, metadata
+from app.models import SHOWN, CandidateRow, DecisionRow, ReviewerRow, RevisionRow, Status, Verdict, metadata
 
 STATUS_OF = {
     Verdict.ACCEPT: Status.ACCEPTED,
@@ -45,10 +45,10 @@ _BY_KEY = select(_decision.c.id).where(_decision.c.key == bindparam("key"))
 
 
 def count_by_status(session: Session, project_id: int) -> dict[str, int]:
-    """`{"pending": 381, "accepted": 7, …}`, every status named."""
+    """`{"pending": 381, "accepted": 7, …}`, every status that a list shows."""
     rows = session.connection().execute(_COUNTS, {"project": project_id})
     found: dict[str, int] = {status: n for status, n in rows}  # noqa: C416  (a row is no pair to `dict`)
-    return {str(status): found.get(status, 0) for status in Status}
+    return {str(status): found.get(status, 0) for status in SHOWN}
 
 
 def add_to_tally(session: Session, project_id: int, changes: Mapping[Status, int]) -> None:
@@ -70,18 +70,34 @@ def list_history(session: Session, candidate_id: int) -> list[tuple[DecisionRow,
     return [(decision, name, revision) for decision, name, revision in rows]
 
 
-def find_standing(history: Iterable[DecisionRow]) -> DecisionRow | None:
-    """The decision that counts: the last one that is no undo and was not taken back."""
+def find_standing(history: Iterable[DecisionRow], judged_from: int) -> DecisionRow | None:
+    """The decision that counts: the last verdict that was not taken back and saw the texts of today.
+
+    Args:
+        history: every decision on the candidate, oldest first.
+        judged_from: the first version of the candidate that has today's texts.
+
+    """
     decisions = list(history)
     taken_back = {one.undoes_id for one in decisions if one.verdict == Verdict.UNDO}
-    standing = [one for one in decisions if one.verdict != Verdict.UNDO and one.id not in taken_back]
+    standing = [
+        one
+        for one in decisions
+        if one.verdict in STATUS_OF and one.id not in taken_back and one.candidate_version >= judged_from
+    ]
     return standing[-1] if standing else None
 
 
-def find_standing_revision(session: Session, candidate_id: int) -> RevisionRow | None:
+def status_of(session: Session, row: CandidateRow) -> Status:
+    """What the decisions on a candidate say of it."""
+    standing = find_standing((entry[0] for entry in list_history(session, row.id or 0)), row.judged_from)
+    return Status.PENDING if standing is None else STATUS_OF[Verdict(standing.verdict)]
+
+
+def find_standing_revision(session: Session, row: CandidateRow) -> RevisionRow | None:
     """The edit that counts, or None where the original does."""
-    history = list_history(session, candidate_id)
-    standing = find_standing(entry[0] for entry in history)
+    history = list_history(session, row.id or 0)
+    standing = find_standing((entry[0] for entry in history), row.judged_from)
     return next((revision for decision, _, revision in history if decision is standing), None)
 
 
@@ -102,8 +118,10 @@ def append(session: Session, decision: DecisionRow, revision: RevisionRow | None
 
 def chain_digest(decision: DecisionRow, revision_digest: bytes | None) -> bytes:
     """SHA-256 over the previous decision's digest and this one's canonical JSON."""
+    other = {} if decision.other_id is None else {"other": decision.other_id}
     canonical = json.dumps(
-        {
+        other
+        | {
             "candidate": decision.candidate_id,
             "version": decision.candidate_version,
             "reviewer": decision.reviewer_id,

@@ -10,27 +10,29 @@ import os
 import stat
 import time
 import zlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from sqlalchemy import select, update
 from sqlmodel import Session, col
 
-from app import jobs, prepare
+from app import jobs, joining, prepare
 from app.db import Database, driver_sign, insert_rows, instants, lock_ingest
 from app.decisions import add_to_tally
 from app.errors import AppError, BadInputError, ConflictError
-from app.formats import reading, stream
+from app.formats import SUCCESS, reading, stream
+from app.formats.given import Given
 from app.formats.reading import Blank, Held, Read, Ready, Share
-from app.models import CandidateRow, EntryRow, SourceRow, SourceState, Status
+from app.models import EntryRow, SourceRow, SourceState, Status
 from app.search import index_words
 from app.settings import Settings
-from app.sources import Report, get_quarantined, get_report, get_source
+from app.sources import Report, get_quarantined, get_report
 
 Progress = Callable[[int, int], None]
 
@@ -45,9 +47,11 @@ _PREPARED_AT_ONCE = 60
 
 _CANDIDATE_COLUMNS = (
     "id", "project_id", "source_id", "kind", "digest", "group_digest", "external_id", "title", "target", "generation",
-    "patch_source", "rating", "logged_at", "n_added", "n_removed", "has_script", "created_at",
+    "patch_source", "rating", "logged_at", "n_added", "n_removed", "has_script", "n_attempts", "created_at",
 )  # fmt: skip
 _ENTRY_COLUMNS = ("id", "project_id", "source_id", "candidate_id", "line", "offset_bytes", "digest", "raw")
+_OTHER_ENTRY_COLUMNS = (*_ENTRY_COLUMNS, "format", "slice")
+_ATTACHMENT_COLUMNS = ("entry_id", "path", "digest", "raw")
 _REPEAT_COLUMNS = ("source_id", "line", "offset_bytes", "entry_id")
 _QUARANTINE_COLUMNS = (
     "project_id", "source_id", "line", "offset_bytes", "n_bytes", "digest", "code", "message", "raw", "overflow",
@@ -59,11 +63,20 @@ _QUARANTINE_COLUMNS = (
 
 @dataclass(slots=True)
 class _Counts:
+    candidates: int = 0
     new: int = 0
     repeated: int = 0
     updated: int = 0
     quarantined: int = 0
     blank: int = 0
+
+
+class _Known(NamedTuple):
+    """A candidate that is here: its id, the rating in the log, and when it was first logged, as the driver takes it."""
+
+    number: int
+    rating: int | None
+    logged_at: object
 
 
 class _Batch:
@@ -79,11 +92,12 @@ class _Batch:
         ready = [line for line in lines if isinstance(line, Ready)]
         held = [line.digest for line in lines if isinstance(line, Held)]
         external = [line.external_id for line in ready if line.external_id is not None]
-        found = self._find("digest, id, rating", "candidate", "digest", [line.content for line in ready], "project_id")
-        self.candidates = {bytes(digest): (number, rating) for digest, number, rating in found}
-        known = [number for number, _ in self.candidates.values()]
-        found = self._find("digest, id", "entry", "candidate_id", known, "project_id")
-        self.entries: dict[bytes, int] = {bytes(digest): number for digest, number in found}
+        contents = [one.content for line in ready for one in (line, *line.more)]
+        found = self._find("digest, id, rating, logged_at", "candidate", "digest", contents, "project_id")
+        self.candidates = {bytes(digest): _Known(*rest) for digest, *rest in found}
+        known = [one.number for one in self.candidates.values()]
+        found = self._find("candidate_id, digest, id", "entry", "candidate_id", known, "project_id")
+        self.entries: dict[tuple[int, bytes], int] = {(of, bytes(digest)): number for of, digest, number in found}
         found = self._find("external_id", "candidate", "external_id", external, "source_id")
         self.external: set[str] = {row[0] for row in found}
         found = self._find("digest, entry_id", "quarantine", "digest", held, "project_id")
@@ -91,9 +105,12 @@ class _Batch:
         self.next_candidate = self._next("candidate")
         self.next_entry = self._next("entry")
         self.counts = _Counts()
-        self.ratings: dict[int, int] = {}
-        self.rows: dict[str, list[tuple[object, ...]]] = {"candidate": [], "entry": [], "repeat": [], "quarantine": []}
+        self.changes: dict[int, dict[str, object]] = {}
+        self.rows: dict[str, list[tuple[object, ...]]] = {
+            name: [] for name in ("candidate", "entry", "other entry", "attachment", "repeat", "quarantine")
+        }
         self.words: list[tuple[int, str, str, str]] = []
+        self.clues = array("q")
         for line in lines:
             self._place(line)
 
@@ -101,14 +118,25 @@ class _Batch:
         """Write everything that `_place` gathered."""
         insert_rows(self.session, "candidate", _CANDIDATE_COLUMNS, self.rows["candidate"])
         insert_rows(self.session, "entry", _ENTRY_COLUMNS, self.rows["entry"])
-        insert_rows(self.session, "repeat", _REPEAT_COLUMNS, self.rows["repeat"])
+        insert_rows(self.session, "entry", _OTHER_ENTRY_COLUMNS, self.rows["other entry"])
+        insert_rows(self.session, "attachment", _ATTACHMENT_COLUMNS, self.rows["attachment"])
+        insert_rows(self.session, "repeat", _REPEAT_COLUMNS, self.rows["repeat"], keep=True)
         # A line that was held for its id may be here already: only then is it known after the look-up.
         insert_rows(self.session, "quarantine", _QUARANTINE_COLUMNS, self.rows["quarantine"], keep=True)
         index_words(self.session, self.words)
-        for candidate_id, rating in self.ratings.items():
-            self.session.execute(update(CandidateRow).where(col(CandidateRow.id) == candidate_id).values(rating=rating))
-        add_to_tally(self.session, self.project_id, {Status.PENDING: self.counts.new})
+        if self.clues:
+            insert_rows(self.session, "new_clues", ("project_id", "pairs"), [(self.project_id, self.clues.tobytes())])
+        for number, values in self.changes.items():
+            names = ", ".join(f"{name} = {self.sign}" for name in values)
+            self.session.connection().exec_driver_sql(
+                f"UPDATE candidate SET {names} WHERE id = {self.sign}", (*values.values(), number)
+            )
+        add_to_tally(self.session, self.project_id, {Status.PENDING: self.counts.candidates})
         return self.counts
+
+    def find_entry(self, line: Ready) -> int:
+        """The id of the entry that a line of this batch became, or repeats."""
+        return self.entries[self.candidates[line.content].number, line.digest]
 
     def _find(self, columns: str, table: str, key: str, values: Sequence[object], within: str) -> list[Any]:
         """Rows of `table` whose `key` is among `values`; the driver's own rows, for this runs on every line."""
@@ -128,10 +156,8 @@ class _Batch:
             self.counts.blank += 1
         elif isinstance(line, Held):
             self._hold(line)
-        elif line.digest in self.entries:
-            self._repeat(line, self.entries[line.digest])
-        elif line.content in self.candidates:
-            self._say_again(line)
+        elif (known := self.candidates.get(line.content)) is not None:
+            self._say_again(line, known)
         elif line.external_id is not None and line.external_id in self.external:
             message = (
                 f"The id {line.external_id!r} stands in this file already with other content. "
@@ -139,23 +165,53 @@ class _Batch:
             )
             self._hold(Held(line.line, line.digest, "id_conflict", message))
         else:
+            self.counts.new += 1
             self._add(line)
+            for one in line.more:
+                self._place_more(one)
 
-    def _repeat(self, line: Ready, entry_id: int) -> None:
-        self.counts.repeated += 1
+    def _say_again(self, line: Ready, known: _Known) -> None:
+        """The same change once more: the same bytes, or another time, another order of keys, a rating given since."""
+        entry_id = self.entries.get((known.number, line.digest))
+        if entry_id is None and line.grows:
+            self.counts.new += 1
+            self._add_entry(line, known.number)
+            self._add_clues(line, known.number)
+            return
         if line.external_id is not None:
             self.external.add(line.external_id)
+        self.counts.repeated += 1
+        is_new = entry_id is None
+        if entry_id is None:
+            entry_id = self._add_entry(line, known.number)
         self.rows["repeat"].append((self.source_id, line.line.number, line.line.offset_bytes, entry_id))
-
-    def _say_again(self, line: Ready) -> None:
-        """The same change in other bytes: another time, another order of keys, a rating given since."""
-        candidate_id, rating = self.candidates[line.content]
-        self._repeat(line, self._add_entry(line, candidate_id))
-        given = line.rating
-        if given is not None and given != rating:
+        if is_new and line.rating is not None and line.rating != known.rating:
             self.counts.updated += 1
-            self.ratings[candidate_id] = given
-            self.candidates[line.content] = (candidate_id, given)
+            known = known._replace(rating=line.rating)
+            self._change(known.number, "rating", line.rating)
+        self._see_time(line, known)
+
+    def _see_time(self, line: Ready, known: _Known) -> None:
+        """A change was logged when it was first logged, whichever of its entries comes first."""
+        at: Any = self.instant(line.logged_at)
+        before: Any = known.logged_at
+        if at is not None and (before is None or at < before):
+            known = known._replace(logged_at=at)
+            self._change(known.number, "logged_at", at)
+            self._add_clues(line, known.number)
+        self.candidates[line.content] = known
+
+    def _change(self, number: int, name: str, value: object) -> None:
+        self.changes.setdefault(number, {})[name] = value
+
+    def _place_more(self, one: Ready) -> None:
+        """A further candidate of an entry that was counted already."""
+        known = self.candidates.get(one.content)
+        if known is None:
+            self._add(one)
+        elif (known.number, one.digest) not in self.entries:
+            self._add_entry(one, known.number)
+            self._see_time(one, known)
 
     def _hold(self, line: Held) -> None:
         entry_id = self.quarantined.get(line.digest)
@@ -176,26 +232,38 @@ class _Batch:
     def _add_entry(self, line: Ready, candidate_id: int) -> int:
         number = self.next_entry
         self.next_entry += 1
-        self.entries[line.digest] = number
+        self.entries[candidate_id, line.digest] = number
         place = (line.line.number, line.line.offset_bytes)
-        self.rows["entry"].append(
-            (number, self.project_id, self.source_id, candidate_id, *place, line.digest, line.line.raw)
-        )
+        row = (number, self.project_id, self.source_id, candidate_id, *place, line.digest, line.line.raw)
+        if line.format == SUCCESS:
+            self.rows["entry"].append(row)
+        else:
+            self.rows["other entry"].append((*row, line.format, line.piece))
+        for path, raw in line.files:
+            self.rows["attachment"].append((number, path, hashlib.sha256(raw).digest(), raw))
         return number
+
+    def _add_clues(self, line: Ready, number: int) -> None:
+        """What joining will look at; a step of a run that grew is looked at whatever it says."""
+        for key in (*line.keys, *((joining.GREW,) if line.grows else ())):
+            self.clues.append(key)
+            self.clues.append(number)
 
     def _add(self, line: Ready) -> None:
         number = self.next_candidate
         self.next_candidate += 1
-        self.counts.new += 1
-        self.candidates[line.content] = (number, line.rating)
+        self.counts.candidates += 1
+        at = self.instant(line.logged_at)
+        self.candidates[line.content] = _Known(number, line.rating, at)
         if line.external_id is not None:
             self.external.add(line.external_id)
         self.rows["candidate"].append((
             number, self.project_id, self.source_id, line.kind, line.content, line.group, line.external_id, line.title,
-            line.target, line.generation, line.patch_source, line.rating, self.instant(line.logged_at),
-            line.n_added, line.n_removed, line.has_script, self.now,
+            line.target, line.generation, line.patch_source, line.rating, at,
+            line.n_added, line.n_removed, line.has_script, line.n_attempts, self.now,
         ))  # fmt: skip
         self.words.append((number, line.issue, line.paths, line.changes))
+        self._add_clues(line, number)
         self._add_entry(line, number)
 
 
@@ -224,12 +292,23 @@ def _advance(session: Session, source: SourceRow, last: stream.Line, counts: _Co
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file to be read: where it lies, and the name it goes by, which is shown and never used as a path."""
+    """A file to be read.
+
+    Attributes:
+        path: where it lies.
+        name: what it goes by, which is shown and never used as a path.
+        origin: how it came: `file`, `upload`, `stdin`, `sample`, `watch`, ...
+        licence: of what it holds, where known.
+        format: the format, where a person said it; else it is recognised, value by value.
+        files: what belongs to it: the other files of a patch set, by path below its folder.
+    """
 
     path: Path
     name: str
     origin: str = "file"
     licence: str | None = None
+    format: str | None = None
+    files: Mapping[str, Path] = field(default_factory=dict)
 
 
 def read_file(
@@ -272,11 +351,27 @@ def read_file(
     stream.refuse_other_kinds(head, tail, upload.name)
     source = _open_source(db, project_id, upload, hashlib.sha256(head).digest(), n_bytes, now())
     overflow = settings.data_dir / "overlong"
-    share = Share(upload.path, is_packed, source.offset_bytes, source.n_lines, settings.max_line_bytes, overflow)
-    read = reading.read_ahead if n_bytes - source.offset_bytes > _WORTH_A_PROCESS else reading.read_share
-    with closing(_whole_if_pretty(head, share) or read(share)) as lines:
+    share = Share(
+        upload.path, is_packed, source.offset_bytes, source.n_lines, settings.max_line_bytes, overflow,
+        source.name, upload.format,
+    )  # fmt: skip
+    with closing(_reader(share, head, upload, n_bytes)) as lines:
         _read_all(db, source, lines, now, progress)
     return get_report(db, source.id or 0)
+
+
+def _reader(share: Share, head: bytes, upload: Upload, n_bytes: int) -> Generator[Read | bytes]:
+    if upload.files or _is_document(head):
+        files = {path: file.read_bytes() for path, file in sorted(upload.files.items())}
+        return reading.read_document(share, files)
+    large = n_bytes - share.start > _WORTH_A_PROCESS
+    return reading.read_ahead(share) if large else reading.read_share(share)
+
+
+def _is_document(head: bytes) -> bool:
+    """Whether a file begins as one JSON value over many lines: a run, a patch set's `patch_meta.json`."""
+    first, _, more = head.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
+    return first.strip() in {b"{", b"["} and bool(more)
 
 
 def _unpacked_head(packed: BinaryIO) -> bytes:
@@ -339,7 +434,7 @@ def _open_source(db: Database, project_id: int, upload: Upload, head: bytes, n_b
             project_id=project_id,
             name=name,
             origin=upload.origin,
-            format="success_memory",
+            format=upload.format or "",
             head_digest=head,
             n_bytes=n_bytes,
             licence=upload.licence,
@@ -392,19 +487,6 @@ def _up_to(lines: Iterator[Read | bytes], most: int) -> Iterator[Read | bytes]:
             return
 
 
-def _whole_if_pretty(head: bytes, share: Share) -> Generator[Read | bytes] | None:
-    """One held line for a file that is one JSON value over many lines: one message, not one a line."""
-    first, _, more = head.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
-    if first.strip() not in {b"{", b"["} or not more:
-        return None
-    message = (
-        "This file is one JSON value over many lines, not JSONL. Write one object a line, for instance with: "
-        "jq -c '.[]' FILE > FILE.jsonl"
-    )
-    line = stream.Line(1, 0, head, len(head), ended=False, fault=("not_json", message))
-    return (one for one in (reading.read_line(line, share.max_line_bytes), hashlib.sha256(head).digest()))
-
-
 def find_logs(folder: Path) -> list[Path]:
     """The success logs below a folder, hidden folders included, links left alone.
 
@@ -440,7 +522,9 @@ def receive(
     """
     if upload.path.stat().st_size <= settings.inline_bytes:
         try:
-            return finish_small(db, read_file(db, settings, project_id, upload, now=now), now=now)
+            report = read_file(db, settings, project_id, upload, now=now)
+            finish(db, project_id, now=now)
+            return get_report(db, report.source)
         finally:
             upload.path.unlink(missing_ok=True)
     try:
@@ -461,15 +545,14 @@ def _refuse_early(upload: Upload) -> None:
         stream.refuse_other_kinds(head, tail, upload.name)
 
 
-def finish_small(db: Database, report: Report, *, now: Callable[[], datetime]) -> Report:
-    """Check and render what a small file brought at once, so that its report names what was flagged; else queue it."""
-    if report.new <= _PREPARED_AT_ONCE:
-        prepare.run(db, source_id=report.source)
-    else:
-        with db.write() as session:
-            project_id = get_source(session, report.source).project_id
-            jobs.enqueue(session, project_id, "prepare", {}, now=now(), once=True)
-    return get_report(db, report.source)
+def finish(db: Database, project_id: int, *, now: Callable[[], datetime], progress: Progress | None = None) -> None:
+    """Join what came in with what is here; check and render it at once where it is little, else queue that."""
+    joining.run(db, project_id, progress=progress)
+    if prepare.count_waiting(db, most=_PREPARED_AT_ONCE + 1) <= _PREPARED_AT_ONCE:
+        prepare.run(db)
+        return
+    with db.write() as session:
+        jobs.enqueue(session, project_id, jobs.IN_BACKGROUND, {}, now=now(), once=True)
 
 
 def load_samples(db: Database, settings: Settings, project_id: int, *, now: Callable[[], datetime]) -> Report:
@@ -480,7 +563,9 @@ def load_samples(db: Database, settings: Settings, project_id: int, *, now: Call
         origin="sample",
         licence="BSD-3-Clause and Apache-2.0, see app/samples",
     )
-    return finish_small(db, read_file(db, settings, project_id, upload, now=now), now=now)
+    report = read_file(db, settings, project_id, upload, now=now)
+    finish(db, project_id, now=now)
+    return get_report(db, report.source)
 
 
 # ------------------------------------------------------------------------------------------------ once more
@@ -507,7 +592,7 @@ def retry(
         raw = (settings.data_dir / "overlong" / row.overflow).read_bytes()
     line = stream.Line(row.line, row.offset_bytes, raw, len(raw), ended=True)
     lock_ingest(session)
-    read = reading.read_line(line, settings.max_line_bytes)
+    read = reading.read_line(line, settings.max_line_bytes, given=Given(source.name))
     where = f"{source.name}:{row.line}: byte {row.offset_bytes}"
     if isinstance(read, Blank):
         raise BadInputError("The corrected line is blank; a log entry is a JSON object.", where=where)
@@ -517,11 +602,12 @@ def retry(
     if batch.counts.quarantined:
         raise BadInputError(str(batch.rows["quarantine"][0][7]), where=where, code="id_conflict")
     counts = batch.store()
-    row.resolved_at, row.entry_id = now, batch.entries[read.digest]
+    row.resolved_at, row.entry_id = now, batch.find_entry(read)
     source.n_quarantined -= 1
     source.n_new += counts.new
     source.n_repeated += counts.repeated
     source.n_updated += counts.updated
     session.add_all([row, source])
     session.flush()
+    joining.settle_new(session, project_id)
     return session.get_one(EntryRow, row.entry_id).candidate_id

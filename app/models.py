@@ -143,6 +143,12 @@ class CandidateRow(SQLModel, table=True):
         Index("ix_candidate_patch_source", "project_id", "patch_source", "id"),
         Index("ix_candidate_source", "source_id", "id"),
         Index(
+            "ix_candidate_unchecked",
+            "id",
+            sqlite_where=text("checks_version = 0"),
+            postgresql_where=text("checks_version = 0"),
+        ),
+        Index(
             "uq_candidate_external",
             "source_id",
             "external_id",
@@ -185,7 +191,8 @@ class CandidateRow(SQLModel, table=True):
 class PartRow(SQLModel, table=True):
     """A candidate that speaks of the same change as another, which leads; why, and how sure that is.
 
-    `to_id` is the one that it was joined to by that reason, which may be another part of the same lead.
+    `to_id` is the one that it was joined to by that reason, which may be another part of the same lead; `place` counts
+    the parts of a lead in the order in which their story is told.
     """
 
     __tablename__ = "part"
@@ -194,6 +201,7 @@ class PartRow(SQLModel, table=True):
     candidate_id: int = Field(primary_key=True, foreign_key="candidate.id", sa_column_kwargs={"autoincrement": False})
     lead_id: int = Field(foreign_key="candidate.id")
     to_id: int
+    place: int
     code: str
     confidence: str
     reason: str

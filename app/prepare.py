@@ -8,15 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlmodel import Session, col
 
-from app import checks
+from app import checks, evidence
 from app.candidates import Candidate, Finding
 from app.db import Database, insert_rows
-from app.formats import READERS
-from app.formats.lines import parse_line
-from app.models import CandidateRow, EntryRow, FindingRow, RenderingRow
+from app.models import CandidateRow, FindingRow, RenderingRow, Status
 
 View = Literal["unified", "split", "script"]
 VIEWS: tuple[View, ...] = ("unified", "split", "script")
@@ -33,15 +31,6 @@ class _Made:
     @property
     def n_characters(self) -> int:
         return sum(map(len, self.pages.values()))
-
-
-def read_entry(raw: bytes) -> Candidate:
-    """What a stored entry says; it was read without fault when it came in."""
-    entry = parse_line(raw, first=True)
-    if entry is None:
-        message = "A blank entry cannot have been stored."
-        raise ValueError(message)
-    return READERS["success_memory"](entry)
 
 
 def render(candidate: Candidate, view: View) -> str:
@@ -100,8 +89,8 @@ def _batches(db: Database, ids: Sequence[int]) -> Iterator[list[_Made]]:
     batch: list[_Made] = []
     for candidate_id in ids:
         with db.read() as session:
-            raw = get_entry(session, candidate_id).raw
-        batch.append(_make(candidate_id, raw))
+            said = evidence.read_whole(session, candidate_id)
+        batch.append(_make(candidate_id, said))
         if sum(one.n_characters for one in batch) > _BATCH_CHARACTERS:
             yield batch
             batch = []
@@ -119,19 +108,32 @@ def forget_old_checks(db: Database) -> None:
         )
 
 
+def count_waiting(db: Database, *, most: int) -> int:
+    """How many candidates have not been checked yet, counted up to `most`."""
+    with db.read() as session:
+        some = select(col(CandidateRow.id)).where(*_is_unchecked()).limit(most).subquery()
+        n: int = session.execute(select(func.count()).select_from(some)).scalar_one()
+    return n
+
+
 def _count(db: Database, source_id: int | None) -> int:
     with db.read() as session:
-        wanted = select(func.count()).select_from(CandidateRow).where(col(CandidateRow.checks_version) == 0)
+        wanted = select(func.count()).select_from(CandidateRow).where(*_is_unchecked())
         if source_id is not None:
             wanted = wanted.where(col(CandidateRow.source_id) == source_id)
         n: int = session.execute(wanted).scalar_one()
     return n
 
 
+def _is_unchecked() -> tuple[ColumnElement[bool], ...]:
+    # What is a part of another candidate is checked and shown there.
+    return (col(CandidateRow.checks_version) == 0, col(CandidateRow.status) != Status.JOINED)
+
+
 def _unchecked(db: Database, source_id: int | None, after: int) -> Sequence[int]:
     wanted = (
         select(col(CandidateRow.id))
-        .where(col(CandidateRow.checks_version) == 0, col(CandidateRow.id) > after)
+        .where(*_is_unchecked(), col(CandidateRow.id) > after)
         .order_by(col(CandidateRow.id))
         .limit(_BATCH)
     )
@@ -141,16 +143,7 @@ def _unchecked(db: Database, source_id: int | None, after: int) -> Sequence[int]
         return session.execute(wanted).scalars().all()
 
 
-def get_entry(session: Session, candidate_id: int) -> EntryRow:
-    """The entry that first spoke of the candidate: the bytes that an unedited export is made from."""
-    entry: EntryRow = session.execute(
-        select(EntryRow).where(col(EntryRow.candidate_id) == candidate_id).order_by(col(EntryRow.id)).limit(1)
-    ).scalar_one()
-    return entry
-
-
-def _make(candidate_id: int, raw: bytes) -> _Made:
-    candidate = read_entry(raw)
+def _make(candidate_id: int, candidate: Candidate) -> _Made:
     pages = {view: render(candidate, view) for view in VIEWS}
     return _Made(candidate_id, checks.run(candidate), pages)
 

@@ -22,7 +22,7 @@ import pydantic_core
 from sqlalchemy import ColumnElement, select
 from sqlmodel import Session, col
 
-from app import __version__, checks, jobs, prepare
+from app import __version__, checks, evidence, jobs
 from app.candidates import Candidate, Finding, Kind, Severity
 from app.db import Database
 from app.decisions import count_by_status
@@ -31,7 +31,7 @@ from app.examples import Example, HeldBack, Split
 from app.exports import FORMATS, card, get_format
 from app.exports.folder import Folder, Written, refuse_target
 from app.exports.jsonl import encode
-from app.formats import success_memory
+from app.formats import SUCCESS, success_memory
 from app.models import CandidateRow, DecisionRow, JobRow, ProjectRow, SourceRow, Status, Verdict
 from app.recipes import RECIPES, Judged, llm
 from app.recipes.judged import Told
@@ -160,16 +160,16 @@ def _ids(session: Session, project_id: int, order: Order, most: int | None = Non
 
 # Plain SQL, read as tuples: an export is measured in microseconds a row. The entry that counts is a candidate's first.
 _ENTRIES = """
-SELECT c.id, c.status, c.group_digest, c.checks_version,
+SELECT c.id, c.status, c.group_digest, c.checks_version, c.n_parts, e.format,
     e.digest, e.raw, e.line, e.offset_bytes, e.source_id
 FROM candidate c JOIN entry e ON e.candidate_id = c.id
 WHERE c.id IN ({ids}) ORDER BY c.id, e.id
 """
-# A decision stands when it is no undo and was not taken back; the newest one that stands counts.
+# A decision stands when it is a verdict on the texts of today and was not taken back; the newest that stands counts.
 _DECISIONS = """
 SELECT d.candidate_id, d.id, d.verdict, r.field, r.text
-FROM decision d LEFT JOIN revision r ON r.id = d.revision_id
-WHERE d.candidate_id IN ({ids}) AND d.verdict <> 'undo'
+FROM decision d JOIN candidate c ON c.id = d.candidate_id LEFT JOIN revision r ON r.id = d.revision_id
+WHERE d.candidate_id IN ({ids}) AND d.verdict NOT IN ('undo', 'join', 'split') AND d.candidate_version >= c.judged_from
     AND NOT EXISTS (SELECT 1 FROM decision u WHERE u.undoes_id = d.id)
 ORDER BY d.candidate_id, d.id
 """
@@ -204,7 +204,7 @@ def _judged(
         holds = _holds(run(_HOLDS.format(ids=listed)).all())
         last = 0
         for rows in run(_ENTRIES.format(ids=listed), execution_options=_STREAMED).partitions():
-            for number, status, group, version, digest, raw, line, offset, source_id in rows:
+            for number, status, group, version, n_parts, format_, digest, raw, line, offset, source_id in rows:
                 if number == last:
                     continue
                 last = number
@@ -214,10 +214,12 @@ def _judged(
                     yield status, source, HeldBack(number, "undecided", "No decision of a reviewer stands behind it.")
                     continue
                 _, decision_id, verdict, changed, text = decision
-                if changed is None and version == checks.CHECKS_VERSION:
+                is_lone = not n_parts and format_ == SUCCESS
+                if is_lone and changed is None and version == checks.CHECKS_VERSION:
                     revision, candidate, findings = None, _read(raw), holds.get(number, ())
                 else:
-                    revision, candidate, findings = _check(raw, changed, text)
+                    said = evidence.read_success(raw) if is_lone else evidence.read_whole(session, number)
+                    revision, candidate, findings = _check(said, changed, text)
                 place = (group.hex(), digest.hex(), source.name, line, offset)
                 yield status, source, Judged(candidate, number, verdict, revision, decision_id, findings, *place)
 
@@ -231,14 +233,12 @@ def _holds(rows: Iterable[Sequence[Any]]) -> dict[int, tuple[Finding, ...]]:
 
 
 def _check(
-    raw: bytes, changed: str | None, text: str | None
+    said: Candidate, changed: str | None, text: str | None
 ) -> tuple[tuple[str, str] | None, Candidate, tuple[Finding, ...]]:
-    """The edit, what the entry says, and what the checks say now of the patch as it would leave."""
-    said = prepare.read_entry(raw)
+    """The edit, what the log says, and what the checks say now of the patch as it would leave."""
     if changed is None or text is None:
         return None, said, checks.run(said)
-    edited = replace(said, diff=text) if changed == "diff" else replace(said, script=text)
-    return (changed, text), said, checks.run(edited)
+    return (changed, text), said, checks.run(said.with_text(changed, text))
 
 
 class _Lean(NamedTuple):
@@ -255,14 +255,14 @@ _COMMON = (str, str, list, list)
 
 
 def _read(raw: bytes) -> Told:
-    """What a recipe reads of an entry: equal to `prepare.read_entry` in that, and four times as fast.
+    """What a recipe reads of an entry: equal to `evidence.read_success` in that, and four times as fast.
 
     The keys of the agent's own writers are looked up here; everything else is left to the reader of the format.
     """
     try:
         entry = pydantic_core.from_json(raw)
     except ValueError:  # half a character in an escape, a byte order mark
-        return prepare.read_entry(raw)
+        return evidence.read_success(raw)
     issue, script = entry.get("spec_issue_description"), entry.get("successful_script")
     files, operations = entry.get("spec_target_files"), entry.get("spec_operations_details")
     if operations is None:

@@ -9,17 +9,21 @@ from datetime import UTC, date, datetime, time, timedelta
 from sqlalchemy import ColumnElement, bindparam, exists, func, insert, select, update
 from sqlmodel import Session, col
 
-from app import checks, decisions, prepare
-from app.candidates import Candidate, Finding, Severity
-from app.db import LARGEST_ID, lock_chain
+from app import checks, decisions, evidence, joining, prepare
+from app.candidates import Candidate, Finding, Kind, Severity
+from app.db import LARGEST_ID, lock_chain, lock_ingest
 from app.diffs.edit import normalise_edit, rebuild
 from app.diffs.parse import parse
 from app.errors import BadInputError, ConflictError, NotFoundError
+from app.evidence import Part, Told
+from app.formats import SUCCESS
 from app.models import (
+    SHOWN,
     CandidateRow,
     DecisionRow,
     EntryRow,
     FindingRow,
+    PartRow,
     ProjectRow,
     ReviewerRow,
     RevisionRow,
@@ -45,6 +49,11 @@ LEASE = timedelta(minutes=15)
 COUNT_CAP = 1000
 _MOST_CHARACTERS = 10_000
 _LONGEST_KEY = 200
+_NAMED = {Kind.PATCH: "patch", Kind.SPEC: "spec", Kind.STYLE_REFINE: "fingerprint", Kind.STYLE_UNIFY: "profile"}
+_TEXTS = {
+    Kind.PATCH: ("script", "diff"), Kind.SPEC: ("spec",), Kind.STYLE_REFINE: ("refined",),
+    Kind.STYLE_UNIFY: ("unified",),
+}  # fmt: skip
 
 # What every decision asks is built once, and of tables where no object is needed: to build a statement, or an object,
 # costs several times what SQLite needs to answer.
@@ -116,7 +125,7 @@ class Filter:
             _known(query, also)
         named = {one.name: query.get(one.name, "").strip() for one in fields(cls)}
         made = cls(**named)
-        _one_of("status", made.status, [*Status])
+        _one_of("status", made.status, SHOWN)
         _one_of("order", made.order, ["oldest", "newest"])
         _one_of("rating", made.rating, ["none", "1", "2", "3", "4", "5"])
         _day("since", made.since)
@@ -170,6 +179,8 @@ def whole_number(field: str, value: str) -> int:
 def conditions(session: Session, project_id: int, wanted: Filter) -> list[ColumnElement[bool]]:
     """The filter as conditions on candidates; the same for a page, a queue and an export."""
     found: list[ColumnElement[bool]] = [_candidate.c.project_id == project_id]
+    if not wanted.status:
+        found.append(_candidate.c.status != Status.JOINED)
     equal = {
         _candidate.c.status: wanted.status,
         _candidate.c.kind: wanted.kind,
@@ -296,6 +307,7 @@ class Opened:
         source_name: the file it came from.
         findings: about what stands.
         history: every decision, oldest first, with the reviewer's name and the revision it carries.
+        parts: what it was put together from, besides its own entry.
     """
 
     row: CandidateRow
@@ -305,6 +317,7 @@ class Opened:
     source_name: str
     findings: list[Finding]
     history: list[tuple[DecisionRow, str, RevisionRow | None]]
+    parts: tuple[Part, ...] = ()
 
 
 def get_candidate(session: Session, project_id: int, candidate_id: int) -> CandidateRow:
@@ -334,28 +347,30 @@ def open_candidate(session: Session, project_id: int, candidate_id: int) -> Open
     if found is None:
         raise NotFoundError(f"There is no candidate {candidate_id} here.")
     row, entry, source_name = found
-    said = replace(prepare.read_entry(entry.raw), rating=row.rating)
+    if row.n_parts or entry.format != SUCCESS:
+        told = evidence.read_candidate(session, row)
+    else:
+        said = replace(evidence.read_success(entry.raw), rating=row.rating, logged_at=row.logged_at)
+        told = Told(said, entry, source_name, ())
     # A first version is one that nobody has decided on.
     history = decisions.list_history(session, candidate_id) if row.version > 1 else []
-    stands = _with_edit(said, history)
-    findings = list_findings(session, row, said) if stands is said else _findings_of_edit(said, stands)
-    return Opened(row, said, stands, entry, source_name, findings, history)
+    stands = _with_edit(told.said, history, row.judged_from)
+    findings = list_findings(session, row, told.said) if stands is told.said else _findings_of_edit(told.said, stands)
+    return Opened(row, told.said, stands, told.entry, told.source_name, findings, history, told.parts)
 
 
-def _with_edit(said: Candidate, history: list[tuple[DecisionRow, str, RevisionRow | None]]) -> Candidate:
-    standing = decisions.find_standing(decision for decision, _, _ in history)
+def _with_edit(
+    said: Candidate, history: list[tuple[DecisionRow, str, RevisionRow | None]], judged_from: int
+) -> Candidate:
+    standing = decisions.find_standing((decision for decision, _, _ in history), judged_from)
     revision = next((edit for decision, _, edit in history if decision is standing), None)
-    if revision is None:
-        return said
-    if revision.field == "script":
-        return replace(said, script=revision.text)
-    return replace(said, diff=revision.text, diff_is_snippet=False)
+    return said if revision is None else said.with_text(revision.field, revision.text)
 
 
 def _findings_of_edit(said: Candidate, stands: Candidate) -> list[Finding]:
     """What the checks notice about an edited text; an edited diff is an answer without the script."""
     findings = checks.run(stands)
-    if stands.script != said.script:
+    if stands.diff == said.diff:
         return list(findings)
     return [found for found in findings if found.place.partition(":")[0] not in {"script", "script_hash"}]
 
@@ -542,15 +557,17 @@ def undo(session: Session, project_id: int, reviewer_id: int, *, key: str, now: 
         decided_at=now,
     )
     decisions.append(session, decision, None)
-    standing = decisions.find_standing(entry[0] for entry in decisions.list_history(session, last.candidate_id))
-    decisions.move(session, row, Status.PENDING if standing is None else decisions.STATUS_OF[Verdict(standing.verdict)])
+    if last.other_id is not None:
+        joining.settle(session, project_id, [last.candidate_id, last.other_id])
+    elif row.status != Status.JOINED:
+        decisions.move(session, row, decisions.status_of(session, row))
     return Outcome(decision, row)
 
 
 def _check(act: Act) -> None:
     _check_key(act.key)
-    if act.verdict == Verdict.UNDO:
-        raise BadInputError("undo has an address of its own: POST /undo.", where="field verdict")
+    if act.verdict not in decisions.STATUS_OF:
+        raise BadInputError(f"{act.verdict} has an address of its own: POST /undo.", where="field verdict")
     unknown = [one for one in act.reasons if one not in REASONS]
     if unknown:
         raise BadInputError(
@@ -592,6 +609,11 @@ def refuse_unstorable(field: str, text: str) -> None:
 
 
 def _changed(session: Session, row: CandidateRow, seen: int) -> str:
+    if row.status == Status.JOINED:
+        return (
+            f"Candidate {row.id} was joined with candidate {find_lead(session, row)} after you opened it: both speak "
+            "of one change. Nothing of yours was stored; decide on that one."
+        )
     history = decisions.list_history(session, row.id or 0)
     last = f" by {history[-1][1]} ({history[-1][0].verdict})" if history else ""
     return (
@@ -600,29 +622,50 @@ def _changed(session: Session, row: CandidateRow, seen: int) -> str:
     )
 
 
-def _revise(session: Session, row: CandidateRow, field: str, submitted: str, now: datetime) -> RevisionRow | None:
-    """The edited text as a row, or None where nothing was changed."""
-    said = prepare.read_entry(prepare.get_entry(session, row.id or 0).raw)
-    originals = {"script": said.script, "diff": said.diff}
-    if field not in originals:
+def check_edit(said: Candidate, field: str, submitted: str) -> tuple[list[Finding], Candidate]:
+    """What the checks would notice about one of a candidate's texts, were it this, and the candidate with it.
+
+    Raises:
+        BadInputError: the candidate has no such text, or this one cannot be stored.
+
+    """
+    stands = said.with_text(field, _meant(said, field, submitted))
+    return [found for found in checks.run(stands) if found.place.partition(":")[0] == field], stands
+
+
+def _meant(said: Candidate, field: str, submitted: str) -> str:
+    """The text that a person meant by what was sent, in a field that the candidate has."""
+    if field not in _TEXTS[said.kind]:
         raise BadInputError(
-            f"A patch has no text called {field[:40]!r}; edit its script or its diff.", where="field edited"
+            f"A {_NAMED[said.kind]} has no text called {field[:40]!r}; edit its {' or its '.join(_TEXTS[said.kind])}.",
+            where="field edited",
         )
-    original = originals[field]
+    original = said.texts.get(field)
     if original is None:
         raise BadInputError(
-            f"The log holds no {field} of this patch, so there is nothing to edit.", where=f"field {field}"
+            f"The log holds no {field} of this {_NAMED[said.kind]}, so there is nothing to edit.",
+            where=f"field {field}",
         )
     text = normalise_edit(original, submitted)
     refuse_unstorable(f"edited.{field}", text)
-    standing = decisions.find_standing_revision(session, row.id or 0)
-    current = standing.text if standing is not None and standing.field == field else original
+    return text
+
+
+def _revise(session: Session, row: CandidateRow, field: str, submitted: str, now: datetime) -> RevisionRow | None:
+    """The edited text as a row, or None where nothing was changed."""
+    said = evidence.read_candidate(session, row).said
+    text = _meant(said, field, submitted)
+    standing = decisions.find_standing_revision(session, row)
+    current = standing.text if standing is not None and standing.field == field else said.texts[field]
     if text == current:
         return None
     if not text.strip():
         raise BadInputError(
-            "The edited text is empty. Reject the patch if nothing of it is right.", where=f"field {field}"
+            f"The edited text is empty. Reject the {_NAMED[said.kind]} if nothing of it is right.",
+            where=f"field {field}",
         )
+    if unreadable := checks.find_unreadable(said.with_text(field, text), field):
+        raise BadInputError(f"{unreadable.message} Mend it and save again.", where=unreadable.place)
     revision = RevisionRow(
         candidate_id=row.id or 0, field=field, text=text, digest=hashlib.sha256(text.encode()).digest(), created_at=now
     )
@@ -639,11 +682,119 @@ def rebuild_diff(session: Session, project_id: int, candidate_id: int, new_sides
         BadInputError: the log holds no diff, or the number of texts is not the number of hunks.
 
     """
-    get_candidate(session, project_id, candidate_id)
-    said = prepare.read_entry(prepare.get_entry(session, candidate_id).raw)
+    said = evidence.read_candidate(session, get_candidate(session, project_id, candidate_id)).said
     if said.diff is None:
         raise BadInputError("The log holds no diff of this patch, so there is nothing to edit.", where="field edited")
     return rebuild(parse(said.diff, snippet=said.diff_is_snippet), new_sides)
+
+
+# ------------------------------------------------------------------------------------------------ join and split
+
+
+def find_lead(session: Session, row: CandidateRow) -> int | None:
+    """The candidate that this one was joined with and is shown under, or None where it stands for itself."""
+    found: int | None = session.execute(select(PartRow.lead_id).where(col(PartRow.candidate_id) == row.id)).scalar()  # type: ignore[call-overload]
+    return found
+
+
+def join(
+    session: Session,
+    project_id: int,
+    reviewer_id: int,
+    candidate_id: int,
+    other_id: int,
+    *,
+    version: int,
+    key: str,
+    now: datetime,
+) -> Outcome:
+    """Say that two candidates speak of one change; a decision like any other, which `undo` takes back.
+
+    Raises:
+        NotFoundError: one of them is not here.
+        ConflictError: the candidate was changed since this version was shown.
+        BadInputError: the two are one, are joined already, or one of them is no patch.
+
+    """
+    earlier = _begin(session, project_id, candidate_id, key, version)
+    if isinstance(earlier, Outcome):
+        return earlier
+    other = get_candidate(session, project_id, other_id)
+    lead = find_lead(session, other)
+    if lead is not None:
+        other = get_candidate(session, project_id, lead)
+    if other.id == candidate_id:
+        raise BadInputError(f"Candidate {other_id} is this one, or joined with it already.", where="field other")
+    if {earlier.kind, other.kind} != {Kind.PATCH}:
+        raise BadInputError("Only patches are joined: the others have one entry each.", where="field other")
+    return _say_of_two(session, earlier, reviewer_id, Verdict.JOIN, other, key, now)
+
+
+def split(
+    session: Session,
+    project_id: int,
+    reviewer_id: int,
+    candidate_id: int,
+    part_id: int,
+    *,
+    version: int,
+    key: str,
+    now: datetime,
+) -> Outcome:
+    """Say that a part speaks of another change than the candidate that it was joined with.
+
+    Raises:
+        NotFoundError: one of them is not here.
+        ConflictError: the candidate was changed since this version was shown.
+        BadInputError: the one is no part of the other.
+
+    """
+    earlier = _begin(session, project_id, candidate_id, key, version)
+    if isinstance(earlier, Outcome):
+        return earlier
+    part = get_candidate(session, project_id, part_id)
+    if find_lead(session, part) != candidate_id:
+        raise BadInputError(f"{part_id} is no part of candidate {candidate_id}.", where="field part")
+    return _say_of_two(session, earlier, reviewer_id, Verdict.SPLIT, part, key, now)
+
+
+def _begin(session: Session, project_id: int, candidate_id: int, key: str, version: int) -> Outcome | CandidateRow:
+    """The candidate, locked and of the version that was seen; or what the same key brought before."""
+    _check_key(key)
+    lock_ingest(session)
+    lock_chain(session)
+    row = get_candidate(session, project_id, candidate_id)
+    known = decisions.find_by_key(session, key)
+    if known is not None:
+        return Outcome(known, row, repeated=True)
+    if row.version != version:
+        raise ConflictError(_changed(session, row, version), where=f"candidate {candidate_id}")
+    return row
+
+
+def _say_of_two(
+    session: Session,
+    row: CandidateRow,
+    reviewer_id: int,
+    verdict: Verdict,
+    other: CandidateRow,
+    key: str,
+    now: datetime,
+) -> Outcome:
+    decision = DecisionRow(
+        project_id=row.project_id,
+        candidate_id=row.id or 0,
+        candidate_version=row.version,
+        reviewer_id=reviewer_id,
+        verdict=verdict,
+        key=key,
+        other_id=other.id,
+        decided_at=now,
+    )
+    decisions.append(session, decision, None)
+    joining.tie(session, row.project_id, row.id or 0, other.id or 0)
+    joining.settle(session, row.project_id, [row.id or 0])
+    return Outcome(decision, row)
 
 
 # ------------------------------------------------------------------------------------------------ project, reviewer

@@ -8,7 +8,7 @@ from sqlmodel import Session, col
 
 from app.db import LARGEST_ID, Database
 from app.errors import AppError, NotFoundError
-from app.models import CandidateRow, EntryRow, QuarantineRow, RepeatRow, SourceRow
+from app.models import CandidateRow, EntryRow, QuarantineRow, RepeatRow, SourceRow, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,9 @@ def get_source(session: Session, source_id: int) -> SourceRow:
 
 def report_of(session: Session, source: SourceRow) -> Report:
     """The report of a source: its counts, and how many of its candidates carry a finding that holds them back."""
-    flagged = session.execute(
-        select(func.count())
-        .select_from(CandidateRow)
-        .where(col(CandidateRow.source_id) == source.id, col(CandidateRow.findings) != "")
-    ).scalar_one()
+    own = (col(CandidateRow.source_id) == source.id, col(CandidateRow.status) != Status.JOINED)
+    counts = (func.count(), func.count().filter(col(CandidateRow.findings) != ""))
+    n_candidates, flagged = session.execute(select(*counts).select_from(CandidateRow).where(*own)).one()
     return Report(
         source=source.id or 0,
         name=source.name,
@@ -77,7 +75,7 @@ def report_of(session: Session, source: SourceRow) -> Report:
         updated=source.n_updated,
         quarantined=source.n_quarantined,
         blank=source.n_blank,
-        candidates=source.n_new,
+        candidates=n_candidates,
         flagged=flagged,
         state=source.state,
         message=source.message,

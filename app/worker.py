@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlmodel import col
 
-from app import ingest, jobs, migrations, prepare
+from app import ingest, jobs, joining, migrations, prepare, sources
 from app.db import Database
 from app.errors import AppError
 from app.models import CandidateRow, JobRow, JobState
@@ -33,12 +33,12 @@ def _ingest(db: Database, settings: Settings, job: JobRow, report: jobs.Reporter
     upload = ingest.Upload(path, str(job.args["name"]), origin=str(job.args["origin"]))
     read = ingest.read_file(db, settings, job.project_id, upload, now=now, progress=report)
     path.unlink(missing_ok=True)
-    read = ingest.finish_small(db, read, now=now)
+    ingest.finish(db, job.project_id, now=now)
+    read = sources.get_report(db, read.source)
     return f"{read.entries:,} lines: {read.new:,} new, {read.quarantined:,} quarantined", {"report": read.as_json()}
 
 
 def _prepare(db: Database, _: Settings, job: JobRow, report: jobs.Reporter) -> Result:
-    del job
 
     def step(done: int, total: int) -> None:
         report(done, total)
@@ -46,6 +46,7 @@ def _prepare(db: Database, _: Settings, job: JobRow, report: jobs.Reporter) -> R
             if jobs.is_any_waiting(session, now=now(), but=jobs.IN_BACKGROUND):
                 raise jobs.StoppedError
 
+    joining.run(db, job.project_id)
     done = prepare.run(db, progress=step)
     return f"{done:,} candidates checked", {"checked": done}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from app import ingest, prepare, review, sources
+from app import evidence, ingest, review, sources
 from app.db import Database
 from app.errors import BadInputError, ConflictError, TooLargeError, UnsupportedError
 from app.ingest import Upload
@@ -41,7 +41,7 @@ def test_the_entry_keeps_the_exact_bytes(db: Database, settings: Settings, proje
     read(db, settings, project_id, tmp_path, raw + b"\n")
 
     with db.read() as session:
-        assert bytes(prepare.get_entry(session, 1).raw) == raw
+        assert bytes(evidence.read_units(session, [1])[1].entry.raw) == raw
 
 
 def test_the_same_file_again_adds_nothing(db: Database, settings: Settings, project_id: int, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from app import jobs, prepare, releases, review
+from app import evidence, jobs, prepare, releases, review
 from app.db import Database
 from app.errors import BadInputError, NotFoundError, NotStoredError
 from app.examples import Example
@@ -170,7 +170,7 @@ def test_a_row_is_what_the_recipe_makes_of_the_entry_read_in_full(desk: Desk) ->
     assert len(written) == len(lines)
     with desk.db.read() as session:
         for number, way in ways.items():
-            said = prepare.read_entry(prepare.get_entry(session, number).raw)
+            said = evidence.read_whole(session, number)
             judged = Judged(said, number, "accept", None, 1, (), way["group"], way["entry"], "log.jsonl", 1, 0)
             made = RECIPES["llm", "scaffold", "sft"](judged, 0)
             assert isinstance(made, Example)

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from app import decisions, review
 from app.db import Database
 from app.errors import BadInputError, ConflictError, NotFoundError
-from app.models import DecisionRow, Status, Verdict
+from app.models import CandidateRow, DecisionRow, Status, Verdict
 from app.review import Act, Filter
 from app.settings import Settings
 from tests.conftest import NOON
@@ -128,7 +128,7 @@ def test_an_edit_keeps_the_original_and_stores_the_text(act: Actor, db: Database
 
     with db.read() as session:
         opened = review.open_candidate(session, act.project_id, ids[0])
-        revision = decisions.find_standing_revision(session, ids[0])
+        revision = decisions.find_standing_revision(session, session.get_one(CandidateRow, ids[0]))
     assert opened.said.script == SCRIPT
     assert revision is not None
     assert revision.text == edited
@@ -153,7 +153,7 @@ def test_crlf_in_the_original_survives_an_edit(
     act(1, "edit", edited=("script", crlf.replace("a = 1", "a = 2")))
 
     with db.read() as session:
-        revision = decisions.find_standing_revision(session, 1)
+        revision = decisions.find_standing_revision(session, session.get_one(CandidateRow, 1))
     assert revision is not None
     assert revision.text == "import x\r\n\ra = 2\n"
 
@@ -179,7 +179,7 @@ def test_an_undone_edit_no_longer_counts(act: Actor, db: Database, ids: list[int
     act.undo()
 
     with db.read() as session:
-        assert decisions.find_standing_revision(session, ids[0]) is None
+        assert decisions.find_standing_revision(session, session.get_one(CandidateRow, ids[0])) is None
 
 
 def test_the_hunks_of_a_diff_can_be_edited(act: Actor, db: Database, ids: list[int]) -> None:

@@ -7,6 +7,7 @@ it makes of them learns something that nobody wrote.
 import json
 import re
 from collections.abc import Iterable, Iterator
+from enum import Enum
 from typing import Never
 
 BOM = b"\xef\xbb\xbf"
@@ -36,16 +37,40 @@ class HeldError(Exception):
         self.offset_bytes = offset_bytes
 
 
+class Blank(Enum):
+    """What a line of white space is parsed to; JSON's null is None."""
+
+    LINE = "blank"
+
+
 def parse_line(raw: bytes, *, first: bool = False, last: bool = False) -> dict[str, object] | None:
     r"""Read one line: `b'{"a": 1}\r'` → `{"a": 1}`; a blank line → None.
 
-    Args:
-        raw: the line without its final LF; a CR before it is white space.
-        first: the file's first line, where a byte order mark is allowed.
-        last: the file's last line without a line end: what does not parse was cut by a writer that stopped.
+    As `parse_value`, but only an object will do.
 
     Raises:
         HeldError: the line is not one JSON object of RFC 8259, or is too deep or too wide to be a log entry.
+
+    """
+    value = parse_value(raw, first=first, last=last)
+    if value is Blank.LINE:
+        return None
+    if not isinstance(value, dict):
+        raise not_object(value)
+    return value
+
+
+def parse_value(raw: bytes, *, first: bool = False, last: bool = False, lenient: bool = False) -> object:
+    r"""Read one JSON value: `b'[1, 2]\r'` → `[1, 2]`; white space → `Blank.LINE`.
+
+    Args:
+        raw: the line without its final LF, or a whole file that is one value; a CR before the LF is white space.
+        first: the file's first line, where a byte order mark is allowed.
+        last: the file's last line without a line end: what does not parse was cut by a writer that stopped.
+        lenient: take NaN and infinities, as Python's own writer makes them: a run's scores may be such.
+
+    Raises:
+        HeldError: the text is not one JSON value of RFC 8259, or is too deep or too wide to be a log entry.
 
     """
     body = raw.removeprefix(BOM) if first else raw
@@ -53,9 +78,9 @@ def parse_line(raw: bytes, *, first: bool = False, last: bool = False) -> dict[s
         raise HeldError("bom", "A byte order mark stands before the line. Remove its three bytes (EF BB BF).")
     try:
         text = body.decode()
-        if not text.strip(" \t\r"):
-            return None
-        value = _decode(text)
+        if not text.strip(" \t\r\n"):
+            return Blank.LINE
+        return _decode(text, _lenient if lenient else _decoder)
     except HeldError as error:
         if last and error.code == "not_json":
             raise HeldError(
@@ -68,20 +93,20 @@ def parse_line(raw: bytes, *, first: bool = False, last: bool = False) -> dict[s
         raise HeldError(
             "bad_utf8", f"Byte {error.start} of the line (0x{body[error.start]:02X}) is not UTF-8.", error.start
         ) from error
-    if not isinstance(value, dict):
-        raise HeldError("not_object", _not_object(value))
-    return value
 
 
-def _not_object(value: object) -> str:
+def not_object(value: object) -> HeldError:
+    """What to say of a value that is no log entry and no object: a list, a number, null."""
     if isinstance(value, list):
-        return "This is a JSON array, not JSONL: write one object a line, without brackets and commas around them."
-    return f"A log entry is a JSON object in braces; this line is {json.dumps(value)[:40]}."
+        message = "This is a JSON array, not JSONL: write one object a line, without brackets and commas around them."
+    else:
+        message = f"A log entry is a JSON object in braces; this line is {json.dumps(value)[:40]}."
+    return HeldError("not_object", message)
 
 
-def _decode(text: str) -> object:
+def _decode(text: str, decoder: json.JSONDecoder) -> object:
     try:
-        value = _decoder.decode(text)
+        value = decoder.decode(text)
     except HeldError:
         if _scan_depth(text) > MAX_DEPTH:
             raise _too_deep() from None
@@ -171,3 +196,4 @@ def _constant(name: str) -> Never:
 
 
 _decoder = json.JSONDecoder(object_pairs_hook=_pairs, parse_int=_int, parse_float=_float, parse_constant=_constant)
+_lenient = json.JSONDecoder(object_pairs_hook=_pairs, parse_int=_int, parse_float=_float)

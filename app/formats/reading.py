@@ -4,15 +4,18 @@ import gzip
 import hashlib
 import marshal
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from app.candidates import Candidate
-from app.formats import stream, success_memory
-from app.formats.lines import HeldError, parse_line
+from app import assembly, formats
+from app.candidates import Candidate, Kind
+from app.formats import stream
+from app.formats.given import Given
+from app.formats.lines import Blank as BlankLine
+from app.formats.lines import HeldError
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -22,6 +25,8 @@ _TITLE = 200
 _CHANGED_CHARACTERS = 100_000
 _LINES, _BYTES, _FRAMES = 500, 2 << 20, 4
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_CLASS = re.compile(r"^class\s+(\w{1,80})", re.MULTILINE)
+_NOTHING_GIVEN = Given()
 
 
 class Ready(NamedTuple):
@@ -30,7 +35,7 @@ class Ready(NamedTuple):
     Attributes:
         line: the raw line and its place.
         digest: SHA-256 of the raw line.
-        content: SHA-256 of what it says, see `success_memory.content_digest`.
+        content: SHA-256 of what it says, see `formats.digests`.
         group: SHA-256 that it shares with what must stay in one split with it.
         kind: of candidate.
         external_id: the log's own id, or None.
@@ -44,6 +49,14 @@ class Ready(NamedTuple):
         rating: 1 to 5, or None.
         logged_at: aware UTC, or None.
         has_script: whether the script is there.
+        format: of the entry.
+        piece: which of the candidates that the entry speaks of this is, from 0.
+        keys: what it may be joined by, see `assembly.keys`.
+        n_attempts: how many attempts a run holds.
+        label: the title where there is no issue text.
+        grows: whether further entries may add to the candidate.
+        more: the other candidates that the entry speaks of.
+        files: what came with the entry: path and bytes.
     """
 
     line: stream.Line
@@ -62,11 +75,19 @@ class Ready(NamedTuple):
     rating: int | None
     logged_at: datetime | None
     has_script: bool
+    format: str = formats.SUCCESS
+    piece: int = 0
+    keys: tuple[int, ...] = ()
+    n_attempts: int = 0
+    label: str = ""
+    grows: bool = False
+    more: tuple["Ready", ...] = ()
+    files: tuple[tuple[str, bytes], ...] = ()
 
     @property
     def title(self) -> str:
-        """The first line of the issue, at most 200 characters."""
-        return self.issue.strip().partition("\n")[0].strip()[:_TITLE] or "(no issue text)"
+        """See `title_of`."""
+        return _title(self.issue, self.label)
 
     @property
     def target(self) -> str:
@@ -74,7 +95,7 @@ class Ready(NamedTuple):
         return self.paths.replace("\n", ", ")[:_TITLE]
 
 
-_LOGGED_AT = Ready._fields.index("logged_at")
+_LOGGED_AT, _MORE = Ready._fields.index("logged_at"), Ready._fields.index("more")
 
 
 class Held(NamedTuple):
@@ -105,8 +126,24 @@ def shown(text: str) -> str:
     return _UNSTORABLE.sub(lambda found: "\u2400" if found[0] == "\x00" else "\ufffd", text)
 
 
-def read_line(line: stream.Line, max_line_bytes: int) -> Read:
-    """Read one line: `Line(1, 0, b'{"diff": "…"}', …)` → `Ready(…)`; never raises."""
+def read_line(
+    line: stream.Line,
+    max_line_bytes: int,
+    *,
+    wanted: str | None = None,
+    given: Given = _NOTHING_GIVEN,
+    is_file: bool = False,
+) -> Read:
+    """Read one line, or one file that is an entry: `Line(1, 0, b'{"diff": "…"}', …)` → `Ready(…)`; never raises.
+
+    Args:
+        line: the bytes and their place.
+        max_line_bytes: a longer one is held.
+        wanted: the format, where a person said it; else it is recognised.
+        given: what stands beside the bytes.
+        is_file: it is a whole file over many lines.
+
+    """
     digest = line.digest or hashlib.sha256(line.raw).digest()
     if line.fault:
         if not line.raw:
@@ -117,34 +154,74 @@ def read_line(line: stream.Line, max_line_bytes: int) -> Read:
         message = f"The line holds {line.n_bytes:,} bytes; the limit is {max_line_bytes:,} (PATCHSIFT_MAX_LINE_BYTES)."
         return Held(line, digest, "line_too_long", message)
     try:
-        entry = parse_line(line.raw, first=line.number == 1, last=not line.ended)
-        return Blank(line) if entry is None else _ready(line, digest, entry)
+        value = formats.parse(line.raw, first=line.number == 1, last=not line.ended, wanted=wanted)
+        if value is BlankLine.LINE:
+            return Blank(line)
+        if is_file:
+            formats.refuse_pretty(value)
+        name = wanted or formats.recognise(value)
+        if name is None:
+            raise formats.unknown(value)
+        said = formats.READERS[name].read(value, given)
+        contents = formats.digests(name, value, given)
+        grows = formats.grows(name, value)
     except HeldError as error:
         return Held(line, digest, error.code, shown(error.message))
+    made = [
+        _ready(line, digest, content, one)._replace(format=name, piece=piece, grows=grows)
+        for piece, (one, content) in enumerate(zip(said, contents, strict=True))
+    ]
+    return made[0]._replace(more=tuple(made[1:]), files=tuple(given.files.items()))
 
 
-def _ready(line: stream.Line, digest: bytes, entry: dict[str, object]) -> Ready:
-    said = success_memory.read(entry)
-    content = success_memory.content_digest(entry)
+def _ready(line: stream.Line, digest: bytes, content: bytes, said: Candidate) -> Ready:
     return Ready(
         line,
         digest,
         content,
-        _group(said, content),
+        group_digest(said, content),
         said.kind.value,
         None if said.external_id is None else shown(said.external_id),
         shown(said.issue),
         shown("\n".join(said.target_files)),
-        *_changes(said.diff or ""),
+        *_changes(said),
         said.generation,
         shown(said.patch_source),
         said.rating,
         said.logged_at,
         said.script is not None,
+        keys=tuple(assembly.keys(assembly.facts(0, content, said, None))) if said.kind is Kind.PATCH else (),
+        n_attempts=0 if said.run is None else len(said.run.attempts),
+        label=_label(said),
     )
 
 
-def _group(said: Candidate, content: bytes) -> bytes:
+def title_of(said: Candidate) -> str:
+    """What a list calls a candidate: the first line of its issue, or what it is; at most 200 characters.
+
+    `"Fix the parser"`, `"Style of test_x (function)"`, `"A run of 8 attempts: class RenameFlag"`.
+    """
+    return _title(shown(said.issue), _label(said))
+
+
+def _title(issue: str, label: str) -> str:
+    return issue.strip().partition("\n")[0].strip()[:_TITLE] or label[:_TITLE] or "(no issue text)"
+
+
+def _label(said: Candidate) -> str:
+    if said.issue.strip():
+        return ""
+    if said.refine is not None:
+        return shown(f"Style of {said.refine.item or said.refine.place or 'a snippet'}")
+    if said.unify is not None:
+        return f"Profile of {len(said.unify.samples):,} fingerprints"
+    if said.run is not None:
+        named = _CLASS.search(said.script or "")
+        return shown(f"A run of {len(said.run.attempts):,} attempts" + (f": class {named[1]}" if named else ""))
+    return ""
+
+
+def group_digest(said: Candidate, content: bytes) -> bytes:
     """Candidates of one issue share this digest, and so their split; one without an issue stands alone."""
     key = said.issue_id or " ".join(said.issue.split()).lower()
     if key in {"", "n/a"}:
@@ -152,7 +229,14 @@ def _group(said: Candidate, content: bytes) -> bytes:
     return hashlib.sha256(key.encode(errors="surrogatepass")).digest()
 
 
-def _changes(diff: str) -> tuple[str, int, int]:
+def _changes(said: Candidate) -> tuple[str, int, int]:
+    """What is searched of the answer, and how many lines the diff adds and removes."""
+    if said.kind is not Kind.PATCH:
+        return shown("\n".join(said.texts.values())[:_CHANGED_CHARACTERS]), 0, 0
+    return changed_lines(said.diff or "")
+
+
+def changed_lines(diff: str) -> tuple[str, int, int]:
     """The changed lines with their signs, which search passes over, and how many were added and removed.
 
     File headers begin with a sign too: they are kept, and not counted.
@@ -177,6 +261,8 @@ class Share(NamedTuple):
         number: how many lines lie before it.
         max_line_bytes: a longer line is held.
         overflow: the folder that takes such lines whole.
+        name: the file's name as it was given.
+        wanted: the format, where a person said it.
     """
 
     path: Path
@@ -185,6 +271,8 @@ class Share(NamedTuple):
     number: int
     max_line_bytes: int
     overflow: Path
+    name: str = ""
+    wanted: str | None = None
 
 
 class Digesting:
@@ -217,8 +305,28 @@ def read_share(share: Share) -> Generator[Read | bytes]:
             max_line_bytes=share.max_line_bytes,
             overflow=share.overflow,
         )
+        given = Given(share.name)
         for line in lines:
-            yield read_line(line, share.max_line_bytes)
+            yield read_line(line, share.max_line_bytes, wanted=share.wanted, given=given)
+        yield unpacked.digest.digest()
+
+
+def read_document(share: Share, files: Mapping[str, bytes]) -> Generator[Read | bytes]:
+    """A file that is one entry over many lines; last, its SHA-256.
+
+    Args:
+        share: the file, from its start.
+        files: what came with it.
+
+    """
+    with share.path.open("rb", buffering=0) as packed:
+        unpacked = Digesting(gzip.GzipFile(fileobj=packed) if share.packed else packed)  # type: ignore[arg-type]
+        begun = bytearray()
+        while len(begun) <= share.max_line_bytes and (chunk := unpacked.read1(stream.CHUNK)):
+            begun += chunk
+        line = stream.keep_whole(bytes(begun), unpacked, share.max_line_bytes, share.overflow)  # type: ignore[arg-type]
+        given = Given(share.name, files)
+        yield read_line(line, share.max_line_bytes, wanted=share.wanted, given=given, is_file=True)
         yield unpacked.digest.digest()
 
 
@@ -287,7 +395,8 @@ def _to_plain(read: Read) -> tuple[object, ...]:
     """What `marshal` takes: tuples, texts and numbers."""
     if isinstance(read, Ready):
         at = None if read.logged_at is None else read.logged_at.isoformat()
-        return (0, tuple(read.line), *read[1:_LOGGED_AT], at, *read[_LOGGED_AT + 1 :])
+        more = tuple(map(_to_plain, read.more))
+        return (0, tuple(read.line), *read[1:_LOGGED_AT], at, *read[_LOGGED_AT + 1 : _MORE], more, *read[_MORE + 1 :])
     return (1 if isinstance(read, Held) else 2, tuple(read.line), *read[1:])
 
 
@@ -297,5 +406,6 @@ def _from_plain(told: tuple[Any, ...]) -> Read:
     if kind == 0:
         at = rest[_LOGGED_AT - 1]
         rest[_LOGGED_AT - 1] = None if at is None else datetime.fromisoformat(at)
+        rest[_MORE - 1] = tuple(map(_from_plain, rest[_MORE - 1]))
         return Ready(place, *rest)
     return Held(place, *rest) if kind == 1 else Blank(place)

@@ -6,6 +6,7 @@
 import gzip
 import hashlib
 import re
+import secrets
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,6 +146,32 @@ def read_lines(
                 return
     if rest:
         yield Line(number + 1, offset, rest, len(rest), ended=False)
+
+
+def keep_whole(begun: bytes, rest: BinaryIO, max_bytes: int, overflow: Path) -> Line:
+    r"""A whole file as one line: `b'[\n]\n'` → `Line(1, 0, b'[\n]\n', 4, False)`.
+
+    Args:
+        begun: its first bytes, all of them where they are no more than `max_bytes`.
+        rest: what follows.
+        max_bytes: a longer file goes to the folder `overflow`, as a longer line does.
+        overflow: that folder.
+
+    """
+    if len(begun) <= max_bytes:
+        return Line(1, 0, begun, len(begun), ended=False)
+    overflow.mkdir(parents=True, exist_ok=True)
+    digest, n_bytes, part = hashlib.sha256(begun), len(begun), overflow / f"file-{secrets.token_hex(8)}.part"
+    with part.open("wb") as kept:
+        kept.write(begun)
+        while chunk := rest.read(CHUNK):
+            digest.update(chunk)
+            n_bytes += len(chunk)
+            kept.write(chunk)
+    whole = overflow / digest.hexdigest()
+    part.replace(whole)
+    kept_here = begun[:_KEPT_OF_A_LONG_LINE]
+    return Line(1, 0, kept_here, n_bytes, ended=False, digest=digest.digest(), overflow=whole.name)
 
 
 def _chunks(stream: BinaryIO) -> Iterator[bytes | tuple[str, str]]:

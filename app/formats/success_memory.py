@@ -39,6 +39,11 @@ _NOT_CONTENT = frozenset({*_TIME, *_RATING, *_EMBEDDINGS})
 _BEST_RATING = 5
 
 
+def recognises(value: object) -> bool:
+    """Whether a JSON value is a success entry: an object with a diff, a script or a script hash."""
+    return isinstance(value, dict) and not _EVIDENCE.isdisjoint(value)
+
+
 def read(entry: dict[str, object]) -> Candidate:
     """What one parsed line says.
 

@@ -11,14 +11,14 @@ from markupsafe import Markup
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import decisions, review, sources
-from app.candidates import Severity
+from app import review, sources
+from app.candidates import Finding, Severity
 from app.diffs.edit import diff_texts, new_sides
 from app.diffs.parse import parse
 from app.errors import AppError, BadInputError
 from app.models import CandidateRow, DecisionRow, RevisionRow, Status, Verdict
 from app.review import Filter
-from app.web import ladder
+from app.web import kinds, ladder
 from app.web.deps import AppDb, Db, Me, Now, Project
 from app.web.forms import Fields, Form
 from app.web.queue import done_page, link_query, wanted_of
@@ -33,7 +33,9 @@ _DONE = {
     Status.ACCEPTED: "Accepted", Status.REJECTED: "Rejected", Status.EDITED: "Edited", Status.SKIPPED: "Skipped",
     Status.FLAGGED: "Flagged", Status.PENDING: "Undone:",
 }  # fmt: skip
-_FIELDS = ("verdict", "version", "key", "comment", "rating", "edited_script")
+# Field of the edit form → the text that it holds; a diff comes as one text a hunk.
+_TEXTS = {f"edited_{name}": name for name in ("script", "spec", "refined", "unified")}
+_FIELDS = ("verdict", "version", "key", "comment", "rating", *_TEXTS)
 _MANY = ("reasons", "edited_hunk")
 
 DiffView = Literal["unified", "split"]
@@ -77,6 +79,8 @@ class ReviewView:
     opened: review.Opened
     issue: str
     issue_rest: str
+    pair: kinds.Pair | None
+    findings: list[Finding]
     operations: list[Operation]
     digest: str
     diff: Markup
@@ -126,11 +130,23 @@ class EditView:
     has_script: bool
     has_diff: bool
     diff: Markup
+    pair: kinds.Pair | None
+    table: kinds.Table | None
+    findings: list[Finding]
     query: dict[str, str]
     next_url: str
     key: str
     typed: Typed
     notice: str
+
+
+@dataclass(frozen=True)
+class CheckView:
+    """What the block `checks` of `edit.html` may read."""
+
+    field: str
+    table: kinds.Table | None
+    findings: list[Finding]
 
 
 # ------------------------------------------------------------------------------------------------ look
@@ -255,11 +271,9 @@ def _refused(
     wanted = wanted_of(request)
     typed = Typed(sent.one("comment"), sent.one("rating"), sent.many("reasons"))
     headers = {"HX-Retarget": "#candidate", "HX-Reswap": "outerHTML", "HX-Push-Url": "false"}
-    script, hunks = sent.find("edited_script"), sent.many("edited_hunk")
-    if script is not None or hunks:
-        view = _edit_view(session, project, candidate_id, wanted, "script" if script is not None else "diff")
-        texts = [replace(text, current=now) for text, now in zip(view.texts, hunks or (script or "",), strict=False)]
-        edited = replace(view, texts=texts, typed=typed, notice=message)
+    if any(sent.find(name) is not None for name in (*_TEXTS, "edited_hunk")):
+        view = _typed_view(session, project, candidate_id, wanted, sent)
+        edited = replace(view, typed=typed, notice=message)
         return page(request, "edit.html", edited, fragment="candidate", status=status, headers=headers)
     again = replace(_view(request, session, project, candidate_id, wanted), typed=typed, notice=message)
     return page(request, "review.html", again, fragment="candidate", status=status, headers=headers)
@@ -280,12 +294,20 @@ def _act(session: Session, project: int, candidate_id: int, sent: Fields) -> rev
 
 
 def _edited(session: Session, project: int, candidate_id: int, sent: Fields) -> tuple[str, str]:
-    script, hunks = sent.find("edited_script"), sent.many("edited_hunk")
-    if (script is None) == (not hunks):
-        raise BadInputError("An edit holds one text: the script, or every hunk.", where="field edited")
-    if script is not None:
-        return "script", script
-    return "diff", review.rebuild_diff(session, project, candidate_id, hunks)
+    name, texts = _sent_texts(sent)
+    return (name, texts[0]) if name != "diff" else (name, review.rebuild_diff(session, project, candidate_id, texts))
+
+
+def _sent_texts(sent: Fields) -> tuple[str, tuple[str, ...]]:
+    """Which text was edited, and what came for it: `("script", ("import x",))`; for a diff one text a hunk."""
+    found = [(name, (text,)) for field, name in _TEXTS.items() if (text := sent.find(field)) is not None]
+    hunks = sent.many("edited_hunk")
+    if len(found) + bool(hunks) != 1:
+        raise BadInputError(
+            "An edit holds one text: the script, the spec, the fingerprint, the profile, or every hunk.",
+            where="field edited",
+        )
+    return found[0] if found else ("diff", hunks)
 
 
 # ------------------------------------------------------------------------------------------------ edit
@@ -297,10 +319,44 @@ def edit(request: Request, session: Db, project: Project, candidate_id: int, fie
     return page(request, "edit.html", _edit_view(session, project, candidate_id, wanted_of(request), field))
 
 
+@router.post("/candidates/{candidate_id}/check")
+def check(request: Request, fields: Form, db: AppDb, project: Project, candidate_id: int) -> Response:
+    """What the checks say of a text as it is typed; nothing is stored."""
+    sent = fields.allow(_FIELDS, _MANY)
+    # It only reads; as a dependency the session of a POST would take the write lock at every pause in typing.
+    with db.read() as session:
+        if not is_partial(request):
+            view = _typed_view(session, project, candidate_id, wanted_of(request), sent)
+            return page(request, "edit.html", replace(view, typed=Typed(sent.one("comment"), sent.one("rating"))))
+        name, texts = _sent_texts(sent)
+        if name == "diff":
+            raise BadInputError("Changed lines are checked when they are saved.", where="field edited_hunk")
+        said = review.open_candidate(session, project, candidate_id).said
+        found, stands = review.check_edit(said, name, texts[0])
+        return page(request, "edit.html", CheckView(name, kinds.table_of(said, stands), found), fragment="checks")
+
+
+def _typed_view(session: Session, project: int, candidate_id: int, wanted: Filter, sent: Fields) -> EditView:
+    """The edit page with what was typed, and what the checks say of it."""
+    name, typed = _sent_texts(sent)
+    view = _edit_view(session, project, candidate_id, wanted, name)
+    view = replace(
+        view, texts=[replace(text, current=now) for text, now in zip(view.texts, typed, strict=False)], findings=[]
+    )
+    if name == "diff":
+        return view
+    try:
+        found, stands = review.check_edit(view.opened.said, name, typed[0])
+    except BadInputError:
+        return view  # what cannot be stored is not checked either; the notice says why
+    return replace(view, table=kinds.table_of(view.opened.said, stands), findings=found)
+
+
 def _edit_view(session: Session, project: int, candidate_id: int, wanted: Filter, field: str) -> EditView:
     opened = review.open_candidate(session, project, candidate_id)
-    texts = {"script": _script_text(opened), "diff": _hunk_texts(opened)}
-    field = field or ("script" if texts["script"] else "diff")
+    pair = kinds.pair_of(opened.said, opened.stands, opened.findings)
+    texts = {"script": _script_text(opened), "diff": _hunk_texts(opened)} if pair is None else _pair_text(opened, pair)
+    field = field or next((name for name, found in texts.items() if found), next(iter(texts)))
     if not texts.get(field):
         raise BadInputError(
             f"The log holds no {field if field in texts else 'such text'} of candidate {candidate_id} to edit.",
@@ -313,9 +369,12 @@ def _edit_view(session: Session, project: int, candidate_id: int, wanted: Filter
         issue=opened.said.issue.strip() or "(no issue text)",
         field=field,
         texts=texts[field],
-        has_script=bool(texts["script"]),
-        has_diff=bool(texts["diff"]),
+        has_script=bool(texts.get("script")),
+        has_diff=bool(texts.get("diff")),
         diff=_drawn(review.show(session, opened, "unified")),
+        pair=pair,
+        table=None if pair is None else pair.table,
+        findings=[found for found in opened.findings if found.place.partition(":")[0] == field],
         query=query,
         next_url=url(f"/candidates/{candidate_id}/next", **query, last=candidate_id),
         key=uuid.uuid4().hex,
@@ -328,7 +387,12 @@ def _script_text(opened: review.Opened) -> list[Text]:
     original = opened.said.script
     if not original:
         return []
-    return [Text("Script", "edited_script", "python", original, _standing(opened, "script") or original)]
+    return [Text("Script", "edited_script", "python", original, opened.stands.script or original)]
+
+
+def _pair_text(opened: review.Opened, pair: kinds.Pair) -> dict[str, list[Text]]:
+    original, current = opened.said.texts[pair.field], opened.stands.texts[pair.field]
+    return {pair.field: [Text(pair.label, f"edited_{pair.field}", pair.language, original, current)]}
 
 
 def _hunk_texts(opened: review.Opened) -> list[Text]:
@@ -336,8 +400,8 @@ def _hunk_texts(opened: review.Opened) -> list[Text]:
     if not opened.said.diff:
         return []
     originals = new_sides(parse(opened.said.diff, snippet=opened.said.diff_is_snippet))
-    edited = _standing(opened, "diff")
-    currents = originals if edited is None else new_sides(parse(edited))
+    edited = opened.stands.diff
+    currents = originals if edited in (None, opened.said.diff) else new_sides(parse(edited))
     if len(currents) != len(originals):
         currents = originals
     return [
@@ -352,11 +416,6 @@ def _hunk_texts(opened: review.Opened) -> list[Text]:
     ]
 
 
-def _standing(opened: review.Opened, field: str) -> str | None:
-    standing = decisions.find_standing((decision for decision, _, _ in opened.history), opened.row.judged_from)
-    return next((r.text for d, _, r in opened.history if d is standing and r is not None and r.field == field), None)
-
-
 # ------------------------------------------------------------------------------------------------ view
 
 
@@ -364,11 +423,14 @@ def _view(request: Request, session: Session, project: int, candidate_id: int, w
     opened = review.open_candidate(session, project, candidate_id)
     view = _diff_view(request)
     issue, rest = _parted(opened.said.issue.strip(), opened.row.title)
+    pair = kinds.pair_of(opened.said, opened.stands, opened.findings)
     return ReviewView(
         n_quarantined=0 if is_partial(request) else sources.count_quarantine(session, project),
         opened=opened,
         issue=issue,
         issue_rest=rest,
+        pair=pair,
+        findings=opened.findings if pair is None else pair.elsewhere,
         operations=[_operation(one) for one in opened.said.operations],
         digest=bytes(opened.entry.digest).hex(),
         diff=_drawn(review.show(session, opened, view)),
@@ -462,10 +524,10 @@ def _events(opened: review.Opened) -> list[Event]:
 
 
 def _change(opened: review.Opened, revision: RevisionRow) -> Markup:
-    """What an edit changed: of a script, the difference to the original; of a diff, the diff as it is now."""
+    """What an edit changed: the difference to the original; of a diff, the diff as it is now."""
     from app.diffs.render import render  # noqa: PLC0415  (only where a candidate was edited)
 
     text = revision.text
-    if revision.field == "script":
-        text = diff_texts(opened.said.script or "", revision.text, "script.py")
+    if revision.field in kinds.FILES:
+        text = diff_texts(opened.said.texts.get(revision.field, ""), revision.text, kinds.FILES[revision.field])
     return render(parse(text), "unified", prefix=f"r{revision.id}")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from app.candidates import Candidate, Kind
 from app.formats import READERS
+from app.formats.given import Given
 from app.formats.lines import HeldError
 from app.formats.success_memory import content_digest, read
 
@@ -66,7 +67,7 @@ def test_the_first_generation_cuts_its_diff_and_has_no_script() -> None:
 
 
 def test_the_reader_is_found_by_its_format() -> None:
-    assert READERS["success_memory"](G6) == read(G6)
+    assert READERS["success_memory"].read(G6, Given()) == (read(G6),)
 
 
 @pytest.mark.parametrize("key", ["issue_description", "issue", "task", "description"])

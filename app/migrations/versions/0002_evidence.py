@@ -27,6 +27,14 @@ def upgrade() -> None:
     for name in ("n_attempts", "n_parts"):
         op.add_column("candidate", sa.Column(name, sa.Integer(), server_default="0", nullable=False))
     op.add_column("candidate", sa.Column("judged_from", sa.Integer(), server_default="1", nullable=False))
+    op.create_index(
+        "ix_candidate_unchecked",
+        "candidate",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("checks_version = 0"),
+        postgresql_where=sa.text("checks_version = 0"),
+    )
     op.add_column("decision", sa.Column("other_id", sa.Integer(), nullable=True))
     op.add_column(
         "entry",
@@ -39,6 +47,7 @@ def upgrade() -> None:
         sa.Column("candidate_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("lead_id", sa.Integer(), nullable=False),
         sa.Column("to_id", sa.Integer(), nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
         sa.Column("code", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("confidence", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("reason", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -82,6 +91,7 @@ def downgrade() -> None:
     for name in ("attachment", "new_clues", "clue"):
         op.drop_table(name)
     op.drop_index("ix_part_lead", table_name="part")
+    op.drop_index("ix_candidate_unchecked", table_name="candidate")
     op.drop_table("part")
     for table, column in (
         ("source", "score_direction"), ("entry", "slice"), ("entry", "format"), ("decision", "other_id"),

@@ -1,0 +1,166 @@
+"""What the log says of a candidate: its own entries, and those of its parts, put together."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlmodel import Session, col
+
+from app import assembly, formats
+from app.candidates import Candidate, Direction
+from app.formats.given import Given
+from app.models import AttachmentRow, CandidateRow, EntryRow, PartRow, SourceRow
+
+_IN_WORDS = {
+    assembly.Form.SUCCESS: "success entry",
+    assembly.Form.RUN: "run",
+    assembly.Form.PATCH_SET: "patch set",
+    assembly.Form.CAPTURE: "captured run",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One thing that a log said, before anything is joined.
+
+    Attributes:
+        said: what it says; a score's direction is the source's where a person set one.
+        entry: the entry that first said it.
+        source_name: where that stands.
+    """
+
+    said: Candidate
+    entry: EntryRow
+    source_name: str
+
+    @property
+    def name(self) -> str:
+        """What it is, in short: `run projects/x/run_1.json`, `patch set feature/auto-patch-x-1`."""
+        return f"{in_words(self.said)} {self.source_name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the things that a candidate was put together from, as the page shows it.
+
+    Attributes:
+        unit: its own candidate's id.
+        entry: its entry.
+        name: the file that it stands in.
+        place: `line 12`, or empty for a file that is one entry.
+        form: `success entry`, `run`, `patch set` or `captured run`.
+        reason: why it is here, a sentence.
+        confidence: `certain`, `high`, `low` or `by hand`.
+    """
+
+    unit: int
+    entry: EntryRow
+    name: str
+    place: str
+    form: str
+    reason: str
+    confidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Everything that is known of a candidate: the whole story, the lead's own entry, and the parts."""
+
+    said: Candidate
+    entry: EntryRow
+    source_name: str
+    parts: tuple[Part, ...]
+
+
+def in_words(said: Candidate) -> str:
+    """What a unit is: `"patch set"`."""
+    return _IN_WORDS[assembly.form_of(said)]
+
+
+def read_units(session: Session, ids: Iterable[int]) -> dict[int, Unit]:
+    """What each of these candidates' own entries say; parts are not looked at."""
+    found: dict[int, list[tuple[EntryRow, str, str | None]]] = {}
+    wanted = (
+        select(EntryRow, SourceRow.name, SourceRow.score_direction)  # type: ignore[call-overload]
+        .join(SourceRow, col(SourceRow.id) == col(EntryRow.source_id))
+        .where(col(EntryRow.candidate_id).in_(list(ids)))
+        .order_by(col(EntryRow.candidate_id), col(EntryRow.id))
+    )
+    for entry, name, direction in session.execute(wanted):
+        found.setdefault(entry.candidate_id, []).append((entry, name, direction))
+    attached = _attachments(session, [one[0].id for told in found.values() for one in told if _has_files(one[0])])
+    return {number: _unit(told, attached) for number, told in found.items()}
+
+
+def read_candidate(session: Session, row: CandidateRow) -> Told:
+    """Everything that is known of a candidate that stands for itself."""
+    number = row.id or 0
+    joined = [] if not row.n_parts else _parts(session, number)
+    units = read_units(session, [number, *(part.candidate_id for part in joined)])
+    return _told(row, units, joined)
+
+
+def read_success(raw: bytes) -> Candidate:
+    """What a stored success entry says by itself; it was read without fault when it came in."""
+    return formats.read_entries(formats.SUCCESS, [(raw, Given())], 0)
+
+
+def read_whole(session: Session, candidate_id: int) -> Candidate:
+    """What the whole evidence says of a candidate."""
+    return read_candidate(session, session.get_one(CandidateRow, candidate_id)).said
+
+
+def put_together(units: Mapping[int, Unit], lead: int, parts: Sequence[int], *, at: datetime | None) -> Candidate:
+    """The story that a lead and its parts tell, in the order of the parts."""
+    own = replace(units[lead].said, logged_at=at)
+    if not parts:
+        return own
+    return assembly.assemble(own, [(units[number].said, units[number].name) for number in parts])
+
+
+def _told(row: CandidateRow, units: Mapping[int, Unit], joined: Sequence[PartRow]) -> Told:
+    lead = units[row.id or 0]
+    said = put_together(units, row.id or 0, [part.candidate_id for part in joined], at=row.logged_at)
+    parts = [_part(units[part.candidate_id], part) for part in joined]
+    return Told(replace(said, rating=row.rating), lead.entry, lead.source_name, tuple(parts))
+
+
+def _part(unit: Unit, row: PartRow) -> Part:
+    place = f"line {unit.entry.line}" if unit.entry.line > 1 or unit.entry.format == formats.SUCCESS else ""
+    return Part(row.candidate_id, unit.entry, unit.source_name, place, in_words(unit.said), row.reason, row.confidence)
+
+
+def _parts(session: Session, lead_id: int) -> list[PartRow]:
+    """The parts of a lead, in an order that does not hang on when each came: as joining left them."""
+    wanted = (
+        select(PartRow)
+        .join(CandidateRow, col(CandidateRow.id) == col(PartRow.candidate_id))
+        .where(col(PartRow.lead_id) == lead_id)
+        .order_by(col(PartRow.place), col(CandidateRow.digest))
+    )
+    return list(session.execute(wanted).scalars())
+
+
+def _has_files(entry: EntryRow) -> bool:
+    return entry.format == "patch_set"
+
+
+def _attachments(session: Session, entry_ids: Sequence[int | None]) -> dict[int, dict[str, bytes]]:
+    found: dict[int, dict[str, bytes]] = {}
+    if entry_ids:
+        wanted = select(AttachmentRow).where(col(AttachmentRow.entry_id).in_(entry_ids))
+        for one in session.execute(wanted).scalars():
+            found.setdefault(one.entry_id, {})[one.path] = bytes(one.raw)
+    return found
+
+
+def _unit(told: Sequence[tuple[EntryRow, Any, Any]], attached: Mapping[int, Mapping[str, bytes]]) -> Unit:
+    entry, name, direction = told[0]
+    entries = [(bytes(one.raw), Given(source, attached.get(one.id or 0, {}))) for one, source, _ in told]
+    said = formats.read_entries(entry.format, entries, entry.slice)
+    if direction is not None and said.run is not None:
+        run = replace(said.run, direction=Direction(direction), direction_why="A person set it for this source.")
+        said = replace(said, run=run)
+    return Unit(said, entry, name)

@@ -1,0 +1,355 @@
+"""Which candidates speak of one change: kept up as entries come, the same whatever the order in which they came.
+
+What may belong together shares a key (`app.assembly.keys`). New keys are gathered a batch at a time and go into the
+table `clue` in their own order, which touches each of its pages once; what meets there is looked at as a whole, and
+`app.assembly.partition` says what belongs together (docs/decisions/0015). Nothing here depends on when an entry came,
+but for what people decided: that is never swallowed.
+"""
+
+import time
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlmodel import Session, col
+
+from app import decisions, evidence
+from app.assembly import Cluster, Facts, Join, facts, keys, partition
+from app.candidates import Candidate, Kind
+from app.db import Database, driver_sign, insert_rows, lock_chain, lock_ingest
+from app.evidence import Unit
+from app.formats.reading import changed_lines, group_digest, title_of
+from app.models import CandidateRow, DecisionRow, NewCluesRow, PartRow, Status, Verdict
+
+GREW = 0
+"""The key that says: entries were added to this candidate, so look at it again."""
+
+_ROUND, _SLICE, _ASKED = 300, 3000, 900
+_SECONDS = 0.05
+_DECIDED = frozenset({Status.ACCEPTED, Status.REJECTED, Status.EDITED, Status.FLAGGED})
+
+Progress = Callable[[int, int], None]
+Pair = tuple[int, int]
+
+
+# ------------------------------------------------------------------------------------------------ what is new
+
+
+def run(db: Database, project_id: int, *, progress: Progress | None = None) -> int:
+    """Join everything that came in since the last time, in short transactions.
+
+    A crash at any point is made good by the next call: clues are crossed off when all of them were looked at.
+
+    Args:
+        db: the database.
+        project_id: whose candidates.
+        progress: called now and then with (candidates looked at, candidates to look at).
+
+    Returns:
+        How many candidates met another one and were looked at.
+
+    """
+    done = 0
+    _gather_old(db, project_id)
+    while batch := _take(db, project_id):
+        touched: set[int] = set()
+        pairs = sorted(_pairs(batch))
+        for start in range(0, len(pairs), _SLICE):
+            with db.write() as session:
+                lock_ingest(session)
+                touched |= _note(session, project_id, pairs[start : start + _SLICE])
+        total = len(touched)
+        while touched:
+            with db.write() as session:
+                lock_ingest(session)
+                lock_chain(session)
+                began = time.perf_counter()
+                while touched and time.perf_counter() - began < _SECONDS:
+                    touched -= _settle_one(session, project_id, touched.pop())
+            if progress is not None:
+                progress(total - len(touched), total)
+        done += total
+        with db.write() as session:
+            session.execute(delete(NewCluesRow).where(col(NewCluesRow.id).in_([number for number, _ in batch])))
+    return done
+
+
+def settle_new(session: Session, project_id: int) -> None:
+    """As `run`, within a transaction; for a single corrected line."""
+    wanted = select(NewCluesRow).where(col(NewCluesRow.project_id) == project_id)
+    new = [row for row in session.execute(wanted).scalars() if row.pairs]
+    settle(session, project_id, _note(session, project_id, sorted(_pairs([(row.id, row.pairs) for row in new]))))
+    for row in new:
+        session.delete(row)
+
+
+def settle(session: Session, project_id: int, ids: Iterable[int]) -> None:
+    """Look at these candidates, and at everything that could belong to them, and join what belongs together."""
+    left = set(ids)
+    while left:
+        left -= _settle_one(session, project_id, left.pop())
+
+
+def _take(db: Database, project_id: int) -> list[tuple[int | None, bytes]]:
+    wanted = (
+        select(NewCluesRow.id, NewCluesRow.pairs)  # type: ignore[call-overload]
+        .where(col(NewCluesRow.project_id) == project_id)
+        .order_by(col(NewCluesRow.id))
+        .limit(_ROUND)
+    )
+    with db.read() as session:
+        return [(number, bytes(pairs)) for number, pairs in session.execute(wanted)]
+
+
+def _pairs(batch: Iterable[tuple[int | None, bytes]]) -> Iterator[Pair]:
+    for _, packed in batch:
+        numbers = array("q", packed)
+        yield from zip(numbers[::2], numbers[1::2], strict=True)
+
+
+def _gather_old(db: Database, project_id: int) -> None:
+    """Find the clues of what came in before there were any: a migration leaves a row without pairs."""
+    with db.read() as session:
+        wanted = select(NewCluesRow).where(col(NewCluesRow.project_id) == project_id, col(NewCluesRow.pairs) == b"")
+        marks = [row.id for row in session.execute(wanted).scalars()]
+    last = 0
+    while marks:
+        with db.write() as session:
+            rows = session.execute(
+                select(CandidateRow)
+                .where(col(CandidateRow.project_id) == project_id, col(CandidateRow.id) > last)
+                .order_by(col(CandidateRow.id))
+                .limit(_ROUND)
+            ).scalars()
+            found = array("q")
+            units = _Seen(session, {row.id or 0: row for row in rows})
+            for one in units.facts.values():
+                for key in keys(one):
+                    found.extend((key, one.unit))
+            if not units.rows:
+                session.execute(delete(NewCluesRow).where(col(NewCluesRow.id).in_(marks)))
+                return
+            last = max(units.rows)
+            insert_rows(session, "new_clues", ("project_id", "pairs"), [(project_id, found.tobytes())])
+
+
+def _note(session: Session, project_id: int, pairs: Sequence[Pair]) -> set[int]:
+    """Write down who has which key; gives the candidates that share one with another."""
+    touched = {number for key, number in pairs if key == GREW}
+    named = [pair for pair in pairs if pair[0] != GREW]
+    insert_rows(
+        session,
+        "clue",
+        ("project_id", "key", "candidate_id"),
+        [(project_id, key, number) for key, number in named],
+        keep=True,
+    )
+    met = sorted(_who_has(session, project_id, {key for key, _ in named}))
+    for _, several in groupby(met, key=lambda pair: pair[0]):
+        numbers = [number for _, number in several]
+        if len(numbers) > 1:
+            touched.update(numbers)
+    return touched
+
+
+def _who_has(session: Session, project_id: int, wanted: Iterable[int]) -> Iterator[Pair]:
+    sign, asked = driver_sign(session), iter(sorted(wanted))
+    while some := list(islice(asked, _ASKED)):
+        signs = ", ".join([sign] * len(some))
+        statement = f"SELECT key, candidate_id FROM clue WHERE project_id = {sign} AND key IN ({signs})"
+        yield from session.connection().exec_driver_sql(statement, (project_id, *some)).tuples()
+
+
+# ------------------------------------------------------------------------------------------------ what belongs together
+
+
+@dataclass
+class _Seen:
+    """Candidates with what they say by themselves."""
+
+    session: Session
+    rows: dict[int, CandidateRow]
+    units: dict[int, Unit] = field(default_factory=dict)
+    facts: dict[int, Facts] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        first, self.rows = self.rows, {}
+        self.add(first)
+
+    def add(self, rows: Mapping[int, CandidateRow]) -> None:
+        patches = {number: row for number, row in rows.items() if row.kind == Kind.PATCH}
+        units = evidence.read_units(self.session, patches)
+        self.rows |= rows
+        self.units |= units
+        self.facts |= {
+            number: facts(number, bytes(row.digest), units[number].said, row.logged_at)
+            for number, row in patches.items()
+        }
+
+
+def _settle_one(session: Session, project_id: int, start: int) -> set[int]:
+    """Look at one candidate with all that could belong to it; gives everything that was looked at."""
+    seen = _reach(session, project_id, start)
+    together, apart = _by_hand(session, seen.rows)
+    decided = frozenset(number for number, row in seen.rows.items() if row.status in _DECIDED)
+    clusters = partition(list(seen.facts.values()), together=together, apart=apart, decided=decided)
+    _apply(session, seen, clusters)
+    return set(seen.rows) | {start}
+
+
+def _reach(session: Session, project_id: int, start: int) -> _Seen:
+    """Everything that hangs together with a candidate by shared keys, over any number of steps."""
+    seen = _Seen(session, {})
+    asked: set[int] = set()
+    frontier = {start}
+    while frontier:
+        rows = session.execute(
+            select(CandidateRow).where(
+                col(CandidateRow.id).in_(frontier),
+                col(CandidateRow.project_id) == project_id,
+                col(CandidateRow.kind) == Kind.PATCH,
+            )
+        ).scalars()
+        new = {row.id or 0: row for row in rows}
+        seen.add(new)
+        wanted = {key for number in new for key in (*keys(seen.facts[number]), tied(number))} - asked
+        asked |= wanted
+        frontier = {number for _, number in _who_has(session, project_id, wanted)} - seen.rows.keys()
+    return seen
+
+
+def tied(number: int) -> int:
+    """The key of what people joined with a candidate, or took from it: no hash comes near such small numbers."""
+    return number
+
+
+def tie(session: Session, project_id: int, one: int, other: int) -> None:
+    """See to it that two candidates are looked at together from now on, because a person said something of both."""
+    rows: list[tuple[object, ...]] = [(project_id, tied(a), b) for a, b in ((one, other), (other, one))]
+    insert_rows(session, "clue", ("project_id", "key", "candidate_id"), rows, keep=True)
+
+
+def _by_hand(
+    session: Session, rows: Mapping[int, CandidateRow]
+) -> tuple[frozenset[frozenset[int]], frozenset[frozenset[int]]]:
+    """What people joined and took apart, the last word on each two counting."""
+    undone = select(col(DecisionRow.undoes_id)).where(col(DecisionRow.undoes_id).is_not(None))
+    wanted = (
+        select(DecisionRow.candidate_id, DecisionRow.other_id, DecisionRow.verdict)  # type: ignore[call-overload]
+        .where(
+            col(DecisionRow.candidate_id).in_(list(rows)),
+            col(DecisionRow.verdict).in_([Verdict.JOIN, Verdict.SPLIT]),
+            col(DecisionRow.id).not_in(undone),
+        )
+        .order_by(col(DecisionRow.id))
+    )
+    said = {frozenset((one, other)): verdict for one, other, verdict in session.execute(wanted)}
+    return (
+        frozenset(pair for pair, verdict in said.items() if verdict == Verdict.JOIN),
+        frozenset(pair for pair, verdict in said.items() if verdict == Verdict.SPLIT),
+    )
+
+
+# ------------------------------------------------------------------------------------------------ what changes
+
+
+def _apply(session: Session, seen: _Seen, clusters: Sequence[Cluster]) -> None:
+    """Make the tables say what the clusters say, and nothing else change."""
+    before = {
+        row.candidate_id: row
+        for row in session.execute(select(PartRow).where(col(PartRow.candidate_id).in_(list(seen.rows)))).scalars()
+    }
+    stories = _stories(seen, before)
+    was = {number: _as_row(row) for number, row in before.items()}
+    after = {join.unit: _row_of(cluster, place, join) for cluster in clusters for place, join in _placed(cluster)}
+    _write_parts(session, before, was, after)
+    for number, row in seen.rows.items():
+        if number in after and row.status != Status.JOINED:
+            decisions.move(session, row, Status.JOINED)
+        elif number not in after and row.status == Status.JOINED:
+            decisions.move(session, row, decisions.status_of(session, row))
+    for cluster in clusters:
+        _refresh(session, seen, cluster, stories.get(cluster.lead))
+
+
+def _placed(cluster: Cluster) -> list[tuple[int, Join]]:
+    by_unit = {join.unit: join for join in cluster.joins}
+    return [(place, by_unit[unit]) for place, unit in enumerate(cluster.units[1:])]
+
+
+def _row_of(cluster: Cluster, place: int, join: Join) -> dict[str, Any]:
+    return {
+        "lead_id": cluster.lead,
+        "to_id": join.to,
+        "place": place,
+        "code": join.code,
+        "confidence": join.confidence,
+        "reason": join.reason,
+    }
+
+
+def _as_row(row: PartRow) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in ("lead_id", "to_id", "place", "code", "confidence", "reason")}
+
+
+def _write_parts(
+    session: Session,
+    before: Mapping[int, PartRow],
+    was: Mapping[int, dict[str, Any]],
+    after: Mapping[int, dict[str, Any]],
+) -> None:
+    for number in before.keys() - after.keys():
+        session.delete(before[number])
+    for number, values in after.items():
+        if number not in before:
+            session.add(PartRow(candidate_id=number, **values))
+        elif was[number] != values:
+            session.execute(update(PartRow).where(col(PartRow.candidate_id) == number).values(values))
+    session.flush()
+
+
+def _stories(seen: _Seen, before: Mapping[int, PartRow]) -> dict[int, Candidate]:
+    """What each candidate that stood for itself said until now, with the parts that it had."""
+    parts: dict[int, list[PartRow]] = {}
+    for row in before.values():
+        parts.setdefault(row.lead_id, []).append(row)
+    return {
+        number: _story(seen, number, [one.candidate_id for one in sorted(parts.get(number, []), key=lambda p: p.place)])
+        for number, row in seen.rows.items()
+        if row.status != Status.JOINED
+    }
+
+
+def _story(seen: _Seen, lead: int, parts: Sequence[int]) -> Candidate:
+    return evidence.put_together(seen.units, lead, parts, at=seen.rows[lead].logged_at)
+
+
+def _refresh(session: Session, seen: _Seen, cluster: Cluster, before: Candidate | None) -> None:
+    """Let a lead's row say what the whole story says; texts that are new must be judged anew."""
+    row = seen.rows[cluster.lead]
+    said = _story(seen, cluster.lead, cluster.units[1:])
+    _, n_added, n_removed = changed_lines(said.diff or "")
+    values = {
+        "title": title_of(said),
+        "target": ", ".join(said.target_files)[:200],
+        "patch_source": said.patch_source,
+        "n_added": n_added,
+        "n_removed": n_removed,
+        "has_script": said.script is not None,
+        "n_attempts": 0 if said.run is None else len(said.run.attempts),
+        "n_parts": len(cluster.units) - 1,
+        "group_digest": group_digest(said, bytes(row.digest)),
+    }
+    changed = {name: value for name, value in values.items() if getattr(row, name) != value}
+    if before == said and not changed:
+        return
+    for name, value in (changed | {"checks_version": 0}).items():
+        setattr(row, name, value)
+    if before is not None and before.texts != said.texts:
+        row.judged_from = row.version + 1
+        session.flush()
+        decisions.move(session, row, Status.PENDING)
+    session.flush()
