@@ -16,7 +16,10 @@ from app.errors import BadInputError
 
 MAX_CHARACTERS = 65_536
 MAX_DEPTH = 32
-FIELDS = ("issue_description", "target_files", "operations", "acceptance_tests")
+# Today's Spec and the one before it: no spec has fields of both.
+_ORDER = (
+    "issue_description", "task", "target_files", "target_symbols", "operations", "acceptance_tests", "acceptance",
+)  # fmt: skip
 
 _OPENING, _CLOSING = "<SPEC_YAML>", "</SPEC_YAML>"
 # PyYAML writes these as they are and reads some of them as another line end: only escapes survive.
@@ -62,7 +65,7 @@ def dump(spec: Mapping[str, object]) -> str:
     `{"target_files": ["x.py"], "issue_description": "Fix x"}` →
     `"issue_description: Fix x\ntarget_files:\n- x.py\n"`; text of many lines stands as a block.
     """
-    ordered = {key: spec[key] for key in (*FIELDS, *spec) if key in spec}
+    ordered = {key: spec[key] for key in (*_ORDER, *spec) if key in spec}
     written: str = yaml.dump(
         ordered, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=2**31
     )
