@@ -144,7 +144,6 @@ class EditView:
 class CheckView:
     """What the block `checks` of `edit.html` may read."""
 
-    field: str
     table: kinds.Table | None
     findings: list[Finding]
 
@@ -333,7 +332,7 @@ def check(request: Request, fields: Form, db: AppDb, project: Project, candidate
             raise BadInputError("Changed lines are checked when they are saved.", where="field edited_hunk")
         said = review.open_candidate(session, project, candidate_id).said
         found, stands = review.check_edit(said, name, texts[0])
-        return page(request, "edit.html", CheckView(name, kinds.table_of(said, stands), found), fragment="checks")
+        return page(request, "edit.html", CheckView(kinds.table_of(said, stands), found), fragment="checks")
 
 
 def _typed_view(session: Session, project: int, candidate_id: int, wanted: Filter, sent: Fields) -> EditView:
