@@ -10,10 +10,10 @@ from dataclasses import replace
 from itertools import islice
 
 from app.candidates import Candidate, Finding, Severity
-from app.checks import patch, script, secrets, spec, style, text
+from app.checks import ladder, patch, script, secrets, spec, style, text
 from app.checks.reading import Reading
 
-CHECKS_VERSION = 2
+CHECKS_VERSION = 3
 MOST_FINDINGS = 50
 # A hostile text may hold millions; beyond this many the count says "at least".
 _MOST_COUNTED = 1_000
@@ -22,6 +22,8 @@ CHECKS: tuple[Callable[[Reading], Iterator[Finding]], ...] = (
     patch.diff,
     patch.files_outside_spec,
     script.script,
+    ladder.run,
+    ladder.patched_files,
     spec.spec,
     style.refined,
     style.unified,

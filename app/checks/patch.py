@@ -35,12 +35,19 @@ def diff(reading: Reading) -> Iterator[Finding]:
 def files_outside_spec(reading: Reading) -> Iterator[Finding]:
     """Changed files that the spec does not name; by base names only, as the agent's headers hold no folder."""
     wanted = {_base(path) for path in reading.candidate.target_files}
-    if not wanted or not reading.candidate.diff:
+    if not wanted:
         return
-    for line, file in _files(reading.diff):
+    told = set()
+    for line, file in _files(reading.diff) if reading.candidate.diff else ():
         if file.path and _base(file.path) not in wanted:
+            told.add(_base(file.path))
             message = f"The spec does not name {excerpt(file.path)}, which this diff changes."
             yield Finding("files_outside_spec", Severity.WARNING, f"diff:{line}", message)
+    patch_set = reading.candidate.patch_set
+    for image in patch_set.files if patch_set is not None and reading.candidate.kind is Kind.PATCH else ():
+        if _base(image.path) not in wanted | told:
+            message = f"The spec does not name {excerpt(image.path)}, which the patch set holds."
+            yield Finding("files_outside_spec", Severity.WARNING, "patch_set", message)
 
 
 def _malformed(doc: DiffDoc) -> Iterator[Finding]:

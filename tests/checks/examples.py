@@ -5,7 +5,7 @@
 """
 # ruff: noqa: W293  a blank context line of a diff is a space
 
-from app.candidates import Candidate, Kind
+from app.candidates import Attempt, Candidate, Kind, Run, Stage, Validity
 
 VERSION = """\
 --- a/__init__.py
@@ -71,6 +71,7 @@ PATHS = """\
 +            ), param, ctx)
          if self.readable and not os.access(value, os.R_OK):
              self.fail('%s "%s"..."""
+RUN = Run("tuples", (Attempt(VERSION_SCRIPT, Stage.POLISH, Validity.VALID, 0.9),), outcome="success")
 OPERATION = {"name": "generic_code_edit", "target_file": "click/__init__.py", "edit_description": "This is 5.0-dev"}
 
 
@@ -98,4 +99,5 @@ def patch(
         script_hash=script_hash,
         patch_source="LLMCore_polish_iteration_1",
         extra=extra or {},
+        run=RUN,
     )
