@@ -231,7 +231,7 @@ def build(candidate_id: int, stands: Candidate, query: dict[str, str], asked: Ma
         base=base,
         bases=_choices(base),
         current=current,
-        says=_spoken(current.rung, len(rungs)),
+        says=_spoken(current, len(rungs)),
     )
 
 
@@ -289,9 +289,10 @@ def _direction(run: Run) -> str:
     return _DIRECTIONS[run.direction] + guessed
 
 
-def _spoken(rung: Rung, n: int) -> str:
-    said = f"Attempt {rung.number} of {n}: {rung.attempt.stage}, {rung.attempt.validity}."
-    return f"{said} {rung.went_wrong}." if rung.went_wrong else said
+def _spoken(current: Current, n: int) -> str:
+    rung, compared = current.rung, current.compared
+    said = [f"Attempt {rung.number} of {n}: {rung.attempt.stage}, {rung.attempt.validity}", rung.went_wrong]
+    return ". ".join(part.rstrip(".") for part in (*said, compared.heading, compared.sentence) if part) + "."
 
 
 def _plain(value: object) -> str:
