@@ -284,9 +284,9 @@ def _score(attempt: Attempt) -> str:
 
 
 def _direction(run: Run) -> str:
-    """Which way scores count; a guess is called one, and a run's history can hold nothing better."""
-    guessed = "" if run.direction is Direction.UNKNOWN or run.direction_why.startswith("Set ") else " (guessed)"
-    return _DIRECTIONS[run.direction] + guessed
+    """Which way scores count; a guess is called one. No log says it: what is no guess was set by a person."""
+    is_known = run.direction is Direction.UNKNOWN or run.direction_why.startswith("A person")
+    return _DIRECTIONS[run.direction] + ("" if is_known else " (guessed)")
 
 
 def _spoken(current: Current, n: int) -> str:

@@ -183,6 +183,8 @@ def test_the_score_of_the_attempt_says_which_way_is_better_and_that_this_was_gue
     assert "no own score (copied), higher" not in text(drawn(attempt="2"))
     penalty = replace(PATCH, run=replace(RUN, direction=Direction.LOWER))
     assert "score 0.91, lower is better (guessed)" in text(drawn(penalty, attempt="4"))
+    told = replace(PATCH, run=replace(RUN, direction_why="A person set it for this source."))
+    assert "score 0.91, higher is better (guessed)" not in text(drawn(told, attempt="4"))
     unknown = replace(PATCH, run=replace(RUN, direction=Direction.UNKNOWN))
     assert "score 0.91, which way is better is not known" in text(drawn(unknown, attempt="4"))
 
@@ -298,7 +300,6 @@ def test_nothing_of_a_log_becomes_markup() -> None:
 def test_the_block_reads_the_ladder_and_nothing_else() -> None:
     made = environment()
     assert made.loader is not None
-    source = made.loader.get_source(made, "review.html")[0]
-    block = source[source.index("{% block ladder %}") : source.index("{% endblock ladder %}")] + "{% endblock %}"
+    source = made.loader.get_source(made, "_ladder.html")[0]
 
-    assert meta.find_undeclared_variables(made.parse(block)) <= {"ladder", "url", "ui"}
+    assert meta.find_undeclared_variables(made.parse(source)) <= {"ladder", "url", "ui"}
