@@ -20,6 +20,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from app.candidates import Candidate, Kind, Run, Validity
+from app.formats.fields import first, instant, listed, loose_text, others, texts
 from app.formats.given import Given
 from app.formats.lines import HeldError
 from app.formats.runs import Logged, cut_apart, once_each, run_of
@@ -71,20 +72,20 @@ def read(value: object, given: Given) -> tuple[Candidate, ...]:
 
     Of several runs only the last gets the file's time, its id, and what is wrapped around the list; the others get its
     id with a number, and no time. Attempts that stand several times in a row, alike in all that was logged, are
-    one attempt with that count.
+    one attempt with that count. What attempts hold beyond the five known fields stands in `extra["of_attempts"]`.
 
     Raises:
         HeldError: `empty_history`, `not_history`, `not_attempt`, or `wrong_type` for a script that is no text.
 
     """
     history = _history(value)
-    run_id = _text(history.around.get("run_id")) or _id_in(given.name)
+    run_id = loose_text(history.around.get("run_id")) or _id_in(given.name)
     *earlier, last = history.runs
     numbered = [
         _candidate(history.form, run, run_of(run, history.form, run_id and f"{run_id}#{number}"))
         for number, run in enumerate(earlier, 1)
     ]
-    run = run_of(last, history.form, run_id, _text(history.around.get("outcome")))
+    run = run_of(last, history.form, run_id, loose_text(history.around.get("outcome")))
     return (*numbered, _with_around(_candidate(history.form, last, run), run, history.around, given))
 
 
@@ -105,7 +106,8 @@ def content(value: object, given: Given) -> tuple[object, ...]:  # noqa: ARG001 
 
 def _content(one: Logged) -> list[object]:
     said: list[object] = [one.script, one.validity.value, one.score, one.error, one.label]
-    return [*said, dict(one.extra)] if one.extra else said
+    extra = {key: value for key, value in one.extra.items() if key not in _TIME}
+    return [*said, extra] if extra else said
 
 
 class _History(NamedTuple):
@@ -171,7 +173,7 @@ def _from_object(attempt: Mapping[str, object], number: int) -> Logged:
         raise _not_attempt(number, f"is an object with {_keys(attempt)}")
     keys = [next((key for key in keys if key in attempt), "") for keys in (_SCRIPT, _VALID, _SCORE, _ERROR, _LABEL)]
     script, valid, score, error, label = (attempt.get(key) if key else None for key in keys)
-    extra = {key: attempt[key] for key in sorted(attempt.keys() - set(keys))}
+    extra = others(attempt, frozenset(keys))
     return _made(number, script, valid, score, error, label, extra)
 
 
@@ -192,10 +194,10 @@ def _made(
     said = valid.strip().lower() if isinstance(valid, str) else valid
     # A truthy text or number says nothing; 1 and 0 are no truth values of JSON.
     validity = _VALIDITIES[said] if isinstance(said, bool | str) and said in _VALIDITIES else Validity.PENDING
-    text = _text(error)
+    text = loose_text(error)
     calls_pending = (isinstance(said, str) and said.startswith("pending")) or (text or "").startswith(PENDING)
     is_pending = validity is Validity.PENDING and calls_pending
-    return Logged(script, validity, _score(score), text, _text(label) or "", is_pending, extra)
+    return Logged(script, validity, _score(score), text, loose_text(label) or "", is_pending, extra)
 
 
 def _score(value: object) -> float | None:
@@ -211,10 +213,9 @@ def _score(value: object) -> float | None:
 def _candidate(form: str, logged: Sequence[Logged], run: Run) -> Candidate:
     extra: dict[str, object] = {}
     if any(one.extra for one in logged):
-        extra["attempts"] = [dict(one.extra) for one in logged]
-    return Candidate(
-        Kind.PATCH, form, script=run.final.script if run.final else logged[-1].script, extra=extra, run=run
-    )
+        extra["of_attempts"] = [dict(one.extra) for one in logged]
+    final = run.final or run.attempts[-1]
+    return Candidate(Kind.PATCH, form, script=final.script, extra=extra, run=run)
 
 
 def _with_around(candidate: Candidate, run: Run, around: Mapping[str, object], given: Given) -> Candidate:
@@ -224,15 +225,15 @@ def _with_around(candidate: Candidate, run: Run, around: Mapping[str, object], g
     said = spec or around
     return replace(
         candidate,
-        external_id=_text(around.get("id")),
-        issue_id=_text(_first(said, _ISSUE_ID)),
-        issue=_text(_first(said, _ISSUE)) or "",
-        target_files=_strings(_first(said, _FILES)) or _strings(_first(phase, _FILES_OF_PHASE)),
-        operations=_list(_first(said, _OPERATIONS)),
-        acceptance=_strings(_first(said, _ACCEPTANCE)),
-        patch_source=_text(around.get("patch_source")) or "Unknown",
-        predicted_core=_text(around.get("predicted_core")),
-        logged_at=_instant(_first(around, _TIME))
+        external_id=loose_text(around.get("id")),
+        issue_id=loose_text(first(said, _ISSUE_ID)),
+        issue=loose_text(first(said, _ISSUE)) or "",
+        target_files=texts(first(said, _FILES)) or texts(first(phase, _FILES_OF_PHASE)),
+        operations=listed(first(said, _OPERATIONS)),
+        acceptance=texts(first(said, _ACCEPTANCE)),
+        patch_source=loose_text(around.get("patch_source")) or "Unknown",
+        predicted_core=loose_text(around.get("predicted_core")),
+        logged_at=instant(first(around, _TIME))
         or _instant_in(PurePosixPath(given.name).name)
         or _instant_in(run.run_id),
         extra={**candidate.extra, **_unknown(around, spec)},
@@ -243,34 +244,14 @@ def _with_around(candidate: Candidate, run: Run, around: Mapping[str, object], g
 def _unknown(around: Mapping[str, object], spec: Mapping[str, object]) -> dict[str, object]:
     """What stands around a run or in its spec under keys that mean nothing here, and what is no spec or phase."""
     known = _AROUND if spec else _AROUND | _OF_SPEC
-    unknown = {key: around[key] for key in sorted(around.keys() - known)}
+    unknown = others(around, known)
     unknown |= {key: around[key] for key in ("phase", "spec") if around.get(key) and not _object(around[key])}
-    of_spec = {key: spec[key] for key in sorted(spec.keys() - _OF_SPEC)}
+    of_spec = others(spec, _OF_SPEC)
     return unknown | ({"spec": of_spec} if of_spec else {})
 
 
 def _object(value: object) -> Mapping[str, object]:
     return value if isinstance(value, dict) else {}
-
-
-def _first(said: Mapping[str, object], keys: Sequence[str]) -> object:
-    return next((said[key] for key in keys if said.get(key) is not None), None)
-
-
-def _text(value: object) -> str | None:
-    if value is None or value == "":
-        return None
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _list(value: object) -> tuple[object, ...]:
-    if value is None:
-        return ()
-    return tuple(value) if isinstance(value, list) else (value,)
-
-
-def _strings(value: object) -> tuple[str, ...]:
-    return tuple(one if isinstance(one, str) else json.dumps(one) for one in _list(value))
 
 
 def _id_in(name: str) -> str | None:
@@ -282,16 +263,6 @@ def _id_in(name: str) -> str | None:
     if not stem or stem.endswith((".jsonl", ".ndjson")):
         return None
     return stem.removeprefix("run_") if _INSTANT.match(stem.removeprefix("run_")) else stem
-
-
-def _instant(value: object) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        at = datetime.fromisoformat(value)
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _instant_in(name: str | None) -> datetime | None:

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,9 +12,9 @@ from app.candidates import Attempt, Direction, Run, Stage, Validity
 from app.formats.traces import AFTER_POLISH, DUPLICATE, read_trace
 
 _CLASS = re.compile(r"^class (\w+)\b([^\n]*)", re.MULTILINE)
-_TELLING_LINE = 4
-# In the sample's runs an attempt shares half of its lines or more with an earlier one, or keeps its class's name;
-# scripts of two runs share half in one case of a hundred, and never the name.
+_WORD = re.compile(r"\w{4,}")
+# In the sample's 152 runs an attempt has more than half of its words in common with one shortly before, and the class's
+# name; scripts of two runs have that many in common in one case of two hundred, and never the name.
 _ALIKE = 0.5
 _N_BACK = 4
 # What the agent proposes by itself after a duplicate: a script that calls the function that exists, unlike all before.
@@ -29,6 +30,7 @@ _NAMED_STAGES = {
 _UNFILLED = "FAILED_TO_FILL_HOLE"
 _BLOCK_HEAD = re.compile(r"^( {4,})\S[^\n]*:\n( +)(?=\S)", re.MULTILINE)
 
+_LONGEST_PARSED = 1_000_000
 _LOOP_ERROR = re.compile(
     r"\w*(?:Error|Exception|Interrupt|Exit)\b.*|(?:crash|kill|interrupt|running|time.?out).*", re.IGNORECASE | re.DOTALL
 )
@@ -60,10 +62,9 @@ class Logged:
     n_recorded: int = field(default=1, compare=False)
 
     @cached_property
-    def lines(self) -> frozenset[str]:
-        """The script's lines, without what a formatter changes first."""
-        bare = (line.strip().rstrip(",") for line in (self.script or "").split("\n"))
-        return frozenset(line for line in bare if len(line) >= _TELLING_LINE)
+    def words(self) -> frozenset[str]:
+        """The script's longer words: what a formatter leaves."""
+        return frozenset(_WORD.findall(self.script or ""))
 
     @cached_property
     def codemod(self) -> str | None:
@@ -128,12 +129,12 @@ def _polishes_again(one: Logged, run: Sequence[Logged], names: set[str | None]) 
     """Whether an attempt is one more polish of a run that is over for the agent: a fork may polish more than once."""
     if one.validity is not Validity.VALID or any(one.script == earlier.script for earlier in run[-_N_BACK:]):
         return False
-    return one.codemod in names or _is_like(one, run)
+    return one.codemod in names
 
 
 def _is_like(one: Logged, run: Sequence[Logged]) -> bool:
-    """Whether the script has half of its lines, or more, in common with one of the last few."""
-    return any(len(one.lines & old.lines) >= _ALIKE * len(one.lines | old.lines) for old in run[-_N_BACK:])
+    """Whether the script has half of its words, or more, in common with one of the last few."""
+    return any(len(one.words & old.words) >= _ALIKE * len(one.words | old.words) for old in run[-_N_BACK:])
 
 
 def run_of(logged: Sequence[Logged], form: str, run_id: str | None = None, outcome: str | None = None) -> Run:
@@ -171,9 +172,11 @@ def is_cut_short(outcome: str | None, last: Attempt) -> bool:
 
 
 def _attempts(logged: Sequence[Logged]) -> Iterator[Attempt]:
+    # A fork may hang the source of the whole run on each attempt; that names no step.
+    tells = len(logged) == 1 or len({one.label for one in logged}) > 1
     before, stage = None, None
     for one in logged:
-        stage = _stage(one, before, stage)
+        stage = _stage(one, one.label.lower() if tells else "", before, stage)
         yield Attempt(
             one.script,
             stage,
@@ -187,10 +190,10 @@ def _attempts(logged: Sequence[Logged]) -> Iterator[Attempt]:
         before = one
 
 
-def _stage(one: Logged, before: Logged | None, stage_before: Stage | None) -> Stage:
+def _stage(one: Logged, label: str, before: Logged | None, stage_before: Stage | None) -> Stage:
     if _is_heuristic(one, before, stage_before):
         return Stage.HEURISTIC
-    named = next((stage for name, stage in _NAMED_STAGES.items() if name in one.label.lower()), None)
+    named = next((stage for name, stage in _NAMED_STAGES.items() if name in label), None)
     if named is not None:
         return named
     if one.is_after_polish or (before is not None and before.validity is Validity.VALID):
@@ -264,12 +267,16 @@ def _is_broken(one: Attempt) -> bool:
 
 
 def _parses(script: str) -> bool:
+    """Whether a script is Python; one that is too long or too deep to say passes."""
+    if len(script) > _LONGEST_PARSED:
+        return True
     try:
-        ast.parse(script)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an invalid escape in a logged script is not ours to print
+            ast.parse(script)
     except (SyntaxError, ValueError):
         return False
     except (RecursionError, MemoryError):
-        # Too deep to say.
         return True
     return True
 
