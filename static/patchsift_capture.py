@@ -183,7 +183,7 @@ class Capture:
         self,
         issue: str,
         symbols: str | Iterable[str],
-        yaml: str,
+        yaml: str | None,
         accepted: bool | None = None,
         error: object = None,
         **more: object,
@@ -191,8 +191,8 @@ class Capture:
         """Log an issue and its symbols (the prompt's text, or a list of names) with the YAML spec made of them."""
         is_text = isinstance(symbols, str)
         more["context_symbols_string" if is_text else "symbol_bag_string"] = symbols if is_text else "|".join(symbols)
-        told = {"raw_issue_text": issue, "yaml_spec_string": yaml, "accepted_by_parser": accepted, "error": error}
-        self.append("spec", {**told, **more})
+        told = {"raw_issue_text": issue, "yaml_spec_string": yaml or "", "accepted_by_parser": accepted}
+        self.append("spec", {**told, "error": error, **more})
 
     @_never_raises
     def style_refine(self, snippet: str, draft: object, refined: str, error: object = None, **more: object) -> None:
@@ -325,11 +325,11 @@ class Run:
     @_never_raises
     def attempt(
         self,
-        script: str | None,
+        script: object,
         is_valid: object,
         score: object = None,
         traceback: object = None,
-        stage: str | None = None,
+        stage: object = None,
         **more: object,
     ) -> None:
         """Log a script that was tried and what the checks said.
@@ -382,8 +382,8 @@ class Run:
         if isinstance(step, Mapping):
             self.tell("attempt", **{str(name): value for name, value in step.items()})
         elif isinstance(step, (tuple, list)):
-            script, is_valid, score, trace = (*step, None, None, None, None)[:4]
-            self.attempt(cast("str", script), is_valid, score, trace, more=list(step[4:]) or None)
+            script, is_valid, score, trace, stage = (*step, None, None, None, None, None)[:5]
+            self.attempt(script, is_valid, score, trace, stage, more=list(step[5:]) or None)
         else:
             self.tell("attempt", more=step)
 
