@@ -121,8 +121,13 @@ def _starts_anew(one: Logged, run: Sequence[Logged], names: set[str | None]) -> 
         return not _polishes_again(one, run, names)
     if one.codemod is None or one.codemod in names or names == {None}:
         return False
-    is_canned = (before.error or "").startswith(DUPLICATE) and _CANNED.search(one.script or "") is not None
-    return not is_canned and not _is_like(one, run)
+    return not _is_canned(one, before) and not _is_like(one, run)
+
+
+def _is_canned(one: Logged, before: Logged) -> bool:
+    """Whether the script is the agent's own answer to a duplicate; a log without error texts does not say of what."""
+    may_be_duplicate = before.validity is Validity.INVALID and (before.error or DUPLICATE).startswith(DUPLICATE)
+    return may_be_duplicate and _CANNED.search(one.script or "") is not None
 
 
 def _polishes_again(one: Logged, run: Sequence[Logged], names: set[str | None]) -> bool:

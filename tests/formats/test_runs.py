@@ -264,7 +264,9 @@ CANNED = script("UseExistingHelperCommand")
         # After a duplicate the agent proposes a script of its own.
         ([bad(A, 0.0, DUPLICATE), bad(CANNED), ok(A2)], [3]),
         ([bad(A, 0.0, DUPLICATE), bad(B)], [1, 1]),
-        ([bad(A), bad(CANNED)], [1, 1]),
+        ([bad(A), bad(CANNED), ok(A2)], [3]),
+        ([bad(A, 0.0, SYNTAX), bad(CANNED)], [1, 1]),
+        ([ok(A), bad(CANNED)], [1, 1]),
     ],
 )
 def test_a_list_is_cut_where_another_run_begins(logged: list[Logged], expected: list[int]) -> None:
