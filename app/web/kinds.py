@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -36,11 +37,11 @@ _LINE_OF = re.compile(r"[a-z]+:([0-9]{1,9})")
 
 @dataclass(frozen=True)
 class Symbol:
-    """One symbol of the prompt: `Symbol("click.core.Context", "class_code", "click/core.py:10-90", "None", "0.49", …)`.
+    """One symbol of the prompt: `Symbol("click.core.Context", "class code", "click/core.py:10-90", "", "0.49", …)`.
 
     Attributes:
         name: the qualified name.
-        kind: `function_code`, `method_code`, `class_code`, `docstring_for_…`, or empty.
+        kind: `function code`, `method code`, `class code`, `docstring for …`, or empty.
         place: file and lines, or empty.
         signature: as the digest writes it, or empty.
         similarity: as written, or empty.
@@ -54,6 +55,12 @@ class Symbol:
     similarity: str
     snippet: Markup
 
+    @property
+    def about(self) -> str:
+        """`click/core.py:10-90, class code, similarity 0.49`."""
+        similarity = f"similarity {self.similarity}" if self.similarity else ""
+        return ", ".join(part for part in (self.place, self.kind, similarity) if part)
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -65,10 +72,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table: `Row("quotes", [Cell('"single"'), Cell('"double"', "changed")])`."""
+    """One row of a table: `Row("quotes", [Cell("single"), Cell("double", "changed")])`; `n` equal ones are one."""
 
     name: str
     cells: list[Cell]
+    n: int = 1
 
 
 @dataclass(frozen=True)
@@ -388,7 +396,8 @@ def _samples_table(samples: Sequence[Mapping[str, object]], most: Mapping[str, M
             is_off = found is not None and cell.text and found.is_against(values.get(key))
             cells.append(Cell(cell.text, "unlike most" if is_off else ""))
         rows.append(Row(_shown(sample.get("file_path", "no path")), cells))
-    return Table(["weight", *FINGERPRINT], rows)
+    equal = Counter((row.name, tuple(row.cells)) for row in rows)
+    return Table(["weight", *FINGERPRINT], [Row(name, list(cells), n) for (name, cells), n in equal.items()])
 
 
 def _ordered(known: Sequence[str], *said: Mapping[str, object]) -> list[str]:

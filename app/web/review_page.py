@@ -18,7 +18,7 @@ from app.diffs.parse import parse
 from app.errors import AppError, BadInputError
 from app.models import CandidateRow, DecisionRow, RevisionRow, Status, Verdict
 from app.review import Filter
-from app.web import kinds, ladder
+from app.web import kinds, ladder, parts
 from app.web.deps import AppDb, Db, Me, Now, Project
 from app.web.forms import Fields, Form
 from app.web.queue import done_page, link_query, wanted_of
@@ -88,6 +88,8 @@ class ReviewView:
     script: Markup | None
     n_script_lines: int
     ladder: ladder.Ladder | None
+    patched: parts.SetView | None
+    parts: parts.PartsView | None
     history: list[Event]
     left: str
     query: dict[str, str]
@@ -420,9 +422,9 @@ def _hunk_texts(opened: review.Opened) -> list[Text]:
 
 def _view(request: Request, session: Session, project: int, candidate_id: int, wanted: Filter) -> ReviewView:
     opened = review.open_candidate(session, project, candidate_id)
-    view = _diff_view(request)
-    issue, rest = _parted(opened.said.issue.strip(), opened.row.title)
+    view, query = _diff_view(request), link_query(wanted)
     pair = kinds.pair_of(opened.said, opened.stands, opened.findings)
+    issue, rest = _parted(opened.said.issue.strip(), "" if pair else opened.row.title)
     return ReviewView(
         n_quarantined=0 if is_partial(request) else sources.count_quarantine(session, project),
         opened=opened,
@@ -439,10 +441,12 @@ def _view(request: Request, session: Session, project: int, candidate_id: int, w
         if is_partial(request) and opened.row.has_script
         else _drawn(review.show(session, opened, "script")),
         n_script_lines=(opened.stands.script or "").rstrip("\n").count("\n") + 1,
-        ladder=ladder.build(candidate_id, opened.stands, link_query(wanted), request.query_params),
+        ladder=None if pair else ladder.build(candidate_id, opened.stands, query, request.query_params),
+        patched=None if pair else parts.build_set(candidate_id, opened.said, query, request.query_params),
+        parts=None if pair else parts.build_parts(opened, query),
         history=_events(opened),
         left=str(review.count_candidates(session, project, wanted)),
-        query=link_query(wanted),
+        query=query,
         reasons=review.REASONS,
         key=uuid.uuid4().hex,
         undo_key=uuid.uuid4().hex,
