@@ -112,6 +112,25 @@ def read_whole(session: Session, candidate_id: int) -> Candidate:
     return read_candidate(session, session.get_one(CandidateRow, candidate_id)).said
 
 
+def ratings(session: Session, ids: Iterable[int]) -> dict[int, int]:
+    """The rating that the logs give each of these candidates.
+
+    Of one file the last word counts, for the agent's web form rewrites ratings in place; of several files the best.
+    """
+    found: dict[int, dict[str, int]] = {}
+    wanted = (
+        select(EntryRow.candidate_id, SourceRow.name, EntryRow.raw)  # type: ignore[call-overload]
+        .join(SourceRow, col(SourceRow.id) == col(EntryRow.source_id))
+        .where(col(EntryRow.candidate_id).in_(list(ids)), col(EntryRow.format) == formats.SUCCESS)
+        .order_by(col(EntryRow.id))
+    )
+    for number, name, raw in session.execute(wanted):
+        rating = read_success(bytes(raw)).rating
+        if rating is not None:
+            found.setdefault(number, {})[name] = rating
+    return {number: max(by_file.values()) for number, by_file in found.items()}
+
+
 def put_together(units: Mapping[int, Unit], lead: int, parts: Sequence[int], *, at: datetime | None) -> Candidate:
     """The story that a lead and its parts tell, in the order of the parts."""
     own = replace(units[lead].said, logged_at=at)
@@ -157,6 +176,9 @@ def _attachments(session: Session, entry_ids: Sequence[int | None]) -> dict[int,
 
 
 def _unit(told: Sequence[tuple[EntryRow, Any, Any]], attached: Mapping[int, Mapping[str, bytes]]) -> Unit:
+    # Of entries that say the same, the fullest is told, whichever came first: a run may have lost its tracebacks.
+    if told[0][0].format != formats.SUCCESS:
+        told = sorted(told, key=lambda one: (-len(one[0].raw), bytes(one[0].digest)))
     entry, name, direction = told[0]
     entries = [(bytes(one.raw), Given(source, attached.get(one.id or 0, {}))) for one, source, _ in told]
     said = formats.read_entries(entry.format, entries, entry.slice)

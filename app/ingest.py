@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 from sqlalchemy import select, update
 from sqlmodel import Session, col
 
-from app import jobs, joining, prepare
+from app import evidence, jobs, joining, prepare
 from app.db import Database, driver_sign, insert_rows, instants, lock_ingest
 from app.decisions import add_to_tally
 from app.errors import AppError, BadInputError, ConflictError
@@ -106,6 +106,7 @@ class _Batch:
         self.next_entry = self._next("entry")
         self.counts = _Counts()
         self.changes: dict[int, dict[str, object]] = {}
+        self.rated: set[int] = set()
         self.rows: dict[str, list[tuple[object, ...]]] = {
             name: [] for name in ("candidate", "entry", "other entry", "attachment", "repeat", "quarantine")
         }
@@ -126,6 +127,8 @@ class _Batch:
         index_words(self.session, self.words)
         if self.clues:
             insert_rows(self.session, "new_clues", ("project_id", "pairs"), [(self.project_id, self.clues.tobytes())])
+        for number, rating in evidence.ratings(self.session, self.rated).items():
+            self._change(number, "rating", rating)
         for number, values in self.changes.items():
             names = ", ".join(f"{name} = {self.sign}" for name in values)
             self.session.connection().exec_driver_sql(
@@ -187,8 +190,9 @@ class _Batch:
         self.rows["repeat"].append((self.source_id, line.line.number, line.line.offset_bytes, entry_id))
         if is_new and line.rating is not None and line.rating != known.rating:
             self.counts.updated += 1
-            known = known._replace(rating=line.rating)
-            self._change(known.number, "rating", line.rating)
+            self.rated.add(known.number)
+        if is_new and line.format != SUCCESS:
+            self.clues.extend((joining.GREW, known.number))
         self._see_time(line, known)
 
     def _see_time(self, line: Ready, known: _Known) -> None:
@@ -301,6 +305,7 @@ class Upload:
         licence: of what it holds, where known.
         format: the format, where a person said it; else it is recognised, value by value.
         files: what belongs to it: the other files of a patch set, by path below its folder.
+        delivery: what it came in with, or None.
     """
 
     path: Path
@@ -309,6 +314,7 @@ class Upload:
     licence: str | None = None
     format: str | None = None
     files: Mapping[str, Path] = field(default_factory=dict)
+    delivery: int | None = None
 
 
 def read_file(
@@ -399,9 +405,10 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def shown_name(name: str) -> str:
-    """A file's name as it may be shown and stored: no control characters, at most 200 characters."""
+    """A file's name as it may be shown and stored: no control characters, and of a long one the end."""
     clean = name.encode(errors="backslashreplace").decode()
-    return "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in clean)[:_TITLE]
+    shown = "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in clean)
+    return shown if len(shown) <= _TITLE else f"{shown[: _TITLE // 4]}…{shown[1 + _TITLE // 4 - _TITLE :]}"
 
 
 def _ends(packed: BinaryIO) -> tuple[bytes, bytes, int]:
@@ -424,6 +431,7 @@ def _open_source(db: Database, project_id: int, upload: Upload, head: bytes, n_b
                 col(SourceRow.name) == name,
                 col(SourceRow.head_digest) == head,
                 col(SourceRow.n_bytes) == n_bytes,
+                col(SourceRow.delivery_id) == upload.delivery,
                 col(SourceRow.state) == SourceState.READING,
             )
             .order_by(col(SourceRow.id).desc())
@@ -432,6 +440,7 @@ def _open_source(db: Database, project_id: int, upload: Upload, head: bytes, n_b
             return found
         source = SourceRow(
             project_id=project_id,
+            delivery_id=upload.delivery,
             name=name,
             origin=upload.origin,
             format=upload.format or "",

@@ -6,6 +6,7 @@ table `clue` in their own order, which touches each of its pages once; what meet
 but for what people decided: that is never swallowed.
 """
 
+import hashlib
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -55,8 +56,9 @@ def run(db: Database, project_id: int, *, progress: Progress | None = None) -> i
     done = 0
     _gather_old(db, project_id)
     while batch := _take(db, project_id):
-        touched: set[int] = set()
         pairs = sorted(_pairs(batch))
+        grown = frozenset(number for key, number in pairs if key == GREW)
+        touched = set(grown)
         for start in range(0, len(pairs), _SLICE):
             with db.write() as session:
                 lock_ingest(session)
@@ -68,7 +70,7 @@ def run(db: Database, project_id: int, *, progress: Progress | None = None) -> i
                 lock_chain(session)
                 began = time.perf_counter()
                 while touched and time.perf_counter() - began < _SECONDS:
-                    touched -= _settle_one(session, project_id, touched.pop())
+                    touched -= _settle_one(session, project_id, touched.pop(), grown)
             if progress is not None:
                 progress(total - len(touched), total)
         done += total
@@ -81,16 +83,26 @@ def settle_new(session: Session, project_id: int) -> None:
     """As `run`, within a transaction; for a single corrected line."""
     wanted = select(NewCluesRow).where(col(NewCluesRow.project_id) == project_id)
     new = [row for row in session.execute(wanted).scalars() if row.pairs]
-    settle(session, project_id, _note(session, project_id, sorted(_pairs([(row.id, row.pairs) for row in new]))))
+    pairs = sorted(_pairs([(row.id, row.pairs) for row in new]))
+    grown = {number for key, number in pairs if key == GREW}
+    settle(session, project_id, _note(session, project_id, pairs) | grown, grown=frozenset(grown))
     for row in new:
         session.delete(row)
 
 
-def settle(session: Session, project_id: int, ids: Iterable[int]) -> None:
-    """Look at these candidates, and at everything that could belong to them, and join what belongs together."""
+def settle(session: Session, project_id: int, ids: Iterable[int], *, grown: frozenset[int] = frozenset()) -> None:
+    """Look at these candidates, and at everything that could belong to them, and join what belongs together.
+
+    Args:
+        session: the transaction.
+        project_id: whose they are.
+        ids: the candidates.
+        grown: those of them that entries were added to.
+
+    """
     left = set(ids)
     while left:
-        left -= _settle_one(session, project_id, left.pop())
+        left -= _settle_one(session, project_id, left.pop(), grown)
 
 
 def _take(db: Database, project_id: int) -> list[tuple[int | None, bytes]]:
@@ -138,7 +150,7 @@ def _gather_old(db: Database, project_id: int) -> None:
 
 def _note(session: Session, project_id: int, pairs: Sequence[Pair]) -> set[int]:
     """Write down who has which key; gives the candidates that share one with another."""
-    touched = {number for key, number in pairs if key == GREW}
+    touched: set[int] = set()
     named = [pair for pair in pairs if pair[0] != GREW]
     insert_rows(
         session,
@@ -160,7 +172,8 @@ def _who_has(session: Session, project_id: int, wanted: Iterable[int]) -> Iterat
     while some := list(islice(asked, _ASKED)):
         signs = ", ".join([sign] * len(some))
         statement = f"SELECT key, candidate_id FROM clue WHERE project_id = {sign} AND key IN ({signs})"
-        yield from session.connection().exec_driver_sql(statement, (project_id, *some)).tuples()
+        found = session.connection().exec_driver_sql(statement, (project_id, *some))
+        yield from ((row[0], row[1]) for row in found)
 
 
 # ------------------------------------------------------------------------------------------------ what belongs together
@@ -190,13 +203,13 @@ class _Seen:
         }
 
 
-def _settle_one(session: Session, project_id: int, start: int) -> set[int]:
+def _settle_one(session: Session, project_id: int, start: int, grown: frozenset[int]) -> set[int]:
     """Look at one candidate with all that could belong to it; gives everything that was looked at."""
     seen = _reach(session, project_id, start)
     together, apart = _by_hand(session, seen.rows)
     decided = frozenset(number for number, row in seen.rows.items() if row.status in _DECIDED)
     clusters = partition(list(seen.facts.values()), together=together, apart=apart, decided=decided)
-    _apply(session, seen, clusters)
+    _apply(session, seen, clusters, grown)
     return set(seen.rows) | {start}
 
 
@@ -256,7 +269,7 @@ def _by_hand(
 # ------------------------------------------------------------------------------------------------ what changes
 
 
-def _apply(session: Session, seen: _Seen, clusters: Sequence[Cluster]) -> None:
+def _apply(session: Session, seen: _Seen, clusters: Sequence[Cluster], grown: frozenset[int]) -> None:
     """Make the tables say what the clusters say, and nothing else change."""
     before = {
         row.candidate_id: row
@@ -272,7 +285,7 @@ def _apply(session: Session, seen: _Seen, clusters: Sequence[Cluster]) -> None:
         elif number not in after and row.status == Status.JOINED:
             decisions.move(session, row, decisions.status_of(session, row))
     for cluster in clusters:
-        _refresh(session, seen, cluster, stories.get(cluster.lead))
+        _refresh(session, seen, cluster, stories.get(cluster.lead), has_grown=not grown.isdisjoint(cluster.units))
 
 
 def _placed(cluster: Cluster) -> list[tuple[int, Join]]:
@@ -327,7 +340,7 @@ def _story(seen: _Seen, lead: int, parts: Sequence[int]) -> Candidate:
     return evidence.put_together(seen.units, lead, parts, at=seen.rows[lead].logged_at)
 
 
-def _refresh(session: Session, seen: _Seen, cluster: Cluster, before: Candidate | None) -> None:
+def _refresh(session: Session, seen: _Seen, cluster: Cluster, before: Candidate | None, *, has_grown: bool) -> None:
     """Let a lead's row say what the whole story says; texts that are new must be judged anew."""
     row = seen.rows[cluster.lead]
     said = _story(seen, cluster.lead, cluster.units[1:])
@@ -344,12 +357,18 @@ def _refresh(session: Session, seen: _Seen, cluster: Cluster, before: Candidate 
         "group_digest": group_digest(said, bytes(row.digest)),
     }
     changed = {name: value for name, value in values.items() if getattr(row, name) != value}
-    if before == said and not changed:
+    if before == said and not changed and not has_grown:
         return
-    for name, value in (changed | {"checks_version": 0}).items():
+    texts = _digest(said)
+    known = row.texts_digest or (texts if before is None else _digest(before))
+    for name, value in (changed | {"checks_version": 0, "texts_digest": texts}).items():
         setattr(row, name, value)
-    if before is not None and before.texts != said.texts:
+    if known != texts:
         row.judged_from = row.version + 1
         session.flush()
         decisions.move(session, row, Status.PENDING)
     session.flush()
+
+
+def _digest(said: Candidate) -> bytes:
+    return hashlib.sha256(repr(sorted(said.texts.items())).encode()).digest()

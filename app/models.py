@@ -94,6 +94,27 @@ class ReviewerRow(SQLModel, table=True):
     created_at: datetime
 
 
+class DeliveryRow(SQLModel, table=True):
+    """Files that came in together: a folder, an archive, a drop; each that was read is a source of its own.
+
+    `passed`, `broken` and `refused` name the others, each as `{"name", "why", ...}`.
+    """
+
+    __tablename__ = "delivery"
+
+    id: int | None = Field(default=None, primary_key=True)
+    project_id: int = Field(foreign_key="project.id", index=True)
+    name: str
+    origin: str
+    n_files: int = 0
+    passed: list[dict[str, object]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    broken: list[dict[str, object]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    refused: list[dict[str, object]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    message: str | None = None
+    created_at: datetime
+    finished_at: datetime | None = None
+
+
 class SourceRow(SQLModel, table=True):
     """Where bytes came from, and how far they have been read.
 
@@ -106,6 +127,7 @@ class SourceRow(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True)
     project_id: int = Field(foreign_key="project.id", index=True)
+    delivery_id: int | None = Field(default=None, index=True)
     name: str
     origin: str
     format: str
@@ -132,7 +154,8 @@ class CandidateRow(SQLModel, table=True):
 
     Each thing that a log says of a change is a row of its own; those that speak of one change are joined, and one of
     them leads (docs/decisions/0015). `n_parts` counts what a lead has taken in. `judged_from` is the first version
-    whose texts are today's: a decision on an earlier one saw something else, and does not stand.
+    whose texts are today's: a decision on an earlier one saw something else, and does not stand. `texts_digest` is of
+    the texts that joining saw last; None where it has had nothing to say yet.
     """
 
     __tablename__ = "candidate"
@@ -185,6 +208,7 @@ class CandidateRow(SQLModel, table=True):
     n_attempts: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     n_parts: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     judged_from: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
+    texts_digest: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     created_at: datetime
 
 

@@ -157,9 +157,9 @@ def read_line(
         value = formats.parse(line.raw, first=line.number == 1, last=not line.ended, wanted=wanted)
         if value is BlankLine.LINE:
             return Blank(line)
-        if is_file:
-            formats.refuse_pretty(value)
         name = wanted or formats.recognise(value)
+        if is_file and name in {None, formats.SUCCESS}:
+            formats.refuse_pretty(value)
         if name is None:
             raise formats.unknown(value)
         said = formats.READERS[name].read(value, given)

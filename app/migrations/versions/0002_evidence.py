@@ -27,6 +27,7 @@ def upgrade() -> None:
     for name in ("n_attempts", "n_parts"):
         op.add_column("candidate", sa.Column(name, sa.Integer(), server_default="0", nullable=False))
     op.add_column("candidate", sa.Column("judged_from", sa.Integer(), server_default="1", nullable=False))
+    op.add_column("candidate", sa.Column("texts_digest", sa.LargeBinary(), nullable=True))
     op.create_index(
         "ix_candidate_unchecked",
         "candidate",
@@ -42,6 +43,25 @@ def upgrade() -> None:
     )
     op.add_column("entry", sa.Column("slice", sa.Integer(), server_default="0", nullable=False))
     op.add_column("source", sa.Column("score_direction", sqlmodel.sql.sqltypes.AutoString(), nullable=True))
+    op.create_table(
+        "delivery",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("project_id", sa.Integer(), nullable=False),
+        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("origin", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("n_files", sa.Integer(), nullable=False),
+        sa.Column("passed", sa.JSON(), nullable=False),
+        sa.Column("broken", sa.JSON(), nullable=False),
+        sa.Column("refused", sa.JSON(), nullable=False),
+        sa.Column("message", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("created_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+        sa.Column("finished_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["project_id"], ["project.id"], name=op.f("fk_delivery_project_id_project")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_delivery")),
+    )
+    op.create_index("ix_delivery_project_id", "delivery", ["project_id"], unique=False)
+    op.add_column("source", sa.Column("delivery_id", sa.Integer(), nullable=True))
+    op.create_index("ix_source_delivery_id", "source", ["delivery_id"], unique=False)
     op.create_table(
         "part",
         sa.Column("candidate_id", sa.Integer(), autoincrement=False, nullable=False),
@@ -93,9 +113,12 @@ def downgrade() -> None:
     op.drop_index("ix_part_lead", table_name="part")
     op.drop_index("ix_candidate_unchecked", table_name="candidate")
     op.drop_table("part")
+    op.drop_index("ix_source_delivery_id", table_name="source")
+    op.drop_index("ix_delivery_project_id", table_name="delivery")
+    op.drop_table("delivery")
     for table, column in (
-        ("source", "score_direction"), ("entry", "slice"), ("entry", "format"), ("decision", "other_id"),
-        ("candidate", "judged_from"), ("candidate", "n_parts"), ("candidate", "n_attempts"),
+        ("source", "delivery_id"), ("source", "score_direction"), ("entry", "slice"), ("entry", "format"), ("decision", "other_id"),
+        ("candidate", "texts_digest"), ("candidate", "judged_from"), ("candidate", "n_parts"), ("candidate", "n_attempts"),
     ):  # fmt: skip
         op.drop_column(table, column)
     for (table, column), (before, more) in _VALUES.items():
