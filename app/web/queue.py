@@ -3,6 +3,7 @@
 import shutil
 import sys
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from app.review import Filter
 from app.settings import Settings
 from app.web.deps import Db, Project
 from app.web.forms import Form
+from app.web.kinds import NAMES
 from app.web.render import THEMES, page, see_other, url
 
 router = APIRouter()
@@ -30,7 +32,9 @@ FINDINGS = (
     "diff_cut", "no_diff", "not_a_diff", "diff_malformed", "files_outside_spec", "hash_only", "no_script",
     "never_validated", "run_cut_short", "no_run", "post_image_differs",
     "script_unparsable", "script_too_large", "no_codemod", "several_codemods", "bidi", "hidden", "control", "nul",
-    "lone_surrogate", "injection", "secret",
+    "lone_surrogate", "injection", "secret", "spec_not_yaml", "spec_cut", "spec_not_plain", "spec_field", "spec_operation",
+    "spec_files_missing", "spec_duplicate_key", "refined_not_pairs", "refined_cut", "refined_field", "unified_not_json",
+    "unified_cut", "unified_field", "unified_disagrees",
 )  # fmt: skip
 
 
@@ -53,7 +57,7 @@ class Fault:
 
 
 # What pages put into an address besides a filter: where one is, what was just decided, how it is shown.
-_BESIDE_A_FILTER = ("after", "view", "last", "end", "field", "attempt", "base")
+_BESIDE_A_FILTER = ("after", "view", "last", "end", "field", "attempt", "base", "image", "side")
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class QueueView:
     patch_sources: list[str]
     checking: JobRow | None
     finding_codes: tuple[str, ...]
+    kind_names: Mapping[str, str]
     n_filters: int
     is_empty: bool
     server: str
@@ -149,6 +154,7 @@ def queue(request: Request, session: Db, project: Project, after: str = "") -> R
         patch_sources=review.list_patch_sources(session, project),
         checking=jobs.find_unfinished(session, project, jobs.IN_BACKGROUND),
         finding_codes=FINDINGS,
+        kind_names=NAMES,
         n_filters=sum(bool(typed[name]) for name in typed if name not in {"status", "q", "order"}),
         is_empty=not any(counts.values()),
         server=f"{request.url.scheme}://{request.url.netloc}",
