@@ -32,8 +32,9 @@ FINDINGS = (
     "diff_cut", "no_diff", "not_a_diff", "diff_malformed", "files_outside_spec", "hash_only", "no_script",
     "never_validated", "run_cut_short", "no_run", "post_image_differs",
     "script_unparsable", "script_too_large", "no_codemod", "several_codemods", "bidi", "hidden", "control", "nul",
-    "lone_surrogate", "injection", "secret", "spec_not_yaml", "spec_cut", "spec_not_plain", "spec_field", "spec_operation",
-    "spec_files_missing", "spec_duplicate_key", "refined_not_pairs", "refined_cut", "refined_field", "unified_not_json",
+    "lone_surrogate", "injection", "secret",
+    "spec_not_yaml", "spec_cut", "spec_not_plain", "spec_field", "spec_operation", "spec_files_missing",
+    "spec_duplicate_key", "refined_not_pairs", "refined_cut", "refined_field", "unified_not_json",
     "unified_cut", "unified_field", "unified_disagrees",
 )  # fmt: skip
 
