@@ -16,17 +16,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 from app.candidates import Candidate, Run, Validity
 from app.diffs.parse import SNIPPET_LENGTH
 
-# How far apart in time, in seconds, two units of one issue may be; two success entries about one success; an entry
-# and a run that only the moment joins; and the same where hardly any word speaks for it.
-_ISSUE_SPAN = 3600
+# How far apart in time, in seconds, two units of one issue may be, and one run that was saved twice; two success
+# entries about one success; an entry and a run that only the moment joins; and the same where hardly any word speaks
+# for it.
+_HOUR = 3600
 _TWIN_SPAN = 2
-_MOMENT_SPAN = 30
+_MOMENT_SPAN = 10
 _THIN_SPAN = 2
 # Of the words that a diff brings in, this share must stand in the script that is said to have made it. In 171 real
 # pairs it was all of them; of 72,033 false ones with three words or more, 1 in 2,000 came that far by chance.
@@ -41,6 +42,7 @@ _CROWDED_MOMENT = 64
 _NEIGHBOURS = 3
 
 _DAY = 86_400
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _WORD = re.compile(r"\w{3,}")
 _DIFF_LINE = re.compile(r"^(?:@@ -|diff --git )", re.MULTILINE)
@@ -58,6 +60,8 @@ class Form(StrEnum):
 # Which of a cluster's units stands for it.
 _STANDING = {Form.SUCCESS: 0, Form.CAPTURE: 1, Form.PATCH_SET: 2, Form.RUN: 3}
 _ATTEMPTED = frozenset({Form.RUN, Form.CAPTURE})
+# Which name the issue as the agent's spec does: of one change, all in the same words.
+_NAMING = frozenset({Form.SUCCESS, Form.PATCH_SET})
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,45 +234,70 @@ def _says(said: Candidate) -> tuple[bytes | None, ...]:
 
 
 def keys(facts: Facts) -> frozenset[int]:
-    """The clues of a unit, as 64-bit numbers with a sign, none of them 0: units that share none are never joined.
+    """The clues of a unit, as 64-bit numbers with a sign: two units can be joined only where they share one.
 
-    Of units that could meet at two neighbouring hours or moments only one kind holds the neighbours too, the rarer:
-    else all that comes in a steady stream would hang together.
+    More exactly, and far less often: where one holds the `counterpart` of what the other holds. A clue that very many
+    units may have, as a script has all runs that tried it, is held in one way by those that only wait to be found by
+    it, and in two by those that look for them: what waits hangs together with what looks for it, not with all that
+    waits. The smallest numbers, from 0, are never keys.
     """
-    found = set()
-    for kind, *rest in _clues(facts):
-        digest = hashlib.blake2b(b"\0".join(map(_as_bytes, (kind, *rest))), digest_size=8).digest()
-        found.add(int.from_bytes(digest, signed=True) or 1)
+    found: set[int] = set()
+    for role, clue in _clues(facts):
+        digest = hashlib.blake2b(b"\0".join(map(_as_bytes, clue)), digest_size=8).digest()
+        number = (int.from_bytes(digest, signed=True) | 1 << 62) & ~3
+        found.update(number | side for side in _SIDES[role])
     return frozenset(found)
 
 
+def counterpart(key: int) -> int:
+    """The key that units hold which can be joined by this one; a key may be its own."""
+    return key ^ 3 if key & 3 else key
+
+
+class _Role(StrEnum):
+    """How a unit holds a clue."""
+
+    MEETS = "meets"
+    SEEKS = "seeks"
+    WAITS = "waits"
+
+
+_SIDES = {_Role.MEETS: (0,), _Role.SEEKS: (1, 2), _Role.WAITS: (2,)}
 _Clue = tuple[str | bytes | int, ...]
 
 
-def _clues(facts: Facts) -> Iterator[_Clue]:
-    others = sorted(facts.scripts - {facts.script})
-    for script in ([facts.script] if facts.script else []) + others[: _MAX_SCRIPT_KEYS - 1]:
-        yield "script", script
-    if facts.ladder:
-        yield "attempts", facts.ladder
+def _clues(facts: Facts) -> Iterator[tuple[_Role, _Clue]]:
+    """Each with how it is held: two units that both wait by a clue are not joined by it."""
+    final = _Role.WAITS if facts.form is Form.RUN else _Role.SEEKS
+    if facts.script:
+        yield final, ("script", facts.script)
+    for script in sorted(facts.scripts - {facts.script})[: _MAX_SCRIPT_KEYS - 1]:
+        yield _Role.WAITS, ("script", script)
     if facts.loose_diff:
-        yield "diff", facts.loose_diff
-    if facts.at is None:
-        return
-    seconds = int((facts.at - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() // 1)
-    has_script = facts.form is Form.SUCCESS and facts.script is not None
-    if facts.issue:
-        hour = seconds // _ISSUE_SPAN
-        for one in (hour,) if has_script else (hour - 1, hour, hour + 1):
-            yield "issue", facts.issue, one
+        yield (_Role.WAITS if facts.script else _Role.SEEKS), ("diff", facts.loose_diff)
+    if facts.ladder:
+        yield (_Role.WAITS if facts.at else _Role.SEEKS), ("attempts", facts.ladder)
+    if facts.at is not None:
+        yield from _clues_of_time(facts, int((facts.at - _EPOCH).total_seconds() // 1))
+
+
+def _clues_of_time(facts: Facts, seconds: int) -> Iterator[tuple[_Role, _Clue]]:
+    """Clues that hold for a while: who waits, waits at its own time; who seeks, looks around."""
+    hour, slot = seconds // _HOUR, seconds // _MOMENT_SPAN
+    if facts.ladder:
+        yield from ((_Role.MEETS, ("attempts", facts.ladder, one)) for one in (hour, hour + 1))
+    is_bare = facts.form is Form.SUCCESS and facts.script is None
+    if facts.issue and (is_bare or facts.form in {Form.PATCH_SET, Form.CAPTURE}):
+        yield from ((_Role.SEEKS, ("issue", facts.issue, one)) for one in (hour - 1, hour, hour + 1))
+    elif facts.issue:
+        yield _Role.WAITS, ("issue", facts.issue, hour)
     # Midnight sharp is a date without a time.
     if seconds % _DAY == 0:
         return
-    slot = seconds // _MOMENT_SPAN
-    if facts.form is Form.SUCCESS and not has_script:
-        yield from (("moment", one) for one in (slot - 1, slot, slot + 1))
+    if is_bare:
+        yield from ((_Role.SEEKS, ("moment", one)) for one in (slot - 1, slot, slot + 1))
     elif facts.form in _ATTEMPTED and facts.script and not facts.issue and facts.succeeded:
-        yield "moment", slot
+        yield _Role.WAITS, ("moment", slot)
 
 
 def _as_bytes(part: str | bytes | int) -> bytes:
@@ -425,29 +454,37 @@ def _bonds(known: Sequence[Facts]) -> list[_Bond]:
 
 
 def _met(known: Sequence[Facts]) -> set[tuple[int, int]]:
-    """The pairs that share a clue; of a crowd, only neighbours."""
-    holders: dict[_Clue, list[int]] = defaultdict(list)
+    """The pairs that share a clue by which at least one of them seeks; of a crowd, only neighbours."""
+    seeking: dict[_Clue, list[int]] = defaultdict(list)
+    waiting: dict[_Clue, list[int]] = defaultdict(list)
     for place, one in enumerate(known):
-        for clue in set(_clues(one)):
-            holders[clue].append(place)
+        for role, clue in _clues(one):
+            (waiting if role is _Role.WAITS else seeking)[clue].append(place)
     met: set[tuple[int, int]] = set()
-    for clue, places in holders.items():
-        if clue[0] == "moment" and len(places) > _CROWDED_MOMENT:
+    for clue, seekers in seeking.items():
+        others = waiting.get(clue, [])
+        n_all = len(seekers) + len(others)
+        if clue[0] == "moment" and n_all > _CROWDED_MOMENT:
             continue
-        if len(places) <= _CROWD:
-            met.update(combinations(places, 2))
+        if n_all * len(seekers) > _CROWD**2:
+            met.update(_neighbours(known, seekers, others))
         else:
-            met.update(_neighbours(known, places))
+            met.update(combinations(seekers, 2))
+            met.update((min(pair), max(pair)) for pair in product(seekers, others))
     return met
 
 
-def _neighbours(known: Sequence[Facts], places: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Each with those next to it, first by diff and time, then by time alone."""
-    by_time = sorted(places, key=lambda one: (known[one].at or _NEVER, one))
-    by_diff = sorted(by_time, key=lambda one: known[one].loose_diff or b"")
-    for line in (by_time, by_diff):
-        for step in range(1, _NEIGHBOURS + 1):
-            yield from ((min(pair), max(pair)) for pair in zip(line, line[step:], strict=False))
+def _neighbours(known: Sequence[Facts], seekers: Sequence[int], others: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Each seeker with those next to it, seekers and others: first by time alone, then by diff and time."""
+    is_seeker = set(seekers)
+    for places in (seekers, [*seekers, *others]):
+        by_time = sorted(places, key=lambda one: (known[one].at or _NEVER, one))
+        by_diff = sorted(by_time, key=lambda one: known[one].loose_diff or b"")
+        for line in (by_time, by_diff):
+            for step in range(1, _NEIGHBOURS + 1):
+                for pair in zip(line, line[step:], strict=False):
+                    if not is_seeker.isdisjoint(pair):
+                        yield min(pair), max(pair)
 
 
 def _rank(one: Facts, other: Facts) -> _Rank | None:
@@ -455,9 +492,9 @@ def _rank(one: Facts, other: Facts) -> _Rank | None:
     a, b = sorted((one, other), key=lambda each: _STANDING[each.form])
     # What is trained on two entries of two issues differs, whatever they have in common; without a model the agent
     # even writes one and the same script for everything.
-    if a.form is b.form is Form.SUCCESS and None not in {a.issue, b.issue} and a.issue != b.issue:
+    if {a.form, b.form} <= _NAMING and None not in {a.issue, b.issue} and a.issue != b.issue:
         return None
-    if a.ladder is not None and a.ladder == b.ladder:
+    if a.ladder is not None and a.ladder == b.ladder and (_gap(a, b) or 0) <= _HOUR:
         return _Rank.LADDER
     if a.form is b.form and a.form in _ATTEMPTED:
         return None
@@ -483,7 +520,7 @@ def _same_issue(a: Facts, b: Facts) -> _Rank | None:
     if a.issue is None or a.issue != b.issue or not (a.succeeded and b.succeeded):
         return None
     gap = _gap(a, b)
-    are_near = gap is not None and gap <= (_TWIN_SPAN if a.form is b.form else _ISSUE_SPAN)
+    are_near = gap is not None and gap <= (_TWIN_SPAN if a.form is b.form else _HOUR)
     are_near = are_near and (not a.files or not b.files or not a.files.isdisjoint(b.files))
     return _Rank.ISSUE if are_near and (not a.source or not b.source or a.source == b.source) else None
 
@@ -521,37 +558,38 @@ def _without_guesses(known: Sequence[Facts], bonds: Sequence[_Bond]) -> list[_Bo
     return [bond for bond in bonds if bond[0] is not _Rank.MOMENT or not is_guess(bond[3], bond[4])]
 
 
-_Claims = tuple[frozenset[object], ...]
+_Claims = dict[object, frozenset[object]]
 
 
 def _claims(one: Facts) -> _Claims:
-    """What a change has one of. Where each of two sides says something, one must say no more than the other."""
+    """What a change has one of. Where two sides say something of it, one must say no more than the other."""
     is_success = one.form is Form.SUCCESS
-    said: tuple[object, ...] = (
-        one.script if is_success else None,
-        one.issue if is_success else None,
-        one.diff,
-        one.loose_diff,
-        one.start,
-        one.name if one.form is Form.PATCH_SET else None,
-        one.ladder if one.form is Form.RUN else None,
-        one.ladder if one.form is Form.CAPTURE else None,
-    )
-    return (
-        one.scripts if one.form in _ATTEMPTED else frozenset(),
-        *(frozenset({each} if each else ()) for each in said),
-        *(frozenset({each} if each else ()) for each in one.says or _SILENT),
-    )
-
-
-_SILENT: tuple[bytes | None, ...] = (None,) * 7
+    said: dict[object, object] = {
+        "script": one.script if is_success else None,
+        "issue": one.issue if one.form in _NAMING else None,
+        "diff": one.diff,
+        "loose diff": one.loose_diff,
+        "start": one.start,
+        "patch set": one.name if one.form is Form.PATCH_SET else None,
+        # Of one run that was saved twice, both must tell the same; one captured may tell more or less of it.
+        ("ladder", one.form): one.ladder,
+        **dict(enumerate(one.says)),
+    }
+    found: _Claims = {name: frozenset({value}) for name, value in said.items() if value}
+    if one.form in _ATTEMPTED and one.scripts:
+        found["tried"] = one.scripts
+    return found
 
 
 def _are_one(a: _Claims, b: _Claims) -> bool:
-    tried, scripts = a[0] | b[0], a[1] | b[1]
-    if tried and scripts and scripts.isdisjoint(tried):
+    both = a.keys() & b.keys()
+    if any(not (a[name] <= b[name] or b[name] <= a[name]) for name in both):
         return False
-    return all(mine <= yours or yours <= mine for mine, yours in zip(a, b, strict=True))
+    return not any(
+        one["script"].isdisjoint(other["tried"])
+        for one, other in ((a, b), (b, a))
+        if "script" in one and "tried" in other
+    )
 
 
 class _Clusters:
@@ -561,7 +599,7 @@ class _Clusters:
         self._known = known
         self._standing = standing
         self._parent = list(range(len(known)))
-        self._claims = [_claims(one) for one in known]
+        self._claims: dict[int, _Claims] = {}
         self._successes = {place: place for place, one in enumerate(known) if one.form is Form.SUCCESS}
         self._decided: set[int] = set()
         self._strangers: dict[int, set[int]] = {}
@@ -586,7 +624,8 @@ class _Clusters:
         if a == b or not self._may_meet(a, b) or not (bond[0] is _Rank.BY_HAND or self._agree(a, b, bond)):
             return False
         self._parent[b] = a
-        self._claims[a] = tuple(mine | yours for mine, yours in zip(self._claims[a], self._claims[b], strict=True))
+        mine, yours = self._claims_of(a), self._claims_of(b)
+        self._claims[a] = mine | {name: mine.get(name, frozenset()) | said for name, said in yours.items()}
         successes = [self._successes[root] for root in (a, b) if root in self._successes]
         if successes:
             self._successes[a] = min(successes, key=self._standing.__getitem__)
@@ -596,11 +635,16 @@ class _Clusters:
             self.keep_apart([(a, other) for other in self._strangers[b]])
         return True
 
+    def _claims_of(self, root: int) -> _Claims:
+        if root not in self._claims:
+            self._claims[root] = _claims(self._known[root])
+        return self._claims[root]
+
     def _may_meet(self, a: int, b: int) -> bool:
         return all(self.find(one) != b for one in self._strangers.get(a, ()))
 
     def _agree(self, a: int, b: int, bond: _Bond) -> bool:
-        if (a in self._decided and b in self._decided) or not _are_one(self._claims[a], self._claims[b]):
+        if (a in self._decided and b in self._decided) or not _are_one(self._claims_of(a), self._claims_of(b)):
             return False
         # A run or a patch set between two successes does not make them one: something must speak for that itself.
         if a not in self._successes or b not in self._successes:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import assembly
-from app.assembly import Cluster, Facts, Form, assemble, facts, form_of, keys, partition
+from app.assembly import Cluster, Facts, Form, assemble, counterpart, facts, form_of, keys, partition
 from app.candidates import Attempt, Candidate, Kind, PatchSet, Run, Stage, Validity
 
 NOON = datetime(2025, 6, 24, 12, 0, 30, tzinfo=UTC)
@@ -132,7 +132,7 @@ def test_a_unit_is_what_it_holds(said: Candidate, form: Form) -> None:
         (entry(shown=None), entry(source="Unknown"), "same_script", "certain"),
         (entry(), entry(None), "same_diff", "high"),
         (entry(None), entry(None, issue="N/A", after=9e6), "same_diff", "high"),
-        (entry(), patch_set(issue="Fix y", after=9e6), "same_diff", "high"),
+        (entry(), patch_set(issue="N/A", after=9e6), "same_diff", "high"),
         (entry(), patch_set(DIFF.replace("@@\n", "@@\n  ")), "same_diff", "high"),
         (entry(), patch_set(None, after=3599), "same_issue", "low"),
         (entry(None, None), patch_set(), "same_issue", "low"),
@@ -140,8 +140,8 @@ def test_a_unit_is_what_it_holds(said: Candidate, form: Form) -> None:
         (entry(None, LONG[:1000]), entry(None, CUT), "same_issue", "low"),
         (entry(None, LONG[:1000]), entry(SCRIPT, LONG), "same_issue", "low"),
         (patch_set(), run(SCRIPT, issue="Fix x", form="wrapped"), "same_issue", "low"),
-        (entry(None, WORDY), run(WORDY_SCRIPT, after=30), "same_moment", "low"),
-        (entry(None, CUT), run(WORDY_SCRIPT, after=-30), "same_moment", "low"),
+        (entry(None, WORDY), run(WORDY_SCRIPT, after=10), "same_moment", "low"),
+        (entry(None, CUT), run(WORDY_SCRIPT, after=-10), "same_moment", "low"),
         (entry(None), run(SCRIPT, after=2), "same_moment", "low"),
     ],
 )
@@ -165,7 +165,8 @@ def test_two_units_of_one_change_are_joined(one: Candidate, other: Candidate, co
         pytest.param(entry(None, CUT), entry(None, CUT, after=3), id="two cut diffs, seconds apart"),
         pytest.param(entry(), patch_set(OTHER_DIFF), id="the patch set's diff is another"),
         pytest.param(entry(), patch_set(None, after=3601), id="more than an hour"),
-        pytest.param(entry(), patch_set(None, issue="Fix y"), id="another issue"),
+        pytest.param(entry(), patch_set(issue="Fix y"), id="another issue"),
+        pytest.param(run(SCRIPT), run(SCRIPT, after=3601, form="objects"), id="the same attempts at another time"),
         pytest.param(entry(issue="N/A"), patch_set(None, issue="N/A"), id="no issue at all"),
         pytest.param(entry(), patch_set(None, source="Other"), id="another patch source"),
         pytest.param(entry(), replace(patch_set(None), target_files=("y.py",)), id="other files"),
@@ -173,7 +174,7 @@ def test_two_units_of_one_change_are_joined(one: Candidate, other: Candidate, co
         pytest.param(patch_set(None), patch_set(None, name="feature/b"), id="two patch sets"),
         pytest.param(run(failed(), SCRIPT), run(SCRIPT), id="two runs to one script"),
         pytest.param(entry(None), run(SCRIPT, failed(), issue="Fix x"), id="a run that ended in failure"),
-        pytest.param(entry(None, WORDY), run(WORDY_SCRIPT, after=31), id="half a minute"),
+        pytest.param(entry(None, WORDY), run(WORDY_SCRIPT, after=11), id="more than ten seconds"),
         pytest.param(entry(None, WORDY), run(SCRIPT), id="the script holds none of the diff's words"),
         pytest.param(entry(None), run(SCRIPT, after=3), id="nothing but three seconds"),
         pytest.param(entry(None), run(failed()), id="a failed run at the same moment"),
@@ -362,7 +363,7 @@ def test_a_decision_is_never_swallowed_and_leads() -> None:
 # Few values of each, so that units agree and contradict each other in every way.
 _SOME = st.sampled_from([None, b"a", b"b"])
 _SCRIPTS = st.frozensets(st.sampled_from([b"s", b"t", b"u"]), max_size=2)
-_SECONDS = st.sampled_from([0, 1, 2, 31, 90, 3599, 3601, 9000])
+_SECONDS = st.sampled_from([0, 1, 2, 10, 11, 90, 3599, 3601, 9000])
 
 
 @st.composite
@@ -486,20 +487,22 @@ def test_no_cluster_contradicts_itself(units: list[Facts]) -> None:
 
 
 def hanging_together(units: Sequence[Facts]) -> list[list[Facts]]:
-    """The units that share keys, over any number of steps."""
-    found: list[tuple[set[int], list[Facts]]] = []
+    """The units that hold counterparts of each other's keys, over any number of steps."""
+    found: list[tuple[set[int], set[int], list[Facts]]] = []
     for one in units:
-        mine = (set(keys(one)), [one])
-        for other in [each for each in found if not each[0].isdisjoint(mine[0])]:
+        held = set(keys(one))
+        mine = (held, set(map(counterpart, held)), [one])
+        for other in [each for each in found if not each[0].isdisjoint(mine[1])]:
             mine[0].update(other[0])
-            mine[1].extend(other[1])
+            mine[1].update(other[1])
+            mine[2].extend(other[2])
             found.remove(other)
         found.append(mine)
-    return [each for _, each in found]
+    return [each for *_, each in found]
 
 
 @given(UNITS)
-def test_what_shares_no_key_may_be_left_out(units: list[Facts]) -> None:
+def test_what_holds_no_counterpart_may_be_left_out(units: list[Facts]) -> None:
     piecewise = [one for some in hanging_together(units) for one in partition(some)]
 
     assert set(piecewise) == set(partition(units))
@@ -510,19 +513,32 @@ def test_the_same_units_twice_over_give_the_same(units: list[Facts]) -> None:
     again = partition(units)
 
     assert again == partition(units)
-    assert all(0 not in keys(one) and all(-(2**63) <= key < 2**63 for key in keys(one)) for one in units)
+    for key in {key for one in units for key in keys(one)}:
+        assert -(2**63) <= key < 2**63
+        assert not 0 <= key < 2**62
+        assert counterpart(counterpart(key)) == key
 
 
 def test_a_stream_of_runs_does_not_hang_together() -> None:
-    units = facts_of([run(f"import libcst  # {number}", after=31 * number) for number in range(50)])
+    units = facts_of([run("import libcst  # canned", str(number), issue="Fix", after=number) for number in range(50)])
 
     assert len(hanging_together(units)) == 50
+    assert len(hanging_together(facts_of([entry(str(number), after=number) for number in range(50)]))) == 50
+
+
+def test_units_that_can_be_joined_share_a_key() -> None:
+    said = [entry(), run(SCRIPT), run(SCRIPT, form="capture"), patch_set(), entry(None), run(SCRIPT, issue="Fix x")]
+    units = facts_of(said)
+
+    for one, other in combinations(units, 2):
+        if len(partition([one, other])) == 1:
+            assert not keys(one).isdisjoint(keys(other))
 
 
 def test_a_long_run_has_few_keys() -> None:
     (unit,) = facts_of([run(*(f"import libcst  # {number}" for number in range(500)))])
 
-    assert len(keys(unit)) <= 64 + 2
+    assert len(keys(unit)) <= 64 + 4
 
 
 # ----------------------------------------------------------------------------------------------- the story
