@@ -102,7 +102,7 @@ class Current:
         is_error_long: whether it is folded below `last_line`.
         n_error_lines: how many lines it has.
         steps: of its traceback, outermost first; of a very long one the last.
-        n_steps_left_out: steps before these; the error text holds them.
+        n_steps: how many frames the traceback has; those that are not listed stand in the error text.
         lines: lines of the script that the error speaks of and that are there.
         compared: against its base.
         script: the script, drawn; empty where there is none, or where it is the one that stands.
@@ -120,7 +120,7 @@ class Current:
     is_error_long: bool
     n_error_lines: int
     steps: list[Step]
-    n_steps_left_out: int
+    n_steps: int
     lines: tuple[int, ...]
     compared: Compared
     script: Markup
@@ -323,7 +323,7 @@ def _current(stands: Candidate, run: Run, rung: Rung, base: Base, final: int | N
         is_error_long=n_error_lines > _SHORT_TEXT or bool(trace and trace.frames),
         n_error_lines=n_error_lines,
         steps=[] if trace is None else [_step(frame, lines) for frame in trace.frames[-_MOST_STEPS:]],
-        n_steps_left_out=0 if trace is None else max(0, len(trace.frames) - _MOST_STEPS),
+        n_steps=0 if trace is None else len(trace.frames),
         lines=lines,
         compared=compared,
         script=highlight_script(attempt.script, anchor=LINE, notes=_notes(trace, lines))

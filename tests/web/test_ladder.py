@@ -235,7 +235,7 @@ def test_of_a_very_long_traceback_the_last_frames_are_listed_and_the_rest_is_cou
     deep = Trace("RecursionError", "exception", "A Python exception", frames=frames)
     page = text(drawn(with_attempts(Attempt("x\n", Stage.REPAIR, Validity.INVALID, trace=deep))))
 
-    assert "The first 900 frames are in the text below only." in page
+    assert "1,000 frames, outermost first The first 900 are in the text below only." in page
     assert "step_900" not in page
     assert "step_901" in page
     assert "step_1000" in page
