@@ -886,6 +886,65 @@ def test_a_file_that_was_cut_back_is_sent_from_its_beginning(path: Path) -> None
         assert server.issues()[2:] == ["third"]
 
 
+# ------------------------------------------------------------------------------------------------ the documentation
+
+
+EXAMPLE = Path(__file__).parent.parent / "docs" / "examples" / "agent_with_capture.py"
+
+
+def test_the_example_logs_what_each_model_learns_from(tmp_path: Path) -> None:
+    with serving() as server:
+        ended = run_python(EXAMPLE.read_text(encoding="utf-8"), tmp_path, "--push", server.address)
+
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert b"".join(server.taken) == (tmp_path / ".agent_data/patchsift/capture.jsonl").read_bytes()
+
+    lines = lines_of(tmp_path / ".agent_data/patchsift/capture.jsonl")
+    pairs = [one for line in lines if not reader.is_run_event(line) for one in reader.read(line, Given())]
+    assert [one.kind for one in pairs] == [Kind.SPEC, Kind.STYLE_REFINE, Kind.STYLE_UNIFY]
+    captured, adapted = (
+        reader.read_run([line for line in lines if line.get("run") == run_id], Given())
+        for run_id in dict.fromkeys(line["run"] for line in lines if "run" in line)
+    )
+    for said in (captured, adapted):
+        assert said.run is not None
+        assert [(one.stage, one.validity) for one in said.run.attempts] == [
+            (Stage.SCAFFOLD, Validity.INVALID),
+            (Stage.REPAIR, Validity.VALID),
+            (Stage.POLISH, Validity.VALID),
+        ]
+        assert (said.run.outcome, said.run.cut_short, said.run.direction) == ("success", False, Direction.HIGHER)
+    assert captured.run is not None
+    assert list(captured.run.prompts) == ["scaffold", "repair", "polish"]
+    assert (captured.diff or "").startswith("--- hello.py\n+++ hello.py\n")
+    assert (captured.issue, captured.script, captured.target_files) == (
+        adapted.issue,
+        adapted.script,
+        adapted.target_files,
+    )
+
+
+def test_the_example_runs_where_agents_run() -> None:
+    ast.parse(EXAMPLE.read_text(encoding="utf-8"), feature_version=(3, 9))
+
+
+def test_the_page_about_the_lines_names_every_field_that_is_written(log: Capture, path: Path) -> None:
+    page = (EXAMPLE.parent.parent / "capture.md").read_text(encoding="utf-8")
+    with log.run("Fix x", ["x.py"], [], {}, {}, "m") as run:
+        run.prompt("repair", "p", "m")
+        run.attempt("a", True, 1.0, "no", "repair")
+        run.final("a", "d", "s")
+    log.adapt([], outcome="failed", error="no")
+    log.spec_pair("i", "s", "y", accepted=True, error="no")
+    log.style_refine("c", {}, "r")
+    log.style_unify([], {}, "no")
+
+    for line in lines_of(path):
+        _, _, row = page.rpartition(f"| `{line['event']}`")
+        named = "`event`, `run`, `seq`, `at`, `patchsift_capture`, `more`" + row.partition("\n")[0]
+        assert [name for name in line if f"`{name}`" not in named] == [], line["event"]
+
+
 # ------------------------------------------------------------------------------------------------ the file itself
 
 
