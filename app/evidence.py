@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlmodel import Session, col
 
 from app import assembly, formats
@@ -110,6 +110,19 @@ def read_success(raw: bytes) -> Candidate:
 def read_whole(session: Session, candidate_id: int) -> Candidate:
     """What the whole evidence says of a candidate."""
     return read_candidate(session, session.get_one(CandidateRow, candidate_id)).said
+
+
+def set_direction(session: Session, source: SourceRow, direction: Direction | None) -> None:
+    """Say which way the style scores of a source count; None leaves it to the guess of each run.
+
+    What hangs on it is checked and drawn anew by the next preparation.
+    """
+    source.score_direction = None if direction is None else direction.value
+    session.add(source)
+    own = select(col(CandidateRow.id)).where(col(CandidateRow.source_id) == source.id)
+    leads = select(col(PartRow.lead_id)).where(col(PartRow.candidate_id).in_(own))
+    told = (col(CandidateRow.id).in_(own) & (col(CandidateRow.n_attempts) > 0)) | col(CandidateRow.id).in_(leads)
+    session.execute(update(CandidateRow).where(told).values(checks_version=0))
 
 
 def ratings(session: Session, ids: Iterable[int]) -> dict[int, int]:

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlmodel import Session, col
 
 from app import checks, evidence
-from app.candidates import Candidate, Finding
+from app.candidates import Candidate, Finding, Severity
 from app.db import Database, insert_rows
 from app.models import CandidateRow, FindingRow, RenderingRow, Status
 
@@ -175,7 +175,8 @@ def _store(session: Session, made: list[_Made]) -> None:
         ],
     )
     for one in made:
-        codes = " ".join(dict.fromkeys(found.code for found in one.findings))
+        # A list shows what calls for a look; what is only worth knowing stands on the page.
+        codes = " ".join(dict.fromkeys(found.code for found in one.findings if found.severity is not Severity.NOTE))
         session.execute(
             update(CandidateRow)
             .where(col(CandidateRow.id) == one.candidate_id)

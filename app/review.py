@@ -105,6 +105,7 @@ class Filter:
     rating: str = ""
     finding: str = ""
     upload: str = ""
+    delivery: str = ""
     q: str = ""
     order: str = ""
 
@@ -130,8 +131,9 @@ class Filter:
         _one_of("rating", made.rating, ["none", "1", "2", "3", "4", "5"])
         _day("since", made.since)
         _day("until", made.until)
-        if made.upload:
-            whole_number("upload", made.upload)
+        for name in ("upload", "delivery"):
+            if value := getattr(made, name):
+                whole_number(name, value)
         return made
 
     def query(self) -> dict[str, str]:
@@ -200,6 +202,9 @@ def conditions(session: Session, project_id: int, wanted: Filter) -> list[Column
         )
     if wanted.upload:
         found.append(_candidate.c.source_id == int(wanted.upload))
+    if wanted.delivery:
+        came = select(SourceRow.id).where(col(SourceRow.delivery_id) == int(wanted.delivery))  # type: ignore[call-overload]
+        found.append(_candidate.c.source_id.in_(came))
     if wanted.file:
         found.append(names_file(session, wanted.file))
     if wanted.q:
@@ -308,6 +313,7 @@ class Opened:
         findings: about what stands.
         history: every decision, oldest first, with the reviewer's name and the revision it carries.
         parts: what it was put together from, besides its own entry.
+        lead: the candidate that this one was joined with and is shown under, or None.
     """
 
     row: CandidateRow
@@ -318,6 +324,7 @@ class Opened:
     findings: list[Finding]
     history: list[tuple[DecisionRow, str, RevisionRow | None]]
     parts: tuple[Part, ...] = ()
+    lead: int | None = None
 
 
 def get_candidate(session: Session, project_id: int, candidate_id: int) -> CandidateRow:
@@ -356,7 +363,8 @@ def open_candidate(session: Session, project_id: int, candidate_id: int) -> Open
     history = decisions.list_history(session, candidate_id) if row.version > 1 else []
     stands = _with_edit(told.said, history, row.judged_from)
     findings = list_findings(session, row, told.said) if stands is told.said else _findings_of_edit(told.said, stands)
-    return Opened(row, told.said, stands, told.entry, told.source_name, findings, history, told.parts)
+    lead = find_lead(session, row) if row.status == Status.JOINED else None
+    return Opened(row, told.said, stands, told.entry, told.source_name, findings, history, told.parts, lead)
 
 
 def _with_edit(
@@ -379,8 +387,6 @@ def list_findings(session: Session, row: CandidateRow, said: Candidate) -> list[
     """What the checks noticed: stored by the worker, or made on the spot where it has not been yet."""
     if row.checks_version != checks.CHECKS_VERSION:
         return list(checks.run(said))
-    if not row.findings:
-        return []
     stored = session.execute(
         select(FindingRow).where(col(FindingRow.candidate_id) == row.id).order_by(col(FindingRow.id))
     ).scalars()
@@ -494,7 +500,7 @@ def decide(
         if earlier.candidate_id != candidate_id or earlier.verdict != act.verdict:
             raise ConflictError("This key was used for another decision; every decision needs a key of its own.")
         return Outcome(earlier, row, repeated=True)
-    if row.version != act.version:
+    if row.version != act.version or row.status == Status.JOINED:
         raise ConflictError(_changed(session, row, act.version), where=f"candidate {candidate_id}")
     revision = None
     if act.edited is not None:
@@ -611,8 +617,8 @@ def refuse_unstorable(field: str, text: str) -> None:
 def _changed(session: Session, row: CandidateRow, seen: int) -> str:
     if row.status == Status.JOINED:
         return (
-            f"Candidate {row.id} was joined with candidate {find_lead(session, row)} after you opened it: both speak "
-            "of one change. Nothing of yours was stored; decide on that one."
+            f"Candidate {row.id} was joined with candidate {find_lead(session, row)}: both speak of one change. "
+            "Nothing of yours was stored; decide on that one."
         )
     history = decisions.list_history(session, row.id or 0)
     last = f" by {history[-1][1]} ({history[-1][0].verdict})" if history else ""

@@ -39,15 +39,16 @@ READERS: Mapping[str, Reader] = {
     capture.FORMAT: Reader(
         "capture log", "an event of Patchsift's own capture", capture.recognises, capture.read, capture.content
     ),
+    # Before the success log: a run may be wrapped together with the script that came of it.
+    patch_history.FORMAT: Reader(
+        "run history", "a list of attempts", patch_history.recognises, patch_history.read, patch_history.content
+    ),
     SUCCESS: Reader(
         "success log",
         "a diff, a script or a script hash",
         success_memory.recognises,
         lambda value, _: (success_memory.read(_mapping(value)),),
         lambda value, _: (value,),
-    ),
-    patch_history.FORMAT: Reader(
-        "run history", "a list of attempts", patch_history.recognises, patch_history.read, patch_history.content
     ),
     patch_set.FORMAT: Reader(
         "patch set", "patch_set_name and original_spec", patch_set.recognises, patch_set.read, patch_set.content

@@ -105,7 +105,7 @@ def _patch(meta: fields.Entry, spec: fields.Entry, patch_set: PatchSet) -> Candi
 def _spec(patch: Candidate, spec: fields.Entry) -> Candidate:
     return Candidate(
         Kind.SPEC,
-        patch.generation,
+        "patch_set",
         issue_id=patch.issue_id,
         issue=patch.issue,
         target_files=fields.texts(spec.get("target_files")),

@@ -1,6 +1,7 @@
 """The JSON twin: the same domain functions as the pages, under `/api/v1`, described at `/api/v1/openapi.json`."""
 
 import secrets
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
@@ -9,12 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import ingest, jobs, migrations, review
-from app.candidates import Finding
+from app import deliveries, ingest, jobs, migrations, review
+from app.candidates import Finding, Run
 from app.db import is_reachable
 from app.diffs.edit import new_sides
 from app.diffs.parse import parse
 from app.errors import BadInputError, UnsupportedError
+from app.evidence import Part
 from app.formats.lines import HeldError, parse_line
 from app.models import CandidateRow, DecisionRow, JobRow
 from app.web.deps import AppDb, Body, Config, Db, Me, Now, Project
@@ -40,7 +42,8 @@ def candidate_json(row: CandidateRow) -> dict[str, object]:
         "title": row.title,
         "digest": bytes(row.digest).hex(),
         "group": bytes(row.group_digest).hex(),
-        "n_attempts": 0,
+        "n_attempts": row.n_attempts,
+        "n_parts": row.n_parts,
         "findings": row.findings.split(),
         "checked": row.checks_version > 0,
         "target": row.target,
@@ -83,11 +86,38 @@ def _opened_json(opened: review.Opened) -> dict[str, object]:
             "offset_bytes": entry.offset_bytes,
             "digest": bytes(entry.digest).hex(),
         },
+        "texts": said.texts,
+        "found_in": said.found_in,
+        "run": None if said.run is None else _run_json(said.run),
+        "patch_set": None if said.patch_set is None else asdict(said.patch_set),
+        "spec": None if said.spec is None else asdict(said.spec),
+        "refine": None if said.refine is None else asdict(said.refine),
+        "unify": None if said.unify is None else asdict(said.unify),
+        "parts": [_part_json(part) for part in opened.parts],
+        "joined_with": opened.lead,
         "history": [
             decision_json(decision)
             | {"reviewer": name, "edited": None if revision is None else {revision.field: revision.text}}
             for decision, name, revision in opened.history
         ],
+    }
+
+
+def _run_json(run: Run) -> dict[str, object]:
+    return asdict(run) | {"phase": dict(run.phase), "prompts": dict(run.prompts)}
+
+
+def _part_json(part: Part) -> dict[str, object]:
+    return {
+        "candidate": part.unit,
+        "form": part.form,
+        "source": part.name,
+        "source_id": part.entry.source_id,
+        "line": part.entry.line,
+        "offset_bytes": part.entry.offset_bytes,
+        "digest": bytes(part.entry.digest).hex(),
+        "reason": part.reason,
+        "confidence": part.confidence,
     }
 
 
@@ -103,6 +133,7 @@ def decision_json(decision: DecisionRow) -> dict[str, object]:
         "comment": decision.comment,
         "rating": decision.rating,
         "undoes": decision.undoes_id,
+        "other": decision.other_id,
         "decided_at": decision.decided_at,
         "digest": bytes(decision.digest).hex(),
     }
@@ -143,6 +174,16 @@ class UndoIn(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     key: str = Field(default_factory=lambda: secrets.token_hex(16))
+
+
+class OfTwoIn(BaseModel):
+    """What belongs together, or does not: another candidate, or a part of this one."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    other: int
+    version: int
+    key: str
 
 
 class ExportIn(BaseModel):
@@ -198,11 +239,17 @@ def _takes(model: type[BaseModel]) -> dict[str, object]:
     "/api/v1/ingest",
     openapi_extra={"requestBody": {"content": {"application/octet-stream": {"schema": {"type": "string"}}}}},
 )
-def post_ingest(db: AppDb, config: Config, project: Project, body: Body, name: str = "upload.jsonl") -> Response:
-    """Take in one log file, plain or gzip: the body is its bytes. Answers the report."""
-    report = ingest.receive(
-        db, config, project, ingest.Upload(body, name, origin="push"), now=lambda: datetime.now(UTC)
-    )
+def post_ingest(
+    db: AppDb,
+    config: Config,
+    project: Project,
+    body: Body,
+    name: str = "upload.jsonl",
+    format: str = "",  # noqa: A002  (the name of the parameter)
+) -> Response:
+    """Take in one log, plain or gzip, or an archive of many: the body is its bytes. Answers the report."""
+    sent = ingest.Upload(body, name, origin="push", format=deliveries.check_format(format))
+    report = deliveries.receive(db, config, project, [sent], now=lambda: datetime.now(UTC))
     return as_json(report.as_json(), 202 if report.job else 200)
 
 
@@ -280,6 +327,22 @@ def _outcome_json(outcome: review.Outcome) -> dict[str, object]:
 def post_undo(body: OptionalObject, session: Db, project: Project, me: Me, now: Now) -> Response:
     """Take back the caller's last decision that stands."""
     return as_json(_outcome_json(review.undo(session, project, me, key=_as(UndoIn, body).key, now=now)))
+
+
+@router.post("/api/v1/candidates/{candidate_id}/join", openapi_extra=_takes(OfTwoIn))
+def post_join(body: JsonObject, session: Db, project: Project, me: Me, now: Now, candidate_id: int) -> Response:
+    """Say that another candidate speaks of the same change; undo takes it back."""
+    given = _as(OfTwoIn, body)
+    made = review.join(session, project, me, candidate_id, given.other, version=given.version, key=given.key, now=now)
+    return as_json(_outcome_json(made))
+
+
+@router.post("/api/v1/candidates/{candidate_id}/split", openapi_extra=_takes(OfTwoIn))
+def post_split(body: JsonObject, session: Db, project: Project, me: Me, now: Now, candidate_id: int) -> Response:
+    """Say that a part speaks of another change; undo takes it back."""
+    given = _as(OfTwoIn, body)
+    made = review.split(session, project, me, candidate_id, given.other, version=given.version, key=given.key, now=now)
+    return as_json(_outcome_json(made))
 
 
 @router.get("/api/v1/jobs/{job_id}")
