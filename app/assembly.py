@@ -416,7 +416,7 @@ def partition(
     known = sorted(units, key=lambda one: (one.digest, one.at or _NEVER, one.unit))
     at = {one.unit: place for place, one in enumerate(known)}
     standing = [_standing(one, is_decided=one.unit in decided) for one in known]
-    roots = _Clusters(known, standing)
+    roots = _Clusters(known)
     roots.keep_apart(sorted(_places(apart, at)))
     roots.mark_decided(at[one] for one in decided if one in at)
     bonds = [(_Rank.BY_HAND, False, 0.0, *pair) for pair in sorted(_places(together, at))]
@@ -490,10 +490,6 @@ def _neighbours(known: Sequence[Facts], seekers: Sequence[int], others: Sequence
 def _rank(one: Facts, other: Facts) -> _Rank | None:
     """What speaks for it that two units are about one change; contradictions are looked at later."""
     a, b = sorted((one, other), key=lambda each: _STANDING[each.form])
-    # What is trained on two entries of two issues differs, whatever they have in common; without a model the agent
-    # even writes one and the same script for everything.
-    if {a.form, b.form} <= _NAMING and None not in {a.issue, b.issue} and a.issue != b.issue:
-        return None
     if a.ladder is not None and a.ladder == b.ladder and (_gap(a, b) or 0) <= _HOUR:
         return _Rank.LADDER
     if a.form is b.form and a.form in _ATTEMPTED:
@@ -552,10 +548,14 @@ def _without_guesses(known: Sequence[Facts], bonds: Sequence[_Bond]) -> list[_Bo
         if len(known[entry].words) >= _FEW_WORDS:
             return False
         return any(known[one].ladder != known[run].ladder for one in meets[entry]) or any(
-            one != entry and _rank(known[one], known[entry]) is None for one in meets[run]
+            one != entry and not _are_twins(known[one], known[entry]) for one in meets[run]
         )
 
     return [bond for bond in bonds if bond[0] is not _Rank.MOMENT or not is_guess(bond[3], bond[4])]
+
+
+def _are_twins(a: Facts, b: Facts) -> bool:
+    return _rank(a, b) is not None and _are_one(_claims(a), _claims(b))
 
 
 _Claims = dict[object, frozenset[object]]
@@ -566,6 +566,7 @@ def _claims(one: Facts) -> _Claims:
     is_success = one.form is Form.SUCCESS
     said: dict[object, object] = {
         "script": one.script if is_success else None,
+        # Without a model the agent writes one and the same script for everything: the issue tells the entries apart.
         "issue": one.issue if one.form in _NAMING else None,
         "diff": one.diff,
         "loose diff": one.loose_diff,
@@ -595,12 +596,11 @@ def _are_one(a: _Claims, b: _Claims) -> bool:
 class _Clusters:
     """The clusters as they grow, each known by the place of one of its units: its root."""
 
-    def __init__(self, known: Sequence[Facts], standing: Sequence[tuple[Any, ...]]) -> None:
+    def __init__(self, known: Sequence[Facts]) -> None:
         self._known = known
-        self._standing = standing
         self._parent = list(range(len(known)))
         self._claims: dict[int, _Claims] = {}
-        self._successes = {place: place for place, one in enumerate(known) if one.form is Form.SUCCESS}
+        self._with_success = {place for place, one in enumerate(known) if one.form is Form.SUCCESS}
         self._decided: set[int] = set()
         self._strangers: dict[int, set[int]] = {}
 
@@ -626,11 +626,9 @@ class _Clusters:
         self._parent[b] = a
         mine, yours = self._claims_of(a), self._claims_of(b)
         self._claims[a] = mine | {name: mine.get(name, frozenset()) | said for name, said in yours.items()}
-        successes = [self._successes[root] for root in (a, b) if root in self._successes]
-        if successes:
-            self._successes[a] = min(successes, key=self._standing.__getitem__)
-        if b in self._decided:
-            self._decided.add(a)
+        for marked in (self._with_success, self._decided):
+            if b in marked:
+                marked.add(a)
         if b in self._strangers:
             self.keep_apart([(a, other) for other in self._strangers[b]])
         return True
@@ -646,12 +644,10 @@ class _Clusters:
     def _agree(self, a: int, b: int, bond: _Bond) -> bool:
         if (a in self._decided and b in self._decided) or not _are_one(self._claims_of(a), self._claims_of(b)):
             return False
-        # A run or a patch set between two successes does not make them one: something must speak for that itself.
-        if a not in self._successes or b not in self._successes:
+        # A run or a patch set between two successes does not make them one: they need a bond of their own.
+        if a not in self._with_success or b not in self._with_success:
             return True
-        if all(self._known[one].form is Form.SUCCESS for one in bond[3:]):
-            return True
-        return _rank(self._known[self._successes[a]], self._known[self._successes[b]]) is not None
+        return all(self._known[place].form is Form.SUCCESS for place in bond[3:])
 
 
 def _clusters(

@@ -4,13 +4,12 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import combinations
+from itertools import combinations, permutations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import assembly
 from app.assembly import Cluster, Facts, Form, assemble, counterpart, facts, form_of, keys, partition
 from app.candidates import Attempt, Candidate, Kind, PatchSet, Run, Stage, Validity
 
@@ -128,6 +127,7 @@ def test_a_unit_is_what_it_holds(said: Candidate, form: Form) -> None:
         (entry(), run(SCRIPT, form="capture"), "same_script", "certain"),
         (run(SCRIPT, OTHER_SCRIPT), run(failed(SCRIPT), OTHER_SCRIPT, form="capture"), "same_script", "certain"),
         (run(failed(), SCRIPT), run(failed(), SCRIPT, form="wrapped", issue="Fix x"), "same_attempts", "certain"),
+        (run(failed(), SCRIPT), run(failed(), SCRIPT, form="objects", after=3599), "same_attempts", "certain"),
         (entry(), entry(issue=""), "same_script", "certain"),
         (entry(shown=None), entry(source="Unknown"), "same_script", "certain"),
         (entry(), entry(None), "same_diff", "high"),
@@ -267,7 +267,20 @@ def test_each_of_two_tries_at_one_issue_gets_its_own_patch_set_and_run() -> None
 def test_a_run_in_between_does_not_make_one_of_two_successes() -> None:
     said = [entry(None, CUT), run("x1", issue="Fix x", after=10), entry(None, CUT, after=600)]
 
+    for order in permutations(said):
+        assert sorted(len(one.units) for one in partition(facts_of(order))) == [1, 2]
+
+
+def test_a_run_in_between_must_fit_all() -> None:
+    said = [entry(), entry(None), run(OTHER_SCRIPT, issue="Fix x")]
+
     assert groups(partition(facts_of(said))) == {frozenset({1, 2}), frozenset({3})}
+
+
+def test_of_two_entries_with_one_script_a_run_goes_to_the_one_with_its_issue() -> None:
+    said = [entry(issue="Fix y"), entry(after=60), run(SCRIPT, issue="Fix x")]
+
+    assert groups(partition(facts_of(said))) == {frozenset({1}), frozenset({2, 3})}
 
 
 def test_a_script_that_was_used_twice_gives_its_run_to_the_nearest() -> None:
@@ -288,8 +301,9 @@ def test_where_few_words_speak_a_moment_that_fits_two_runs_fits_none() -> None:
     assert groups(partition(facts_of(said))) == {frozenset({1}), frozenset({2}), frozenset({3})}
 
 
-def test_where_few_words_speak_a_moment_that_fits_two_changes_fits_none() -> None:
-    said = [entry(None), entry(None, OTHER_DIFF, issue="Fix y"), run(SCRIPT, after=1)]
+@pytest.mark.parametrize("other", [entry(None, OTHER_DIFF), entry(None, issue="Fix y")])
+def test_where_few_words_speak_a_moment_that_fits_two_changes_fits_none(other: Candidate) -> None:
+    said = [entry(None), other, run(SCRIPT, after=1)]
 
     assert groups(partition(facts_of(said))) == {frozenset({1}), frozenset({2}), frozenset({3})}
 
@@ -308,13 +322,13 @@ def test_a_moment_with_a_crowd_says_nothing() -> None:
 
 
 def test_of_a_crowd_with_one_script_all_that_belongs_together_is_found() -> None:
-    said = [entry(shown=diff(str(n % 3)), after=n) for n in range(600)] + [run(SCRIPT, after=300)]
+    said = [entry(shown=diff(str(n % 10)), after=n) for n in range(600)] + [run(SCRIPT, after=300)]
     units = [facts(n, n.to_bytes(32, "big"), one, None) for n, one in enumerate(said)]
     random.Random(1).shuffle(units)
 
     clusters = partition(units)
 
-    assert sorted(len(one.units) for one in clusters) == [200, 200, 201]
+    assert sorted(len(one.units) for one in clusters) == [60] * 9 + [61]
 
 
 # ----------------------------------------------------------------------------------------------- people
@@ -331,18 +345,27 @@ def test_what_a_person_joined_is_joined_though_it_contradicts_itself() -> None:
     assert cluster.joins[0].reason == "A person joined them."
 
 
-def test_what_a_person_split_stays_apart_also_by_way_of_a_third() -> None:
+@pytest.mark.parametrize(("one", "alone"), [(1, 3), (2, 2)])
+def test_what_a_person_split_stays_apart_also_by_way_of_a_third(one: int, alone: int) -> None:
     units = facts_of([entry(), entry(None), run(SCRIPT)])
 
-    clusters = partition(units, apart=frozenset({frozenset({1, 3})}))
+    clusters = partition(units, apart=frozenset({frozenset({one, 3})}))
 
-    assert groups(clusters) == {frozenset({1, 2}), frozenset({3})}
+    assert groups(clusters) == {frozenset({1, 2, 3} - {alone}), frozenset({alone})}
 
 
 def test_apart_wins_over_together() -> None:
     pair = frozenset({frozenset({1, 2})})
 
     assert len(partition(facts_of([entry(), run(SCRIPT)]), together=pair, apart=pair)) == 2
+
+
+def test_the_best_evidence_stands_first() -> None:
+    units = facts_of([entry(), entry(None), patch_set(OTHER_DIFF, issue="Fix y")])
+
+    (cluster,) = partition(units, together=frozenset({frozenset({2, 3})}))
+
+    assert [(one.unit, one.to, one.code) for one in cluster.joins] == [(3, 2, "by_hand"), (2, 1, "same_diff")]
 
 
 def test_pairs_with_a_unit_that_is_not_here_are_passed_over() -> None:
@@ -355,6 +378,7 @@ def test_a_decision_is_never_swallowed_and_leads() -> None:
     units = facts_of([entry(), entry(None), run(SCRIPT)])
 
     assert groups(partition(units, decided=frozenset({1, 2}))) == {frozenset({1, 3}), frozenset({2})}
+    assert groups(partition(units, decided=frozenset({2, 3}))) == {frozenset({1, 3}), frozenset({2})}
     assert [one.units for one in partition(units, decided=frozenset({3, 99}))] == [(3, 1, 2)]
 
 
@@ -634,4 +658,10 @@ def test_an_entry_says_the_words_that_are_new_in_its_diff() -> None:
     )
 
     assert unit.words == {"now_it", "is_so"}
-    assert assembly.form_of(entry(None)) is Form.SUCCESS
+
+
+def test_the_line_in_which_a_diff_was_cut_counts_for_nothing() -> None:
+    shown = "@@ -1 +1 @@\n+whole\n" + " it\n" * 300
+    (unit,) = facts_of([entry(None, shown[:992] + "\n+half_a_wo" + "...")])
+
+    assert unit.words == {"whole"}
