@@ -1,9 +1,9 @@
 """Which candidates speak of one change: kept up as entries come, the same whatever the order in which they came.
 
-What may belong together shares a key (`app.assembly.keys`). New keys are gathered a batch at a time and go into the
-table `clue` in their own order, which touches each of its pages once; what meets there is looked at as a whole, and
-`app.assembly.partition` says what belongs together (docs/decisions/0015). Nothing here depends on when an entry came,
-but for what people decided: that is never swallowed.
+What may belong together holds counterparts of each other's keys (`app.assembly.keys`). New keys are gathered a batch
+at a time and go into the table `clue` in their own order, which touches each of its pages once; what meets there is
+looked at as a whole, and `app.assembly.partition` says what belongs together (docs/decisions/0015). Nothing here
+depends on when an entry came, but for what people decided: that is never swallowed.
 """
 
 import hashlib
@@ -11,14 +11,14 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, islice
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import delete, select, update
 from sqlmodel import Session, col
 
 from app import decisions, evidence
-from app.assembly import Cluster, Facts, Join, facts, keys, partition
+from app.assembly import Cluster, Facts, Join, counterpart, facts, keys, partition
 from app.candidates import Candidate, Kind
 from app.db import Database, driver_sign, insert_rows, lock_chain, lock_ingest
 from app.evidence import Unit
@@ -149,8 +149,7 @@ def _gather_old(db: Database, project_id: int) -> None:
 
 
 def _note(session: Session, project_id: int, pairs: Sequence[Pair]) -> set[int]:
-    """Write down who has which key; gives the candidates that share one with another."""
-    touched: set[int] = set()
+    """Write down who has which key; gives those of the candidates that meet another one by theirs."""
     named = [pair for pair in pairs if pair[0] != GREW]
     insert_rows(
         session,
@@ -159,12 +158,10 @@ def _note(session: Session, project_id: int, pairs: Sequence[Pair]) -> set[int]:
         [(project_id, key, number) for key, number in named],
         keep=True,
     )
-    met = sorted(_who_has(session, project_id, {key for key, _ in named}))
-    for _, several in groupby(met, key=lambda pair: pair[0]):
-        numbers = [number for _, number in several]
-        if len(numbers) > 1:
-            touched.update(numbers)
-    return touched
+    holders: dict[int, list[int]] = {}
+    for key, number in _who_has(session, project_id, {counterpart(key) for key, _ in named}):
+        holders.setdefault(key, []).append(number)
+    return {number for key, number in named if any(one != number for one in holders.get(counterpart(key), ()))}
 
 
 def _who_has(session: Session, project_id: int, wanted: Iterable[int]) -> Iterator[Pair]:
@@ -228,10 +225,15 @@ def _reach(session: Session, project_id: int, start: int) -> _Seen:
         ).scalars()
         new = {row.id or 0: row for row in rows}
         seen.add(new)
-        wanted = {key for number in new for key in (*keys(seen.facts[number]), tied(number))} - asked
+        wanted = {key for number in new for key in _leads_from(number, seen.facts[number])} - asked
         asked |= wanted
         frontier = {number for _, number in _who_has(session, project_id, wanted)} - seen.rows.keys()
     return seen
+
+
+def _leads_from(number: int, said: Facts) -> Iterator[int]:
+    yield tied(number)
+    yield from map(counterpart, keys(said))
 
 
 def tied(number: int) -> int:
