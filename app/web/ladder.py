@@ -331,7 +331,7 @@ def _current(stands: Candidate, run: Run, rung: Rung, base: Base, final: int | N
         else Markup(),
         n_script_lines=n_lines,
         stands=is_shown_below,
-        is_script_open=bool(lines) or not (compared.diff or is_shown_below),
+        is_script_open=bool(lines) or not (compared.heading or is_shown_below),
         prompt=run.prompts.get(attempt.stage, ""),
     )
 

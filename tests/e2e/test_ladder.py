@@ -70,6 +70,7 @@ def test_h_and_l_walk_a_repair_from_its_scaffold_to_its_success(ladder: Page) ->
     expect(page.locator("#attempt > h3")).to_contain_text("Attempt 5 of 5")
     for number in (4, 3, 2, 1):
         press(page, "h", number)
+        expect(page.locator("#attempt > h3")).to_be_in_viewport()
     press(page, "h", 1)
     expect(page.locator(".trace")).to_contain_text("The script does not parse")
     expect(page.locator("#said")).to_have_text(re.compile("^Attempt 1 of 5: scaffold, invalid. The script does not"))
