@@ -800,6 +800,9 @@ def _say_of_two(
     decisions.append(session, decision, None)
     joining.tie(session, row.project_id, row.id or 0, other.id or 0)
     joining.settle(session, row.project_id, [row.id or 0])
+    if row.version == decision.candidate_version:
+        # It was decided on: who saw it before must look again, and its history is no longer empty.
+        decisions.move(session, row, Status(row.status))
     return Outcome(decision, row)
 
 

@@ -160,8 +160,8 @@ def candidate(
     """One candidate; `last` is the one decided before it, for the line that offers to undo."""
     wanted = wanted_of(request)
     view = _view(request, session, project, candidate_id, wanted)
-    if view.opened.row.status == Status.JOINED:
-        return see_other(url(f"/candidates/{review.find_lead(session, view.opened.row)}", **view.query) + "#parts")
+    if view.opened.lead is not None:
+        return see_other(url(f"/candidates/{view.opened.lead}", **view.query) + "#parts")
     if end:
         view = replace(view, notice="This filter finds no other candidate.")
     elif last:

@@ -121,7 +121,29 @@ def test_a_part_is_taken_apart_and_both_stand_for_themselves(client: TestClient,
     after = client.get(f"/candidates/{whole}").text
     assert "put together from 2 entries" in text(after)
     assert 'id="ladder"' not in after
+    assert f"Split with #{run[1]}" in text(after), "the history"
     assert 'id="ladder"' in client.get(f"/candidates/{run[1]}").text
+
+
+def test_undo_brings_a_part_back_and_says_so(client: TestClient, whole: int) -> None:
+    page = client.get(f"/candidates/{whole}").text
+    client.post(f"/candidates/{whole}/split", data=form(page, "split"))
+    assert "put together from 2 entries" in text(client.get(f"/candidates/{whole}").text)
+
+    client.post("/undo", data={"key": "undo-1"})
+
+    after = text(client.get(f"/candidates/{whole}").text)
+    assert "put together from 3 entries" in after
+    assert "Undo of split" in after
+
+
+def test_who_saw_the_candidate_before_it_was_taken_apart_must_look_again(client: TestClient, whole: int) -> None:
+    seen = client.get(f"/candidates/{whole}").text
+    client.post(f"/candidates/{whole}/split", data=form(seen, "split"))
+
+    answer = client.post(f"/candidates/{whole}/join", data={**form(seen, "join"), "other": "2"})
+
+    assert answer.status_code == 409
 
 
 def test_a_form_sent_twice_is_one_decision(client: TestClient, db: Database, whole: int) -> None:
