@@ -289,6 +289,25 @@ class AttachmentRow(SQLModel, table=True):
     raw: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
+class WatchedRow(SQLModel, table=True):
+    """How far a file in a watched folder has been read, and what it is known by.
+
+    `key` is the SHA-256 of where it lies, `digest` that of its first `offset_bytes` bytes: all that was read of it.
+    `identity` names device and inode. `stamp` is how the file looked when nothing was left to read; empty where it
+    must be looked at again.
+    """
+
+    __tablename__ = "watched"
+
+    project_id: int = Field(primary_key=True, foreign_key="project.id")
+    key: bytes = Field(sa_column=Column(LargeBinary, primary_key=True, nullable=False))
+    source_id: int = Field(foreign_key="source.id")
+    identity: str
+    stamp: str
+    offset_bytes: int = Field(sa_column=Column(BigInteger, nullable=False))
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
 class RepeatRow(SQLModel, table=True):
     """A line that was already here: where it stood, and which entry it repeats."""
 

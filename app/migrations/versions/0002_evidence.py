@@ -101,6 +101,19 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["entry_id"], ["entry.id"], name=op.f("fk_attachment_entry_id_entry")),
         sa.PrimaryKeyConstraint("entry_id", "path", name=op.f("pk_attachment")),
     )
+    op.create_table(
+        "watched",
+        sa.Column("project_id", sa.Integer(), nullable=False),
+        sa.Column("key", sa.LargeBinary(), nullable=False),
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("identity", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("stamp", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("offset_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["project.id"], name=op.f("fk_watched_project_id_project")),
+        sa.ForeignKeyConstraint(["source_id"], ["source.id"], name=op.f("fk_watched_source_id_source")),
+        sa.PrimaryKeyConstraint("project_id", "key", name=op.f("pk_watched")),
+    )
     op.execute("INSERT INTO tally (project_id, status, n) SELECT id, 'joined', 0 FROM project")
     # No pairs: joining finds the clues of everything that is here already.
     op.execute(sa.text("INSERT INTO new_clues (project_id, pairs) SELECT id, :none FROM project").bindparams(none=b""))
@@ -108,7 +121,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DELETE FROM tally WHERE status = 'joined'")
-    for name in ("attachment", "new_clues", "clue"):
+    for name in ("watched", "attachment", "new_clues", "clue"):
         op.drop_table(name)
     op.drop_index("ix_part_lead", table_name="part")
     op.drop_index("ix_candidate_unchecked", table_name="candidate")
