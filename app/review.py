@@ -49,7 +49,14 @@ LEASE = timedelta(minutes=15)
 COUNT_CAP = 1000
 _MOST_CHARACTERS = 10_000
 _LONGEST_KEY = 200
-_NAMED = {Kind.PATCH: "patch", Kind.SPEC: "spec", Kind.STYLE_REFINE: "fingerprint", Kind.STYLE_UNIFY: "profile"}
+KIND_NAMES: Mapping[str, str] = {
+    Kind.PATCH: "patch",
+    Kind.SPEC: "spec",
+    Kind.STYLE_REFINE: "fingerprint",
+    Kind.STYLE_UNIFY: "profile",
+}
+"""What a candidate of each kind is called."""
+
 _TEXTS = {
     Kind.PATCH: ("script", "diff"), Kind.SPEC: ("spec",), Kind.STYLE_REFINE: ("refined",),
     Kind.STYLE_UNIFY: ("unified",),
@@ -641,15 +648,16 @@ def check_edit(said: Candidate, field: str, submitted: str) -> tuple[list[Findin
 
 def _meant(said: Candidate, field: str, submitted: str) -> str:
     """The text that a person meant by what was sent, in a field that the candidate has."""
-    if field not in _TEXTS[said.kind]:
+    texts = _TEXTS[said.kind]
+    if field not in texts:
         raise BadInputError(
-            f"A {_NAMED[said.kind]} has no text called {field[:40]!r}; edit its {' or its '.join(_TEXTS[said.kind])}.",
+            f"A {KIND_NAMES[said.kind]} has no text called {field[:40]!r}; edit its {' or its '.join(texts)}.",
             where="field edited",
         )
     original = said.texts.get(field)
     if original is None:
         raise BadInputError(
-            f"The log holds no {field} of this {_NAMED[said.kind]}, so there is nothing to edit.",
+            f"The log holds no {field} of this {KIND_NAMES[said.kind]}, so there is nothing to edit.",
             where=f"field {field}",
         )
     text = normalise_edit(original, submitted)
@@ -667,7 +675,7 @@ def _revise(session: Session, row: CandidateRow, field: str, submitted: str, now
         return None
     if not text.strip():
         raise BadInputError(
-            f"The edited text is empty. Reject the {_NAMED[said.kind]} if nothing of it is right.",
+            f"The edited text is empty. Reject the {KIND_NAMES[said.kind]} if nothing of it is right.",
             where=f"field {field}",
         )
     if unreadable := checks.find_unreadable(said.with_text(field, text), field):

@@ -8,20 +8,12 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from app.candidates import Candidate, Finding, Kind, Severity, SpecPair, StyleRefine, StyleUnify
+from app.candidates import Candidate, Finding, Severity, SpecPair, StyleRefine, StyleUnify
 from app.checks.style import FINGERPRINT, PROFILE, PROFILE_OF, Most, majority, read_pairs
 from app.diffs.edit import diff_texts
 from app.diffs.highlight import highlight_script
 from app.diffs.parse import parse
 from app.diffs.render import render
-
-NAMES: Mapping[str, str] = {
-    Kind.PATCH: "patch",
-    Kind.SPEC: "spec",
-    Kind.STYLE_REFINE: "fingerprint",
-    Kind.STYLE_UNIFY: "profile",
-}
-"""What a candidate of each kind is called on pages."""
 
 FILES: Mapping[str, str] = {
     "script": "script.py",

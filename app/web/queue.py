@@ -17,7 +17,6 @@ from app.review import Filter
 from app.settings import Settings
 from app.web.deps import Db, Project
 from app.web.forms import Form
-from app.web.kinds import NAMES
 from app.web.render import THEMES, page, see_other, url
 
 router = APIRouter()
@@ -155,7 +154,7 @@ def queue(request: Request, session: Db, project: Project, after: str = "") -> R
         patch_sources=review.list_patch_sources(session, project),
         checking=jobs.find_unfinished(session, project, jobs.IN_BACKGROUND),
         finding_codes=FINDINGS,
-        kind_names=NAMES,
+        kind_names=review.KIND_NAMES,
         n_filters=sum(bool(typed[name]) for name in typed if name not in {"status", "q", "order"}),
         is_empty=not any(counts.values()),
         server=f"{request.url.scheme}://{request.url.netloc}",
