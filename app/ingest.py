@@ -62,7 +62,9 @@ _QUARANTINE_COLUMNS = (
 
 
 @dataclass(slots=True)
-class _Counts:
+class Counts:
+    """What became of some lines; `new` counts entries, `updated` those of the repeated that brought another rating."""
+
     candidates: int = 0
     new: int = 0
     repeated: int = 0
@@ -104,7 +106,7 @@ class _Batch:
         self.quarantined: dict[bytes, int | None] = {bytes(digest): entry_id for digest, entry_id in found}
         self.next_candidate = self._next("candidate")
         self.next_entry = self._next("entry")
-        self.counts = _Counts()
+        self.counts = Counts()
         self.changes: dict[int, dict[str, object]] = {}
         self.rated: set[int] = set()
         self.rows: dict[str, list[tuple[object, ...]]] = {
@@ -115,7 +117,7 @@ class _Batch:
         for line in lines:
             self._place(line)
 
-    def store(self) -> _Counts:
+    def store(self) -> Counts:
         """Write everything that `_place` gathered."""
         insert_rows(self.session, "candidate", _CANDIDATE_COLUMNS, self.rows["candidate"])
         insert_rows(self.session, "entry", _ENTRY_COLUMNS, self.rows["entry"])
@@ -271,7 +273,25 @@ class _Batch:
         self._add_entry(line, number)
 
 
-def _advance(session: Session, source: SourceRow, last: stream.Line, counts: _Counts) -> None:
+def store(session: Session, source: SourceRow, lines: list[Read], now: datetime) -> Counts:
+    """Store lines that were read, and move the source on behind the last of them.
+
+    Args:
+        session: a transaction that holds `lock_ingest`.
+        source: where the lines stand; its offset is where the first of them begins.
+        lines: at least one.
+        now: an aware UTC instant.
+
+    Raises:
+        ConflictError: another program has read them meanwhile.
+
+    """
+    counts = _Batch(session, source, lines, now).store()
+    _advance(session, source, lines[-1].line, counts)
+    return counts
+
+
+def _advance(session: Session, source: SourceRow, last: stream.Line, counts: Counts) -> None:
     """Move the source's offset and counts on; refused when another import has moved them meanwhile."""
     moved = session.execute(
         update(SourceRow)
@@ -367,15 +387,15 @@ def read_file(
 
 
 def _reader(share: Share, head: bytes, upload: Upload, n_bytes: int) -> Generator[Read | bytes]:
-    if upload.files or _is_document(head):
+    if upload.files or is_document(head):
         files = {path: file.read_bytes() for path, file in sorted(upload.files.items())}
         return reading.read_document(share, files)
     large = n_bytes - share.start > _WORTH_A_PROCESS
     return reading.read_ahead(share) if large else reading.read_share(share)
 
 
-def _is_document(head: bytes) -> bool:
-    """Whether a file begins as one JSON value over many lines: a run, a patch set's `patch_meta.json`."""
+def is_document(head: bytes) -> bool:
+    """Whether a file that begins so is one JSON value over many lines: a run, a patch set's `patch_meta.json`."""
     first, _, more = head.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
     return first.strip() in {b"{", b"["} and bool(more)
 
@@ -469,8 +489,7 @@ def _read_all(
             began = time.perf_counter()
             lock_ingest(session)
             if read:
-                counts = _Batch(session, source, read, now()).store()
-                _advance(session, source, read[-1].line, counts)
+                store(session, source, read, now())
             if digest is not None:
                 _finish(session, source, cast("bytes", digest), now())
             spent = time.perf_counter() - began

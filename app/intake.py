@@ -11,7 +11,7 @@ import shutil
 import stat
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -120,6 +120,22 @@ _NO_META = f"{_CHANGELOG} stands here without {_META}: what the patch set was ma
 _OF_ALL = frozenset({_OTHER_KIND, _LINK, _KEPT})
 
 
+class Seen:
+    """What files began with at earlier walks: one that has not changed since is not opened again."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[tuple[int, ...], _Verdict]] = {}
+
+    def look(self, path: Path) -> _Verdict:
+        """As `_look`."""
+        at = path.lstat()
+        now = (at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns)
+        before = self._known.get(path)
+        if before is None or before[0] != now:
+            before = self._known[path] = (now, _look(path))
+        return before[1]
+
+
 class _File(NamedTuple):
     """A file before anybody looked into it.
 
@@ -169,13 +185,14 @@ def point_at(path: Path, into: Path, settings: Settings, *, name: str = "") -> I
     return Intake((Found(path, name, PATCH_SET, files),))
 
 
-def walk(root: Path, *, name: str = "", most: int = _MOST_FILES) -> Intake:
+def walk(root: Path, *, name: str = "", most: int = _MOST_FILES, seen: Seen | None = None) -> Intake:
     """Everything in a folder, hidden folders included, links left alone.
 
     Args:
         root: a project, an `.agent_data`, an `.autopatches`, or any folder above or below these.
         name: what the found names begin with.
         most: more files than this are no project.
+        seen: what earlier walks have seen, where there were any.
 
     Raises:
         BadInputError: there is no such folder.
@@ -189,7 +206,7 @@ def walk(root: Path, *, name: str = "", most: int = _MOST_FILES) -> Intake:
         files.append(file)
         if len(files) > most:
             raise TooLargeError(f"{shown(str(root))} holds more than {most:,} files. Point at the project itself.")
-    return _sort_out(files, name, home=root.resolve().name)
+    return _sort_out(files, name, home=root.resolve().name, seen=seen)
 
 
 def unpack(path: Path, into: Path, settings: Settings, *, name: str = "") -> Intake:
@@ -294,6 +311,7 @@ class _Sorting:
     sets: dict[str, dict[str, Path]]
     ruins: frozenset[str]
     home: str
+    look: Callable[[Path], _Verdict]
     found: list[Found] = field(default_factory=list)
     passed: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     broken: list[Passed] = field(default_factory=list)
@@ -326,7 +344,7 @@ class _Sorting:
         if not _may_be_log(file.name):
             return False
         try:
-            return self._is_wanted(file._replace(is_named=False), _look(file.path))
+            return self._is_wanted(file._replace(is_named=False), self.look(file.path))
         except OSError:
             return False
 
@@ -335,7 +353,7 @@ class _Sorting:
             self._pass(file, _OTHER_KIND)
             return
         try:
-            verdict = _look(file.path)
+            verdict = self.look(file.path)
         except OSError as error:
             self._pass(file._replace(is_broken=True), f"It cannot be read: {error.strerror}.")
             return
@@ -362,7 +380,7 @@ class _Sorting:
             self.passed[why].append(file.name)
 
 
-def _sort_out(files: Iterable[_File], prefix: str, *, home: str = "") -> Intake:
+def _sort_out(files: Iterable[_File], prefix: str, *, home: str = "", seen: Seen | None = None) -> Intake:
     files = sorted(files)
     folders: dict[str, set[str]] = {_META: set(), _CHANGELOG: set()}
     for file in files:
@@ -370,7 +388,8 @@ def _sort_out(files: Iterable[_File], prefix: str, *, home: str = "") -> Intake:
         if last in folders and not file.why and not is_beside(file.name):
             folders[last].add(folder)
     sets: dict[str, dict[str, Path]] = {folder: {} for folder in folders[_META]}
-    sorting = _Sorting(sets, frozenset(folders[_CHANGELOG] - folders[_META]), home)
+    look = _look if seen is None else seen.look
+    sorting = _Sorting(sets, frozenset(folders[_CHANGELOG] - folders[_META]), home, look)
     for file in files:
         sorting.place(file)
     for file in files:
