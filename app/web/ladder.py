@@ -29,7 +29,7 @@ _DIRECTIONS = {
     Direction.LOWER: "lower is better",
     Direction.UNKNOWN: "which way is better is not known",
 }
-_KEPT = ("view", "attempt", "base")
+_KEPT = ("view", "attempt", "base", "image", "side")
 
 
 class Base(StrEnum):

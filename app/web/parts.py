@@ -20,6 +20,7 @@ from app.evidence import Part
 from app.formats import SUCCESS
 from app.web.deps import Db, Me, Now, Project
 from app.web.forms import Form
+from app.web.ladder import address
 from app.web.queue import link_query, wanted_of
 from app.web.render import is_partial, page, see_other, url
 
@@ -114,14 +115,15 @@ class PartsView:
 def patch_set(request: Request, session: Db, project: Project, candidate_id: int) -> Response:
     """The patch set with one of its files open."""
     query = link_query(wanted_of(request))
+    asked = {name: request.query_params.get(name, "") for name in ("image", "side")}
     if not is_partial(request):
-        asked = {name: request.query_params.get(name, "") for name in ("image", "side")}
         return see_other(url(f"/candidates/{candidate_id}", **asked, **query) + "#patch-set")
     said = review.open_candidate(session, project, candidate_id).said
-    found = build_set(candidate_id, said, query, request.query_params)
+    found = build_set(candidate_id, said, query, asked)
     if found is None:
         raise NotFoundError(f"The log holds no patch set of candidate {candidate_id}.")
-    return page(request, "review.html", PatchSetView(found), fragment="patch_set")
+    headers = {"HX-Replace-Url": address(request, candidate_id, query, **asked)}
+    return page(request, "review.html", PatchSetView(found), fragment="patch_set", headers=headers)
 
 
 @router.post("/candidates/{candidate_id}/join")

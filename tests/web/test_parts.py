@@ -209,7 +209,7 @@ def test_a_patch_set_shows_its_checks_and_whether_the_diff_fits_its_files(client
 
     assert "feature/auto-patch-fix-1 Auto-apply <b>" in text(page)
     assert "Its checks: Valid=True, Score=0.80" in text(page)
-    assert "src/x.py 1 lines As patched Before the change" in text(page)
+    assert "src/x.py 1 line As patched Before the change" in text(page)
     assert "Pre-image rebuilt: the diff fits the file." in text(page)
     assert "file-line-1" not in page
     assert live_parts(page) == []
@@ -227,6 +227,16 @@ def test_a_file_is_open_in_the_page_and_in_the_fragment_alike(
     assert fragment.strip() in page
     plain = client.get(f"/candidates/{whole}/patch-set{query}", follow_redirects=False)
     assert plain.headers["location"] == f"/candidates/{whole}{query}#patch-set"
+
+
+def test_the_address_says_which_file_is_open_and_keeps_the_rest(client: TestClient, whole: int) -> None:
+    shows = {**HTMX, "HX-Current-URL": f"http://testserver/candidates/{whole}?attempt=1&base=final&image=0"}
+
+    opened = client.get(f"/candidates/{whole}/patch-set?image=1&side=before", headers=shows)
+    closed = client.get(f"/candidates/{whole}/patch-set", headers=shows)
+
+    assert opened.headers["HX-Replace-Url"] == f"/candidates/{whole}?attempt=1&base=final&image=1&side=before"
+    assert closed.headers["HX-Replace-Url"] == f"/candidates/{whole}?attempt=1&base=final"
 
 
 def test_the_changelog_is_shown_as_text(client: TestClient, whole: int) -> None:
