@@ -502,10 +502,8 @@ def decide(
     _check(act)
     lock_chain(session)
     row = get_candidate(session, project_id, candidate_id)
-    earlier = decisions.find_by_key(session, act.key)
+    earlier = _find_earlier(session, act.key, act.verdict, candidate_id)
     if earlier is not None:
-        if earlier.candidate_id != candidate_id or earlier.verdict != act.verdict:
-            raise ConflictError("This key was used for another decision; every decision needs a key of its own.")
         return Outcome(earlier, row, repeated=True)
     if row.version != act.version or row.status == Status.JOINED:
         raise ConflictError(_changed(session, row, act.version), where=f"candidate {candidate_id}")
@@ -536,12 +534,13 @@ def undo(session: Session, project_id: int, reviewer_id: int, *, key: str, now: 
     """Take back the reviewer's last decision that stands; undo again and the one before it goes.
 
     Raises:
-        ConflictError: nothing is left to take back.
+        ConflictError: nothing is left to take back, or the key is another decision's.
 
     """
     _check_key(key)
+    lock_ingest(session)
     lock_chain(session)
-    earlier = decisions.find_by_key(session, key)
+    earlier = _find_earlier(session, key, Verdict.UNDO)
     if earlier is not None:
         return Outcome(earlier, get_candidate(session, project_id, earlier.candidate_id), repeated=True)
     taken_back = select(col(DecisionRow.undoes_id)).where(col(DecisionRow.undoes_id).is_not(None))
@@ -603,6 +602,14 @@ def _check(act: Act) -> None:
 def _check_key(key: str) -> None:
     if not 0 < len(key) <= _LONGEST_KEY or not key.isascii() or not key.isprintable():
         raise BadInputError(f"A key is 1 to {_LONGEST_KEY} printable ASCII characters.", where="field key")
+
+
+def _find_earlier(session: Session, key: str, verdict: Verdict, candidate_id: int | None = None) -> DecisionRow | None:
+    """What this key brought before, or None; a key that brought anything else is refused."""
+    known = decisions.find_by_key(session, key)
+    if known is not None and (known.verdict != verdict or candidate_id not in {None, known.candidate_id}):
+        raise ConflictError("This key was used for another decision; every decision needs a key of its own.")
+    return known
 
 
 def refuse_unstorable(field: str, text: str) -> None:
@@ -726,11 +733,11 @@ def join(
 
     Raises:
         NotFoundError: one of them is not here.
-        ConflictError: the candidate was changed since this version was shown.
+        ConflictError: the candidate was changed since this version was shown, or the key is another decision's.
         BadInputError: the two are one, are joined already, or one of them is no patch.
 
     """
-    earlier = _begin(session, project_id, candidate_id, key, version)
+    earlier = _begin(session, project_id, candidate_id, Verdict.JOIN, key, version)
     if isinstance(earlier, Outcome):
         return earlier
     other = get_candidate(session, project_id, other_id)
@@ -759,11 +766,11 @@ def split(
 
     Raises:
         NotFoundError: one of them is not here.
-        ConflictError: the candidate was changed since this version was shown.
+        ConflictError: the candidate was changed since this version was shown, or the key is another decision's.
         BadInputError: the one is no part of the other.
 
     """
-    earlier = _begin(session, project_id, candidate_id, key, version)
+    earlier = _begin(session, project_id, candidate_id, Verdict.SPLIT, key, version)
     if isinstance(earlier, Outcome):
         return earlier
     part = get_candidate(session, project_id, part_id)
@@ -772,13 +779,15 @@ def split(
     return _say_of_two(session, earlier, reviewer_id, Verdict.SPLIT, part, key, now)
 
 
-def _begin(session: Session, project_id: int, candidate_id: int, key: str, version: int) -> Outcome | CandidateRow:
+def _begin(
+    session: Session, project_id: int, candidate_id: int, verdict: Verdict, key: str, version: int
+) -> Outcome | CandidateRow:
     """The candidate, locked and of the version that was seen; or what the same key brought before."""
     _check_key(key)
     lock_ingest(session)
     lock_chain(session)
     row = get_candidate(session, project_id, candidate_id)
-    known = decisions.find_by_key(session, key)
+    known = _find_earlier(session, key, verdict, candidate_id)
     if known is not None:
         return Outcome(known, row, repeated=True)
     if row.version != version:
