@@ -13,7 +13,7 @@ from sqlmodel import Session, col
 
 from app import checks, evidence
 from app.candidates import Candidate, Finding, Severity
-from app.db import Database, insert_rows
+from app.db import Database, insert_rows, lock_ingest
 from app.models import CandidateRow, FindingRow, RenderingRow, Status
 
 View = Literal["unified", "split", "script"]
@@ -25,6 +25,7 @@ _BATCH_CHARACTERS = 2_000_000
 @dataclass(frozen=True, slots=True)
 class _Made:
     candidate_id: int
+    said: Candidate
     findings: tuple[Finding, ...]
     pages: dict[View, str]
 
@@ -77,7 +78,7 @@ def run(
         last = ids[-1]
         for made in _batches(db, ids):
             with db.write() as session:
-                _store(session, made)
+                _store(session, _still_true(session, made))
         done += len(ids)
         if progress is not None:
             progress(done, max(total, done))
@@ -145,7 +146,22 @@ def _unchecked(db: Database, source_id: int | None, after: int) -> Sequence[int]
 
 def _make(candidate_id: int, candidate: Candidate) -> _Made:
     pages = {view: render(candidate, view) for view in VIEWS}
-    return _Made(candidate_id, checks.run(candidate), pages)
+    return _Made(candidate_id, candidate, checks.run(candidate), pages)
+
+
+def _still_true(session: Session, made: list[_Made]) -> list[_Made]:
+    """Leave out what became a part meanwhile, or got one: it waits for the next run."""
+    # Who joins or reads in stands in this line too, so nothing changes until this transaction ends.
+    lock_ingest(session)
+    ids = [one.candidate_id for one in made]
+    rows = session.execute(select(CandidateRow).where(col(CandidateRow.id).in_(ids), *_is_unchecked())).scalars()
+    found = {row.id: row for row in rows}
+    return [one for one in made if (row := found.get(one.candidate_id)) and _is_told(session, row, one.said)]
+
+
+def _is_told(session: Session, row: CandidateRow, said: Candidate) -> bool:
+    # Joining leaves its mark where it has changed anything.
+    return row.texts_digest is None or evidence.read_candidate(session, row).said == said
 
 
 def _store(session: Session, made: list[_Made]) -> None:
