@@ -181,7 +181,8 @@ class _Batch:
         if entry_id is None and line.grows:
             self.counts.new += 1
             self._add_entry(line, known.number)
-            self._add_clues(line, known.number)
+            if not self._see_time(line, known):
+                self._add_clues(line, known.number)
             return
         if line.external_id is not None:
             self.external.add(line.external_id)
@@ -197,11 +198,12 @@ class _Batch:
             self.clues.extend((joining.GREW, known.number))
         self._see_time(line, known)
 
-    def _see_time(self, line: Ready, known: _Known) -> None:
-        """A change was logged when it was first logged, whichever of its entries comes first."""
+    def _see_time(self, line: Ready, known: _Known) -> bool:
+        """A change was logged when it was first logged, whichever of its entries comes first; tells a new time."""
         at: Any = self.instant(line.logged_at)
         before: Any = known.logged_at
-        if at is not None and (before is None or at < before):
+        is_earlier = at is not None and (before is None or at < before)
+        if is_earlier:
             known = known._replace(logged_at=at)
             self._change(known.number, "logged_at", at)
             self._add_clues(line, known.number)

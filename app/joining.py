@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, exists, select, update
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from app import decisions, evidence
@@ -23,14 +24,13 @@ from app.candidates import Candidate, Kind
 from app.db import Database, driver_sign, insert_rows, lock_chain, lock_ingest
 from app.evidence import Unit
 from app.formats.reading import changed_lines, group_digest, title_of
-from app.models import CandidateRow, DecisionRow, NewCluesRow, PartRow, Status, Verdict
+from app.models import CandidateRow, DecisionRow, NewCluesRow, PartRow, RenderingRow, Status, Verdict
 
 GREW = 0
 """The key that says: entries were added to this candidate, so look at it again."""
 
 _ROUND, _SLICE, _ASKED = 300, 3000, 900
 _SECONDS = 0.05
-_DECIDED = frozenset({Status.ACCEPTED, Status.REJECTED, Status.EDITED, Status.FLAGGED})
 
 Progress = Callable[[int, int], None]
 Pair = tuple[int, int]
@@ -68,8 +68,9 @@ def run(db: Database, project_id: int, *, progress: Progress | None = None) -> i
             with db.write() as session:
                 lock_ingest(session)
                 lock_chain(session)
-                began = time.perf_counter()
-                while touched and time.perf_counter() - began < _SECONDS:
+                until = time.perf_counter() + _SECONDS
+                touched -= _settle_one(session, project_id, touched.pop(), grown)
+                while touched and time.perf_counter() < until:
                     touched -= _settle_one(session, project_id, touched.pop(), grown)
             if progress is not None:
                 progress(total - len(touched), total)
@@ -203,15 +204,15 @@ class _Seen:
 def _settle_one(session: Session, project_id: int, start: int, grown: frozenset[int]) -> set[int]:
     """Look at one candidate with all that could belong to it; gives everything that was looked at."""
     seen = _reach(session, project_id, start)
-    together, apart = _by_hand(session, seen.rows)
-    decided = frozenset(number for number, row in seen.rows.items() if row.status in _DECIDED)
+    _note_whole(session, project_id, [one for number, one in seen.facts.items() if number in grown])
+    together, apart, decided = _by_people(session, seen.rows)
     clusters = partition(list(seen.facts.values()), together=together, apart=apart, decided=decided)
     _apply(session, seen, clusters, grown)
     return set(seen.rows) | {start}
 
 
 def _reach(session: Session, project_id: int, start: int) -> _Seen:
-    """Everything that hangs together with a candidate by shared keys, over any number of steps."""
+    """Everything that hangs together with a candidate by its keys, or by a join, over any number of steps."""
     seen = _Seen(session, {})
     asked: set[int] = set()
     frontier = {start}
@@ -227,8 +228,24 @@ def _reach(session: Session, project_id: int, start: int) -> _Seen:
         seen.add(new)
         wanted = {key for number in new for key in _leads_from(number, seen.facts[number])} - asked
         asked |= wanted
-        frontier = {number for _, number in _who_has(session, project_id, wanted)} - seen.rows.keys()
+        frontier = {number for _, number in _who_has(session, project_id, wanted)} | _with_parts(session, new)
+        frontier -= seen.rows.keys()
     return seen
+
+
+def _with_parts(session: Session, rows: Mapping[int, CandidateRow]) -> set[int]:
+    """What these are joined with until now: the reason may be gone, as a run grows or shows to be older."""
+    several = [number for number, row in rows.items() if row.n_parts or row.status == Status.JOINED]
+    if not several:
+        return set()
+    wanted = select(PartRow).where(col(PartRow.candidate_id).in_(several) | col(PartRow.lead_id).in_(several))
+    return {number for one in session.execute(wanted).scalars() for number in (one.candidate_id, one.lead_id)}
+
+
+def _note_whole(session: Session, project_id: int, grown: Iterable[Facts]) -> None:
+    """Write down by which keys a run is found that grew: all its steps together have some that none of them has."""
+    rows = sorted((project_id, key, one.unit) for one in grown for key in keys(one))
+    insert_rows(session, "clue", ("project_id", "key", "candidate_id"), list(rows), keep=True)
 
 
 def _leads_from(number: int, said: Facts) -> Iterator[int]:
@@ -247,24 +264,34 @@ def tie(session: Session, project_id: int, one: int, other: int) -> None:
     insert_rows(session, "clue", ("project_id", "key", "candidate_id"), rows, keep=True)
 
 
-def _by_hand(
+def _by_people(
     session: Session, rows: Mapping[int, CandidateRow]
-) -> tuple[frozenset[frozenset[int]], frozenset[frozenset[int]]]:
-    """What people joined and took apart, the last word on each two counting."""
-    undone = select(col(DecisionRow.undoes_id)).where(col(DecisionRow.undoes_id).is_not(None))
+) -> tuple[frozenset[frozenset[int]], frozenset[frozenset[int]], frozenset[int]]:
+    """What people joined and took apart, the last word on each two counting; and what they have decided on.
+
+    A decision that no longer stands, because there are new texts to judge, still says whose history this is.
+    """
+    taken_back = aliased(DecisionRow)
     wanted = (
         select(DecisionRow.candidate_id, DecisionRow.other_id, DecisionRow.verdict)  # type: ignore[call-overload]
         .where(
             col(DecisionRow.candidate_id).in_(list(rows)),
-            col(DecisionRow.verdict).in_([Verdict.JOIN, Verdict.SPLIT]),
-            col(DecisionRow.id).not_in(undone),
+            col(DecisionRow.verdict).not_in([Verdict.UNDO, Verdict.SKIP]),
+            ~exists().where(col(taken_back.undoes_id) == col(DecisionRow.id)),
         )
         .order_by(col(DecisionRow.id))
     )
-    said = {frozenset((one, other)): verdict for one, other, verdict in session.execute(wanted)}
+    said: dict[frozenset[int], str] = {}
+    decided: set[int] = set()
+    for one, other, verdict in session.execute(wanted):
+        if other is None:
+            decided.add(one)
+        else:
+            said[frozenset((one, other))] = verdict
     return (
         frozenset(pair for pair, verdict in said.items() if verdict == Verdict.JOIN),
         frozenset(pair for pair, verdict in said.items() if verdict == Verdict.SPLIT),
+        frozenset(decided),
     )
 
 
@@ -350,6 +377,7 @@ def _refresh(session: Session, seen: _Seen, cluster: Cluster, before: Candidate 
     values = {
         "title": title_of(said),
         "target": ", ".join(said.target_files)[:200],
+        "generation": said.generation,
         "patch_source": said.patch_source,
         "n_added": n_added,
         "n_removed": n_removed,
@@ -366,6 +394,7 @@ def _refresh(session: Session, seen: _Seen, cluster: Cluster, before: Candidate 
     for name, value in (changed | {"checks_version": 0, "texts_digest": texts}).items():
         setattr(row, name, value)
     if known != texts:
+        session.execute(delete(RenderingRow).where(col(RenderingRow.candidate_id) == cluster.lead))
         row.judged_from = row.version + 1
         session.flush()
         decisions.move(session, row, Status.PENDING)
