@@ -208,6 +208,7 @@ class _Batch:
             self._change(known.number, "logged_at", at)
             self._add_clues(line, known.number)
         self.candidates[line.content] = known
+        return is_earlier
 
     def _change(self, number: int, name: str, value: object) -> None:
         self.changes.setdefault(number, {})[name] = value
