@@ -227,6 +227,20 @@ def make_folder(into: Path) -> None:
         raise NotStoredError(f"The folder {into.name} cannot be made: {error.strerror}.") from error
 
 
+def check(path: Path, settings: Settings) -> None:
+    """Refuse at once what `unpack` would refuse before it unpacks anything: a zip's whole list, a tar's first header.
+
+    Raises:
+        AppError: as `unpack`.
+
+    """
+    with path.open("rb") as packed:
+        try:
+            next(_open(packed, _Meter(path.stat().st_size, settings)), None)
+        except _CutError as error:
+            raise BadInputError(str(error), code="damaged_archive") from error
+
+
 def _open(packed: BinaryIO, meter: _Meter) -> Iterator[_Member]:
     head = packed.read(HEAD_BYTES)
     kind = find_kind(head)

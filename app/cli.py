@@ -8,11 +8,12 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +22,7 @@ from app.errors import AppError
 
 if TYPE_CHECKING:
     from app.db import Database
+    from app.deliveries import DeliveryReport
     from app.ingest import Progress, Upload
     from app.models import QuarantineRow
     from app.review import Filter
@@ -45,6 +47,7 @@ ProjectName = Annotated[str | None, typer.Option("--project", help="Name of the 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 _QUARANTINED = 3
+_FEW = 20
 
 
 def say(message: str) -> None:
@@ -149,59 +152,70 @@ def worker(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: 
 
 @app.command()
 def ingest(
-    paths: Annotated[list[str], typer.Argument(help="Files, folders, .gz files, or - for standard input.")],
+    paths: Annotated[list[str], typer.Argument(help="Files, folders, archives, or - for standard input.")],
+    forced: Annotated[str | None, typer.Option("--format", help="Read logs as this format, whatever they say.")] = None,
     as_json: Json = False,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
     project: ProjectName = None,
 ) -> None:
     """Read logs. Exit 0 when every line was read, 3 when something was quarantined, 1 when a file was refused."""
+    from app import deliveries  # noqa: PLC0415
     from app import ingest as domain  # noqa: PLC0415
-    from app import sources  # noqa: PLC0415
 
     settings = _settings(data_dir, database_url, project)
-    reports: list[Report] = []
-    refused = 0
+    deliveries.check_format(forced)
+    reports: list[Report | DeliveryReport] = []
+    refused: list[dict[str, object]] = []
     with _opened(settings) as (db, project_id):
-        for found in _uploads(settings, paths):
+        for given in paths:
+            found = replace(_upload(settings, given), format=forced)
             try:
-                if isinstance(found, AppError):
-                    raise found
-                with _bar(found.name, quiet=as_json) as progress:
-                    read = domain.read_file(db, settings, project_id, found, now=_now, progress=progress)
+                with _bar(given, quiet=as_json) as progress:
+                    read = deliveries.read_path(db, settings, project_id, found, now=_now, progress=progress)
+                _tell(read)
                 reports.append(read)
-                say(_sentence(read))
             except AppError as error:
-                refused += 1
-                say(error.message)
+                refused.append({"name": given, "why": error.message, "code": error.code})
+                say(error.message if given in error.message else f"{given}: {error.message}")
             finally:
-                if not isinstance(found, AppError) and found.origin == "stdin":
+                if found.origin == "stdin":
                     found.path.unlink(missing_ok=True)
         domain.finish(db, project_id, now=_now)
-        reports = [sources.get_report(db, report.source) for report in reports]
+        with db.read() as session:
+            total = deliveries.add_up(session, project_id, reports, refused)
     if as_json:
-        _print_json(_sum(reports))
-    if refused:
+        _print_json(total)
+    if total["refused"]:
         raise typer.Exit(1)
-    if any(report.quarantined for report in reports):
+    if total["quarantined"] or total["broken"]:
         raise typer.Exit(_QUARANTINED)
 
 
-def _uploads(settings: "Settings", paths: list[str]) -> Iterator["Upload | AppError"]:
-    """What the words name, in their order; a folder without logs is an error among them, and the rest goes on."""
+def _upload(settings: "Settings", given: str) -> "Upload":
+    """What a word names; the files of a folder or an archive go by its name as it was typed."""
     from app import ingest as domain  # noqa: PLC0415
+    from app.archives import shown  # noqa: PLC0415
 
-    for given in paths:
-        if given == "-":
-            yield _standard_input(settings)
-            continue
-        path = Path(given)
-        try:
-            files = domain.find_logs(path) if path.is_dir() else [path]
-        except AppError as error:
-            yield error
-            continue
-        yield from (domain.Upload(file, str(file)) for file in files)
+    if given == "-":
+        return _standard_input(settings)
+    path = Path(given)
+    return domain.Upload(path, "" if path == Path() else shown(str(path)))
+
+
+def _tell(read: "Report | DeliveryReport") -> None:
+    """A sentence for a log; for a delivery of many files only for those that want one, and one for all of it."""
+    from app.sources import Report  # noqa: PLC0415
+
+    if isinstance(read, Report):
+        say(_sentence(read.name, asdict(read)))
+        return
+    for report in read.files:
+        if report.quarantined or len(read.files) <= _FEW:
+            say(_sentence(report.name, asdict(report)))
+    for one in (*read.refused, *read.broken, *read.passed):
+        say(f"{one['name']}: {one['why']}")
+    say(_sentence(f"{read.name}, {len(read.files):,} files", read.counts))
 
 
 def _standard_input(settings: "Settings") -> "Upload":
@@ -230,19 +244,56 @@ def _bar(name: str, *, quiet: bool) -> Iterator["Progress | None"]:
         yield lambda done, total: bars.update(shown, completed=done, total=total)
 
 
-def _sentence(report: "Report") -> str:
-    parts = [f"{report.entries:,} lines", f"{report.new:,} new", f"{report.repeated:,} repeated"]
-    parts += [f"{report.updated:,} with a new rating"] if report.updated else []
-    parts += [f"{report.quarantined:,} quarantined (patchsift quarantine list)"] if report.quarantined else []
-    parts += [f"{report.blank:,} blank besides"] if report.blank else []
-    return f"{report.name}: " + ", ".join(parts)
+def _sentence(name: str, counts: "Mapping[str, Any]") -> str:
+    parts = [f"{counts['entries']:,} lines", f"{counts['new']:,} new", f"{counts['repeated']:,} repeated"]
+    parts += [f"{counts['updated']:,} with a new rating"] if counts["updated"] else []
+    parts += [f"{counts['quarantined']:,} quarantined (patchsift quarantine list)"] if counts["quarantined"] else []
+    parts += [f"{counts['blank']:,} blank besides"] if counts["blank"] else []
+    return f"{name}: " + ", ".join(parts)
 
 
-def _sum(reports: list["Report"]) -> dict[str, object]:
-    """One report over all files, with each file's own under `files`."""
-    names = ("entries", "new", "repeated", "updated", "quarantined", "blank", "candidates", "flagged")
-    total: dict[str, object] = {name: sum(getattr(report, name) for report in reports) for name in names}
-    return total | {"job": None, "files": [report.as_json() for report in reports]}
+@app.command()
+def watch(
+    folder: Annotated[Path, typer.Argument(help="A project, an .agent_data, or any folder around them.")],
+    once: Annotated[bool, typer.Option("--once", help="End when all that is there has been read.")] = False,
+    poll: Annotated[float, typer.Option("--poll", min=0.05, help="Seconds between two looks.")] = 0.5,
+    forced: Annotated[str | None, typer.Option("--format", help="Read logs as this format, whatever they say.")] = None,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    project: ProjectName = None,
+) -> None:
+    """Read what is in a folder, then each line when the agent has finished it. With --json, one object a change.
+
+    Ends at Ctrl-C with exit 0. With --once, exit 3 when something was quarantined, 1 when a file was refused.
+    """
+    import signal  # noqa: PLC0415
+    import threading  # noqa: PLC0415
+
+    from app import deliveries, watching  # noqa: PLC0415
+    from app.ingest import shown_name  # noqa: PLC0415
+
+    settings = _settings(data_dir, database_url, project)
+    wanted, name = deliveries.check_format(forced), "" if folder == Path() else shown_name(str(folder))
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    refused = quarantined = 0
+    with _opened(settings) as (db, project_id):
+        watcher = watching.Watcher(
+            db, settings, project_id, folder, now=_now, name=name, wanted=wanted, stop=stop.is_set
+        )  # fmt: skip
+        for change in watching.follow(watcher, db, project_id, now=_now, stop=stop, poll=poll, once=once):
+            refused += change.message is not None
+            quarantined += change.quarantined
+            said = _sentence(f"{change.name} ({change.what})", change.as_json())
+            say(said if change.message is None else f"{change.name}: {change.message}")
+            if as_json:
+                _print_json(change.as_json())
+    if once and refused:
+        raise typer.Exit(1)
+    if once and quarantined:
+        raise typer.Exit(_QUARANTINED)
 
 
 @app.command()
@@ -252,7 +303,8 @@ def demo(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: Pr
 
     settings = _settings(data_dir, database_url, project)
     with _opened(settings) as (db, project_id):
-        say(_sentence(domain.load_samples(db, settings, project_id, now=_now)))
+        report = domain.load_samples(db, settings, project_id, now=_now)
+        say(_sentence(report.name, asdict(report)))
 
 
 @app.command()

@@ -366,8 +366,7 @@ class _Sorting:
     def _is_wanted(self, file: _File, verdict: _Verdict) -> bool:
         """What is called a log is read unless it is plainly something else: a damaged log must not go unnoticed."""
         if verdict in {_Verdict.BARE, _Verdict.GARBLED}:
-            garbled_lines = verdict is _Verdict.GARBLED and _is_jsonl(file.name)
-            return file.is_named or garbled_lines or self._is_below(file.name, _HOMES)
+            return file.is_named or self._is_below(file.name, _HOMES)
         return verdict is _Verdict.LOG or (verdict is _Verdict.OTHER and self._is_below(file.name, _LOG_NAMES))
 
     def _is_below(self, name: str, begin: tuple[str, ...]) -> bool:
@@ -419,10 +418,6 @@ def _sum_up(passed: Mapping[str, list[str]], begin: str) -> Iterator[Passed]:
 def _is_json(name: str) -> bool:
     # Also `success_memory.jsonl.1`, as rotation leaves it.
     return ".json" in (last := name.rpartition("/")[2].lower()) or ".ndjson" in last
-
-
-def _is_jsonl(name: str) -> bool:
-    return ".jsonl" in (last := name.rpartition("/")[2].lower()) or ".ndjson" in last
 
 
 def _may_be_log(name: str) -> bool:

@@ -66,6 +66,27 @@ def report_of(session: Session, source: SourceRow) -> Report:
     own = (col(CandidateRow.source_id) == source.id, col(CandidateRow.status) != Status.JOINED)
     counts = (func.count(), func.count().filter(col(CandidateRow.findings) != ""))
     n_candidates, flagged = session.execute(select(*counts).select_from(CandidateRow).where(*own)).one()
+    return _report(source, n_candidates, flagged)
+
+
+def reports_of_delivery(session: Session, delivery_id: int) -> list[Report]:
+    """The reports of the files that came in together, in the order in which they were read."""
+    wanted = select(SourceRow).where(col(SourceRow.delivery_id) == delivery_id).order_by(col(SourceRow.id))
+    found = list(session.execute(wanted).scalars())
+    own = col(CandidateRow.source_id).in_(select(SourceRow.id).where(col(SourceRow.delivery_id) == delivery_id))  # type: ignore[call-overload]
+    flagged = func.count().filter(col(CandidateRow.findings) != "")
+    counts = {
+        source_id: (n_candidates, n_flagged)
+        for source_id, n_candidates, n_flagged in session.execute(
+            select(CandidateRow.source_id, func.count(), flagged)  # type: ignore[call-overload]
+            .where(own, col(CandidateRow.status) != Status.JOINED)
+            .group_by(col(CandidateRow.source_id))
+        )
+    }
+    return [_report(source, *counts.get(source.id, (0, 0))) for source in found]
+
+
+def _report(source: SourceRow, n_candidates: int, flagged: int) -> Report:
     return Report(
         source=source.id or 0,
         name=source.name,
@@ -83,11 +104,9 @@ def report_of(session: Session, source: SourceRow) -> Report:
 
 
 def list_sources(session: Session, project_id: int, limit: int = 50) -> list[SourceRow]:
-    """The newest sources first."""
-    found = session.execute(
-        select(SourceRow).where(col(SourceRow.project_id) == project_id).order_by(col(SourceRow.id).desc()).limit(limit)
-    )
-    return list(found.scalars())
+    """The newest sources first, but for those that came in together with others."""
+    wanted = select(SourceRow).where(col(SourceRow.project_id) == project_id, col(SourceRow.delivery_id).is_(None))
+    return list(session.execute(wanted.order_by(col(SourceRow.id).desc()).limit(limit)).scalars())
 
 
 def list_repeats(session: Session, source_id: int, limit: int = 100) -> list[tuple[RepeatRow, int]]:

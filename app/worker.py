@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlmodel import col
 
-from app import ingest, jobs, joining, migrations, prepare, sources
+from app import deliveries, ingest, jobs, joining, migrations, prepare, sources
 from app.db import Database
 from app.errors import AppError
 from app.models import CandidateRow, JobRow, JobState
@@ -30,12 +30,22 @@ def now() -> datetime:
 
 def _ingest(db: Database, settings: Settings, job: JobRow, report: jobs.Reporter) -> Result:
     path = Path(str(job.args["path"]))
-    upload = ingest.Upload(path, str(job.args["name"]), origin=str(job.args["origin"]))
+    forced = job.args.get("format")
+    upload = ingest.Upload(
+        path, str(job.args["name"]), origin=str(job.args["origin"]), format=str(forced) if forced else None
+    )
     read = ingest.read_file(db, settings, job.project_id, upload, now=now, progress=report)
     path.unlink(missing_ok=True)
     ingest.finish(db, job.project_id, now=now)
     read = sources.get_report(db, read.source)
     return f"{read.entries:,} lines: {read.new:,} new, {read.quarantined:,} quarantined", {"report": read.as_json()}
+
+
+def _deliver(db: Database, settings: Settings, job: JobRow, report: jobs.Reporter) -> Result:
+    read = deliveries.run_job(db, settings, job, report, now=now)
+    counts = read.counts
+    message = f"{read.n_files:,} files: {counts['new']:,} new, {counts['quarantined']:,} quarantined"
+    return message, {"report": read.as_json()}
 
 
 def _prepare(db: Database, _: Settings, job: JobRow, report: jobs.Reporter) -> Result:
@@ -60,6 +70,7 @@ def _export(db: Database, settings: Settings, job: JobRow, report: jobs.Reporter
 
 KINDS: Mapping[str, Callable[[Database, Settings, JobRow, jobs.Reporter], Result]] = {
     "ingest": _ingest,
+    deliveries.KIND: _deliver,
     "prepare": _prepare,
     "export": _export,
 }

@@ -20,6 +20,7 @@ from app.settings import Settings
 from tests.installations import installation
 from tests.logs import DIFF, SCRIPT, line
 from tests.loops import run_async
+from tests.test_archives import tarred, zipped
 
 DECISIONS = "/api/v1/candidates/1/decisions"
 JSON = {"Content-Type": "application/json"}
@@ -134,7 +135,10 @@ def test_a_large_upload_becomes_a_job_that_the_worker_ends(small: TestClient, se
 
 
 def test_a_large_upload_of_another_kind_is_refused_at_once(small: TestClient, settings: Settings) -> None:
-    assert_error(small.post("/api/v1/ingest", content=b"PK\x03\x04" + bytes(99)), 415, "unsupported")
+    assert_error(small.post("/api/v1/ingest", content=b"\x7fELF" + bytes(99)), 415, "unsupported")
+    assert_error(small.post("/api/v1/ingest", content=b"PK\x03\x04" + bytes(99)), 422, "damaged_archive")
+    assert_error(small.post("/api/v1/ingest", content=zipped({"../x": b"x" * 999})), 422, "unsafe_name")
+    assert_error(small.post("/api/v1/ingest", content=tarred({"/x": b"x" * 999})), 422, "unsafe_name")
     assert list((settings.data_dir / "uploads").iterdir()) == []
 
 

@@ -160,7 +160,7 @@ def test_a_folder_without_logs_does_not_stop_the_others(folder: Path, tmp_path: 
     ended = call("ingest", tmp_path / "empty", sound, "--json", "--data-dir", folder)
 
     assert (ended.status, ended.json["new"]) == (1, 1)
-    assert "holds no success_memory.jsonl" in ended.err
+    assert "empty holds no log. Expected is a success log (success_memory.jsonl)" in ended.err
 
 
 def test_the_demo_brings_twelve_patches_once(folder: Path) -> None:

@@ -327,8 +327,15 @@ def test_a_folder_of_logs_knows_itself(tmp_path: Path) -> None:
     assert names(walk(tmp_path / "patch_history")) == ["run_1.json", "run_2.json"]
 
 
-def test_lines_that_begin_damaged_are_read_so_that_each_is_named(tmp_path: Path) -> None:
-    assert names(look_at(tmp_path, "own name.jsonl", b"damaged from the beginning\n")) == ["own name.jsonl"]
+def test_lines_that_are_no_json_are_no_log_elsewhere(tmp_path: Path) -> None:
+    taken = look_at(tmp_path, "notes.jsonl", b"just notes\n")
+
+    assert taken.found == ()
+    assert why(taken, "notes.jsonl").startswith("It does not begin as JSON. Expected is")
+
+
+def test_a_log_whose_first_line_is_cut_is_known_by_what_is_left_of_it(tmp_path: Path) -> None:
+    assert names(look_at(tmp_path, "own name.jsonl", line()[:150] + b"\n" + line()[:90])) == ["own name.jsonl"]
 
 
 @pytest.mark.parametrize("name", ["logs.zip", "logs.tar", "logs.tar.gz", "success_memory.jsonl"])

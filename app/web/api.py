@@ -245,7 +245,7 @@ def post_ingest(
     project: Project,
     body: Body,
     name: str = "upload.jsonl",
-    format: str = "",  # noqa: A002  (the name of the parameter)
+    format: str = "",
 ) -> Response:
     """Take in one log, plain or gzip, or an archive of many: the body is its bytes. Answers the report."""
     sent = ingest.Upload(body, name, origin="push", format=deliveries.check_format(format))

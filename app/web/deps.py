@@ -2,14 +2,16 @@
 
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import Depends, File, Request, UploadFile
+from fastapi import Depends, File, Form, Request, UploadFile
 from sqlmodel import Session
 
 from app.db import Database
+from app.deliveries import check_format
 from app.errors import NotStoredError
 from app.ingest import Upload
 from app.review import Filter
@@ -66,18 +68,29 @@ def spool(settings: Settings, name: str) -> Path:
     return folder / secrets.token_hex(16)
 
 
-def _uploads(
-    config: Annotated[Settings, Depends(_settings)], files: Annotated[list[UploadFile], File()]
-) -> list[Upload]:
-    kept = []
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What the drop zone sends: files, and how many of a folder's files the browser did not send."""
+
+    uploads: list[Upload]
+    n_left: int
+
+
+def _sent(
+    config: Annotated[Settings, Depends(_settings)],
+    files: Annotated[list[UploadFile], File()],
+    format: Annotated[str, Form()] = "",
+    left: Annotated[int, Form(ge=0)] = 0,
+) -> Sent:
+    forced, kept = check_format(format), []
     for file in files:
         name = file.filename or "upload"
         path = spool(config, name)
         with path.open("wb") as target:
             while chunk := file.file.read(_CHUNK):
                 target.write(chunk)
-        kept.append(Upload(path, name, origin="upload"))
-    return kept
+        kept.append(Upload(path, name, origin="upload", format=forced))
+    return Sent(kept, left)
 
 
 async def _body(request: Request, config: Annotated[Settings, Depends(_settings)]) -> AsyncIterator[Path]:
@@ -101,5 +114,5 @@ Now = Annotated[datetime, Depends(_now)]
 Project = Annotated[int, Depends(_project)]
 Me = Annotated[int, Depends(_me)]
 Query = Annotated[Filter, Depends(_filter)]
-Uploads = Annotated[list[Upload], Depends(_uploads)]
+Uploads = Annotated[Sent, Depends(_sent)]
 Body = Annotated[Path, Depends(_body)]

@@ -1,5 +1,6 @@
 """What came in: uploads, samples, reports, and the quarantine with its retries."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote
@@ -8,14 +9,15 @@ from fastapi import APIRouter, Request
 from sqlmodel import Session
 from starlette.responses import FileResponse, Response
 
-from app import ingest, jobs, sources
+from app import deliveries, ingest, jobs, sources
+from app.deliveries import Arrived, DeliveryReport
 from app.errors import AppError, BadInputError, NotFoundError
-from app.ingest import Upload
+from app.formats import READERS
 from app.models import JobRow, JobState, QuarantineRow, RepeatRow, SourceRow
 from app.review import whole_number
 from app.settings import Settings
 from app.sources import Report
-from app.web.deps import AppDb, Config, Db, Now, Project, Uploads
+from app.web.deps import AppDb, Config, Db, Now, Project, Sent, Uploads
 from app.web.forms import Form
 from app.web.queue import ingest_command
 from app.web.render import is_partial, page, see_other, url
@@ -23,19 +25,18 @@ from app.web.render import is_partial, page, see_other, url
 router = APIRouter()
 
 MOST_LISTED = 100
+MOST_FILES_LISTED = 1000
+MOST_FILES_SENT = 5000
 SHOWN_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What came of one uploaded file: a report, a job, or a refusal with its sentence."""
+class Refusal:
+    """Why nothing of what was sent was read."""
 
     name: str
-    report: Report | None = None
-    job: int | None = None
-    refusal: str = ""
-    where: str | None = None
-    status: int = 200
+    message: str
+    where: str | None
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,10 @@ class ImportsView:
     """What `imports.html` may read."""
 
     n_quarantined: int
-    taken: list[Taken]
+    refusal: Refusal | None
     running: list[JobRow]
-    sources: list[SourceRow]
+    arrived: list[Arrived]
+    formats: dict[str, str]
     most_bytes: int
     command: str
 
@@ -59,6 +61,20 @@ class ReportView:
     source: SourceRow
     repeats: list[tuple[RepeatRow, int]]
     quarantined: list[tuple[QuarantineRow, str]]
+    most: int
+    checking: JobRow | None
+
+
+@dataclass(frozen=True)
+class DeliveryView:
+    """What `delivery.html` may read."""
+
+    n_quarantined: int
+    report: DeliveryReport
+    counts: dict[str, int]
+    files: list[Report]
+    unread: list[Mapping[str, object]]
+    passed: list[tuple[str, list[str]]]
     most: int
     checking: JobRow | None
 
@@ -91,20 +107,29 @@ class HeldView:
 @router.get("/imports")
 def imports(request: Request, session: Db, project: Project, config: Config) -> Response:
     """The drop zone and everything that came in."""
-    return page(request, "imports.html", _imports_view(session, project, config, []))
+    return page(request, "imports.html", _imports_view(session, project, config))
 
 
-@router.post("/ingest")
+@router.post("/ingest", form_limits={"max_files": MOST_FILES_SENT})
 def upload(request: Request, db: AppDb, config: Config, project: Project, files: Uploads) -> Response:
-    """Take in every file that can be read; the others are named with the reason."""
-    taken = [_take(db, config, project, file) for file in files]
-    if len(taken) == 1 and not taken[0].refusal:
-        one = taken[0]
-        return see_other(f"/jobs/{one.job}" if one.job else f"/imports/{one.report.source if one.report else ''}")
-    refused = [one.status for one in taken if one.refusal]
-    status = refused[0] if refused and len(refused) == len(taken) else 200
-    with db.read() as session:
-        return page(request, "imports.html", _imports_view(session, project, config, taken), status=status)
+    """Take in a log, an archive, many files or a folder; what cannot be read is named with the reason."""
+    try:
+        report = deliveries.receive(db, config, project, files.uploads, n_left=files.n_left, now=_now)
+    except AppError as error:
+        refusal = Refusal(_shown(files), error.message, error.where)
+        with db.read() as session:
+            view = _imports_view(session, project, config, refusal)
+        return page(request, "imports.html", view, status=error.status)
+    if report.job:
+        return see_other(f"/jobs/{report.job}")
+    if isinstance(report, DeliveryReport):
+        return see_other(f"/imports/deliveries/{report.delivery}")
+    return see_other(f"/imports/{report.source}")
+
+
+def _shown(files: Sent) -> str:
+    first = ingest.shown_name(files.uploads[0].name)
+    return first if len(files.uploads) == 1 else f"{first} and {len(files.uploads) - 1:,} more"
 
 
 @router.post("/samples")
@@ -118,25 +143,18 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _take(db: AppDb, config: Config, project: int, file: Upload) -> Taken:
-    name = ingest.shown_name(file.name)
-    try:
-        report = ingest.receive(db, config, project, file, now=_now)
-    except AppError as error:
-        return Taken(name, refusal=error.message, where=error.where, status=error.status)
-    return Taken(name, job=report.job) if report.job else Taken(name, report)
-
-
-def _imports_view(session: Session, project: int, settings: Settings, taken: list[Taken]) -> ImportsView:
+def _imports_view(session: Session, project: int, settings: Settings, refusal: Refusal | None = None) -> ImportsView:
     return ImportsView(
         n_quarantined=sources.count_quarantine(session, project),
-        taken=taken,
+        refusal=refusal,
         running=[
             job
-            for job in jobs.list_jobs(session, project, "ingest")
+            for kind in ("ingest", deliveries.KIND)
+            for job in jobs.list_jobs(session, project, kind)
             if job.state in {JobState.QUEUED, JobState.RUNNING}
         ],
-        sources=sources.list_sources(session, project),
+        arrived=deliveries.list_arrived(session, project),
+        formats={name: reader.label for name, reader in READERS.items()},
         most_bytes=settings.max_upload_bytes,
         command=ingest_command(settings),
     )
@@ -161,6 +179,26 @@ def report(request: Request, session: Db, project: Project, source_id: int) -> R
         checking=jobs.find_unfinished(session, project, jobs.IN_BACKGROUND),
     )
     return page(request, "report.html", view, fragment="report")
+
+
+@router.get("/imports/deliveries/{delivery_id}")
+def delivery(request: Request, session: Db, project: Project, delivery_id: int) -> Response:
+    """What became of files that came in together."""
+    found = deliveries.get_report(session, project, delivery_id)
+    passed: dict[str, list[str]] = {}
+    for one in found.passed:
+        passed.setdefault(str(one["why"]), []).append(str(one["name"]))
+    view = DeliveryView(
+        n_quarantined=0 if is_partial(request) else sources.count_quarantine(session, project),
+        report=found,
+        counts=found.counts,
+        files=list(found.files[:MOST_FILES_LISTED]),
+        unread=[*found.refused, *found.broken],
+        passed=list(passed.items()),
+        most=MOST_FILES_LISTED,
+        checking=jobs.find_unfinished(session, project, jobs.IN_BACKGROUND),
+    )
+    return page(request, "delivery.html", view, fragment="report")
 
 
 # ------------------------------------------------------------------------------------------------ quarantine

@@ -14,8 +14,13 @@ from app.web.render import is_partial, page, see_other
 
 router = APIRouter()
 
-_TITLES = {"ingest": "Reading", "prepare": "Checking new candidates", "export": "Building the dataset"}
-_BACK = {"ingest": ("/imports", "Imports"), "export": ("/exports", "Exports")}
+_TITLES = {
+    "ingest": "Reading",
+    "deliver": "Reading",
+    "prepare": "Checking new candidates",
+    "export": "Building the dataset",
+}
+_BACK = {"ingest": ("/imports", "Imports"), "deliver": ("/imports", "Imports"), "export": ("/exports", "Exports")}
 
 
 @dataclass(frozen=True)
@@ -56,11 +61,12 @@ def job(request: Request, session: Db, project: Project, job_id: int, new: str =
     result = row.result or {}
     back, label = _BACK.get(row.kind, ("/queue", "Queue"))
     title = _TITLES.get(row.kind, row.kind)
-    measure = _megabytes if row.kind == "ingest" else _number
+    reads = row.kind in {"ingest", "deliver"}
+    measure = _megabytes if reads else _number
     view = JobView(
         n_quarantined=0 if is_partial(request) else sources.count_quarantine(session, project),
         job=row,
-        title=f"{title} {row.args['name']}" if row.kind == "ingest" else title,
+        title=f"{title} {row.args['name']}" if reads else title,
         back=back,
         back_label=label,
         running=row.state in {JobState.QUEUED, JobState.RUNNING},
@@ -97,7 +103,9 @@ def find_download(row: JobRow) -> Download | None:
 
 def _report_url(result: Mapping[str, object]) -> str | None:
     report = result.get("report")
-    return f"/imports/{report['source']}" if isinstance(report, Mapping) else None
+    if not isinstance(report, Mapping):
+        return None
+    return f"/imports/{report['source']}" if "source" in report else f"/imports/deliveries/{report['delivery']}"
 
 
 def _rows(result: Mapping[str, object]) -> int | None:

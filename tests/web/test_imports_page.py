@@ -1,8 +1,6 @@
 """Uploads, reports and the quarantine: every file gets a sentence, every line its place."""
 
 import gzip
-import io
-import zipfile
 
 import pytest
 from sqlmodel import select
@@ -12,6 +10,7 @@ from app.db import Database
 from app.models import CandidateRow, QuarantineRow
 from app.settings import Settings
 from app.web.imports import visible
+from tests import test_archives as archives
 from tests.logs import line
 from tests.web.pages import HTMX, text
 
@@ -19,11 +18,8 @@ BROKEN = b'{"spec_issue_description": "<b>cut'
 LOG = b"\n".join((line("One"), line("Two"), b"", line("One"), BROKEN)) + b"\n"
 
 
-def zipped() -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as opened:
-        opened.writestr("success_memory.jsonl", LOG)
-    return packed.getvalue()
+def zipped(name: str = "success_memory.jsonl") -> bytes:
+    return archives.zipped({name: LOG if name.endswith(".jsonl") else b"Just notes."})
 
 
 def upload(client: TestClient, *files: tuple[str, bytes]) -> tuple[int, str]:
@@ -52,7 +48,9 @@ def test_the_report_links_to_what_is_new_repeated_and_quarantined(client: TestCl
 @pytest.mark.parametrize(
     ("name", "content", "code", "sentence"),
     [
-        ("log.zip", zipped(), 415, "zip"),
+        ("log.zip", zipped(), 200, "4 entries = 2 new"),
+        ("cut.zip", zipped()[:-9], 422, "The zip is cut"),
+        ("notes.zip", zipped("notes.txt"), 415, "notes.zip holds no log. Expected is a success log"),
         ("program", b"\x7fELF\x02\x01\x01" + bytes(60), 415, "program"),
         ("log.jsonl", "{}\n".encode("utf-16"), 415, "UTF-16"),
         ("empty.jsonl", b"", 200, "0 entries"),
@@ -71,11 +69,12 @@ def test_every_kind_of_file_gets_a_sentence(
 
 
 def test_a_refused_file_does_not_cost_the_others(client: TestClient, db: Database) -> None:
-    status, seen = upload(client, ("log.zip", zipped()), ("good.jsonl", LOG))
+    status, seen = upload(client, ("log.zip", zipped()[:-9]), ("program", b"\x7fELF"), ("good.jsonl", LOG))
 
     assert status == 200
-    assert "log.zip was not read:" in seen
-    assert "good.jsonl 2 new, 1 repeated, 1 quarantined." in seen
+    assert "log.zip The zip is cut" in seen
+    assert "program program is a program." in seen
+    assert "good.jsonl 4 2 1 1" in seen
     with db.read() as session:
         assert len(session.exec(select(CandidateRow)).all()) == 2
 

@@ -20,6 +20,7 @@ VIEWS: dict[str, Any] = {
     "edit.html": review_page.EditView,
     "imports.html": imports.ImportsView,
     "report.html": imports.ReportView,
+    "delivery.html": imports.DeliveryView,
     "quarantine.html": imports.QuarantineView,
     "quarantined.html": imports.HeldView,
     "exports.html": exports_page.ExportsView,
