@@ -11,7 +11,7 @@ from sqlmodel import Session, col
 from app import assembly, formats
 from app.candidates import Candidate, Direction
 from app.formats.given import Given
-from app.models import AttachmentRow, CandidateRow, EntryRow, PartRow, SourceRow
+from app.models import AttachmentRow, CandidateRow, EntryRow, PartRow, RepeatRow, SourceRow
 
 _IN_WORDS = {
     assembly.Form.SUCCESS: "success entry",
@@ -130,17 +130,26 @@ def ratings(session: Session, ids: Iterable[int]) -> dict[int, int]:
 
     Of one file the last word counts, for the agent's web form rewrites ratings in place; of several files the best.
     """
-    found: dict[int, dict[str, int]] = {}
-    wanted = (
-        select(EntryRow.candidate_id, SourceRow.name, EntryRow.raw)  # type: ignore[call-overload]
-        .join(SourceRow, col(SourceRow.id) == col(EntryRow.source_id))
-        .where(col(EntryRow.candidate_id).in_(list(ids)), col(EntryRow.format) == formats.SUCCESS)
-        .order_by(col(EntryRow.id))
+    of_these = (col(EntryRow.candidate_id).in_(list(ids)), col(EntryRow.format) == formats.SUCCESS)
+    entry, source, repeat = col(EntryRow.id), col(SourceRow.id), RepeatRow
+    own = select(entry, source, SourceRow.name, EntryRow.line).join(SourceRow, source == col(EntryRow.source_id))  # type: ignore[call-overload]
+    again = (
+        select(entry, source, SourceRow.name, repeat.line)  # type: ignore[call-overload]
+        .join(repeat, col(repeat.entry_id) == entry)
+        .join(SourceRow, source == col(repeat.source_id))
     )
-    for number, name, raw in session.execute(wanted):
-        rating = read_success(bytes(raw)).rating
+    said = [one for wanted in (own, again) for one in session.execute(wanted.where(*of_these))]
+    told = {
+        number: (candidate_id, read_success(bytes(raw)).rating)
+        for number, candidate_id, raw in session.execute(
+            select(EntryRow.id, EntryRow.candidate_id, EntryRow.raw).where(*of_these)  # type: ignore[call-overload]
+        )
+    }
+    found: dict[int, dict[str, int]] = {}
+    for number, _, name, _ in sorted(said, key=lambda one: (one[1], one[3])):
+        candidate_id, rating = told[number]
         if rating is not None:
-            found.setdefault(number, {})[name] = rating
+            found.setdefault(candidate_id, {})[name] = rating
     return {number: max(by_file.values()) for number, by_file in found.items()}
 
 

@@ -191,8 +191,9 @@ class _Batch:
         if entry_id is None:
             entry_id = self._add_entry(line, known.number)
         self.rows["repeat"].append((self.source_id, line.line.number, line.line.offset_bytes, entry_id))
-        if is_new and line.rating is not None and line.rating != known.rating:
-            self.counts.updated += 1
+        if line.rating is not None and line.rating != known.rating:
+            # Also of an entry that is known: a rating may be set back to what it was.
+            self.counts.updated += is_new
             self.rated.add(known.number)
         if is_new and line.format != SUCCESS:
             self.clues.extend((joining.GREW, known.number))

@@ -312,6 +312,7 @@ class RepeatRow(SQLModel, table=True):
     """A line that was already here: where it stood, and which entry it repeats."""
 
     __tablename__ = "repeat"
+    __table_args__ = (Index("ix_repeat_entry", "entry_id"),)
 
     source_id: int = Field(foreign_key="source.id", primary_key=True)
     line: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})

@@ -36,6 +36,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("checks_version = 0"),
         postgresql_where=sa.text("checks_version = 0"),
     )
+    op.create_index("ix_repeat_entry", "repeat", ["entry_id"], unique=False)
     op.add_column("decision", sa.Column("other_id", sa.Integer(), nullable=True))
     op.add_column(
         "entry",
@@ -125,6 +126,7 @@ def downgrade() -> None:
         op.drop_table(name)
     op.drop_index("ix_part_lead", table_name="part")
     op.drop_index("ix_candidate_unchecked", table_name="candidate")
+    op.drop_index("ix_repeat_entry", table_name="repeat")
     op.drop_table("part")
     op.drop_index("ix_source_delivery_id", table_name="source")
     op.drop_index("ix_delivery_project_id", table_name="delivery")
