@@ -1,0 +1,906 @@
+"""Follows a folder while agents write into it: first all that is there, then each line when it is finished.
+
+A walk through the folder says what there is; nothing else is believed. A file is known again by the SHA-256 of what was
+read of it: as long as it begins with these bytes it has at most grown, whatever was renamed or replaced meanwhile; else
+it is read again from its start, which doubles nothing, because contents are known (docs/decisions/0016).
+"""
+
+import errno
+import hashlib
+import os
+import socket
+import stat
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session, col
+
+from app import ingest, intake
+from app.db import Database, does_not_answer, lock_ingest
+from app.errors import AppError, BadInputError, ConflictError
+from app.formats import reading, stream
+from app.formats.given import Given
+from app.formats.reading import Held, Read, Ready, Share
+from app.ingest import Counts, shown_name
+from app.intake import PATCH_SET, Found
+from app.models import SourceRow, SourceState, WatchedRow
+from app.settings import Settings
+
+PATIENCE = 2.0
+"""Seconds for which a file must not have changed before what cannot be read in it counts as broken; half for a line."""
+
+_HEAD_BYTES, _TAIL_BYTES = 1 << 12, 1 << 16
+_CHUNK = 1 << 20
+_BATCH_SECONDS, _BATCH_BYTES = 0.05, 4 << 20
+_FIRST_BATCH, _SMALLEST_BATCH, _LARGEST_BATCH = 200, 20, 1000
+# What it costs to store lines of one more file, in lines.
+_A_FILE = 10
+# A large file is compared from its start as often as that takes a tenth of the time.
+_COMPARED_A_SECOND = 50 << 20
+# Walks through very many files fill no more than this part of the time.
+_WALKS_SHARE = 0.1
+_HOT_SECONDS = 600
+_JOIN_SECONDS = 2
+_ASKED = 500
+_MOST_SET_FILES = 500
+
+_NEW, _GROWN, _REWRITTEN, _REFUSED = "new", "grown", "rewritten", "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A file that brought something, or cannot be read: `Change("p/success_memory.jsonl", "grown", 7, new=2)`.
+
+    Attributes:
+        name: as `intake.Found.name`.
+        what: `new`, `grown`, or, where it was read again from its start, `truncated`, `rewritten` or `replaced`;
+            `refused` where it cannot be read.
+        source: what its lines belong to; 0 of one that is refused.
+        new: entries, as a `Report` counts them; so are the others.
+        message: why it is refused.
+    """
+
+    name: str
+    what: str
+    source: int = 0
+    new: int = 0
+    repeated: int = 0
+    updated: int = 0
+    quarantined: int = 0
+    blank: int = 0
+    message: str | None = None
+
+    @property
+    def entries(self) -> int:
+        """How many lines came, blank ones aside."""
+        return self.new + self.repeated + self.quarantined
+
+    def as_json(self) -> dict[str, object]:
+        """For programs: `{"name": "…", "what": "grown", "entries": 2, "new": 2, …}`."""
+        return {"entries": self.entries, **asdict(self)}
+
+
+class _Stamp(NamedTuple):
+    """How a file looks from outside: device and inode; a digest of these, sizes and times; when it changed."""
+
+    identity: str
+    text: str
+    changed_at: float
+
+
+class _Begun(NamedTuple):
+    """The digest of a file's first bytes so far, to go on with, and what stood at both ends of them."""
+
+    offset: int
+    digest: "hashlib._Hash"
+    ends: bytes
+
+
+@dataclass(slots=True)
+class _Look:
+    """A file, and what is remembered of it from one look to the next.
+
+    Attributes:
+        found: where it is, and what belongs to it.
+        key: as `WatchedRow.key`.
+        stamp: how it looked last.
+        since: when it looked so first, by the clock that only goes forward.
+        is_loaded: whether `row` and `source` are what the database has.
+        row: how far it was read.
+        source: what it is being read into.
+        is_done: there is nothing more to do until it looks otherwise.
+        waits: something in it will be taken, or held, if it stays as it is for a while.
+        begun: saves reading it from its start.
+        compared_at: when that was last done.
+        doubt: where a line could not be read, and since when that is known.
+        told: why it was refused last.
+    """
+
+    found: Found
+    key: bytes
+    stamp: _Stamp
+    since: float
+    is_loaded: bool = False
+    row: WatchedRow | None = None
+    source: SourceRow | None = None
+    is_done: bool = False
+    waits: bool = False
+    begun: _Begun | None = None
+    compared_at: float = -1e9
+    doubt: tuple[int, float] | None = None
+    told: str = ""
+
+    def forget(self) -> None:
+        """Ask the database again: another program has read the file, or nothing could be stored."""
+        self.is_loaded = self.is_done = False
+        self.row = self.source = self.begun = None
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One pass over a file: into which source, why, and what came of it."""
+
+    look: _Look
+    source: SourceRow
+    what: str
+    counts: Counts = field(default_factory=Counts)
+    is_lost: bool = False
+
+
+class _Piece(NamedTuple):
+    """Lines of one pass that are stored together, and what is known of the file behind them.
+
+    Attributes:
+        of: the pass.
+        lines: may be none, where only what is known of the file changed.
+        offset: how many bytes of the file `digest` covers.
+        digest: of these bytes.
+        identity: of the file that they were read from.
+        ends: whether this is the last piece of its pass.
+        stamp: how the file looks, if nothing is left to do in it.
+    """
+
+    of: _Reading
+    lines: list[Read]
+    offset: int
+    digest: bytes
+    identity: str
+    ends: bool
+    stamp: str
+
+
+class Watcher:
+    """What one process knows of a folder."""
+
+    def __init__(
+        self,
+        db: Database,
+        settings: Settings,
+        project_id: int,
+        folder: Path,
+        *,
+        now: Callable[[], datetime],
+        name: str = "",
+        wanted: str | None = None,
+        stop: Callable[[], bool] = lambda: False,
+        patience: float = PATIENCE,
+    ) -> None:
+        """Nothing is read before the first scan.
+
+        Args:
+            db: the database.
+            settings: limits, and the data folder, which is never watched itself.
+            project_id: where candidates go.
+            folder: a project, or any folder above or below one.
+            now: gives an aware UTC instant.
+            name: what the names of its files begin with.
+            wanted: the format, where a person said it; else it is recognised.
+            stop: asked between two lines.
+            patience: see `PATIENCE`.
+
+        Raises:
+            BadInputError: there is no such folder.
+
+        """
+        if not folder.is_dir():
+            raise BadInputError(f"There is no folder {shown_name(str(folder))} to watch.")
+        self._db, self._settings, self._project_id = db, settings, project_id
+        self._root, self._name, self._wanted = folder.resolve(), name, wanted
+        self._now, self._stop, self._patience = now, stop, patience
+        self._own = settings.data_dir.resolve()
+        # Two machines may hold a folder of the same name in one PostgreSQL.
+        self._place = "" if db.is_sqlite else socket.gethostname()
+        self._seen = intake.Seen()
+        self._looks: dict[Path, _Look] = {}
+        self._by_identity: dict[str, _Look] = {}
+        self._broken: dict[str, float] = {}
+        self.walk_seconds = 0.0
+        """How long the last walk through the folder took."""
+        self._size = _FIRST_BATCH
+
+    @property
+    def waits(self) -> bool:
+        """Whether something will be taken, or held, if the folder stays as it is for a while."""
+        told = any(since != float("inf") for since in self._broken.values())
+        return told or any(look.waits and not look.is_done for look in self._looks.values())
+
+    def scan(self, *, walk: bool = True) -> Iterator[Change]:
+        """Read what is new.
+
+        Args:
+            walk: look for it everywhere in the folder; else only in files that are known and alive.
+
+        Raises:
+            BadInputError: the folder is gone.
+            NotStoredError: the disk is full.
+
+        """
+        if walk:
+            yield from self._walk()
+        busy = [look for look in list(self._looks.values()) if self._is_to_read(look, walked=walk)]
+        self._load([look for look in busy if not look.is_loaded])
+        busy = [look for look in busy if not look.is_done]
+        self._adopt([look for look in busy if look.row is None or look.row.identity != look.stamp.identity])
+        yield from self._read(busy)
+
+    # -------------------------------------------------------------------------------------------- what there is
+
+    def _walk(self) -> Iterator[Change]:
+        """See which files there are."""
+        began = time.monotonic()
+        taken = intake.walk(self._root, name=self._name, seen=self._seen)
+        looks: dict[Path, _Look] = {}
+        for found in taken.found:
+            if found.path.is_relative_to(self._own):
+                continue
+            look = self._looks.get(found.path)
+            if look is not None:
+                look.found = found
+            elif (stamp := _stamp_of(found)) is not None:
+                place = f"{self._place}\0".encode() + os.fsencode(found.path)
+                look = _Look(found, hashlib.sha256(place).digest(), stamp, began)
+            if look is not None:
+                looks[found.path] = look
+        self._looks = looks
+        yield from self._tell_broken({one.name: one.why for one in taken.broken}, began)
+        self.walk_seconds = time.monotonic() - began
+
+    def _tell_broken(self, broken: Mapping[str, str], at: float) -> Iterator[Change]:
+        """Say once what is evidence and cannot be used, when it has been so for a while: it may be half written."""
+        self._broken = {name: self._broken.get(name, at) for name in broken}
+        for name, since in self._broken.items():
+            if at - since >= self._patience:
+                self._broken[name] = float("inf")
+                yield Change(name, _REFUSED, message=broken[name])
+
+    def _is_to_read(self, look: _Look, *, walked: bool) -> bool:
+        """Whether a file looks otherwise, or was not done with; between two walks only those that are alive count."""
+        at = time.monotonic()
+        if not walked and look.is_done and at - look.since > _HOT_SECONDS:
+            return False
+        stamp = _stamp_of(look.found)
+        if stamp is None:
+            return False
+        if stamp != look.stamp:
+            look.stamp, look.since, look.is_done = stamp, at, False
+        return not look.is_done
+
+    def _load(self, looks: Sequence[_Look]) -> None:
+        """Ask the database how far these files were read."""
+        for start in range(0, len(looks), _ASKED):
+            some = {look.key: look for look in looks[start : start + _ASKED]}
+            wanted = (
+                select(WatchedRow, SourceRow)
+                .join(SourceRow, col(SourceRow.id) == col(WatchedRow.source_id))
+                .where(col(WatchedRow.project_id) == self._project_id, col(WatchedRow.key).in_(list(some)))
+            )
+            with self._db.read() as session:
+                found = {bytes(row.key): (row, source) for row, source in session.execute(wanted)}
+            for key, look in some.items():
+                look.row, look.source = found.get(key, (None, None))
+                look.is_loaded = True
+                look.is_done = look.row is not None and look.row.stamp == look.stamp.text
+                if look.row is not None:
+                    self._by_identity[look.row.identity] = look
+
+    def _adopt(self, looks: Sequence[_Look]) -> None:
+        """Let a log that was renamed go on under its new name, which its device and inode tell."""
+        moved: list[tuple[_Look, WatchedRow, _Look]] = []
+        for new in looks:
+            old = self._by_identity.get(new.stamp.identity)
+            if old is None or old is new or old.row is None or old.row.identity != new.stamp.identity:
+                continue
+            is_there = self._looks.get(old.found.path) is old and old.stamp.identity == old.row.identity
+            if not is_there and self._begins_as(new, old.row):
+                moved.append((old, old.row, new))
+        if not moved:
+            return
+        with self._db.write() as session:
+            lock_ingest(session)
+            rows = [(session.get(WatchedRow, (self._project_id, old.key)), row, new) for old, row, new in moved]
+            keys = [look.key for old, _, new in moved for look in (old, new)]
+            mine = (col(WatchedRow.project_id) == self._project_id, col(WatchedRow.key).in_(keys))
+            session.execute(delete(WatchedRow).where(*mine))
+            for found, row, new in rows:
+                if _place(found) == _place(row):
+                    session.execute(insert(WatchedRow).values({**row.model_dump(), "key": new.key, "stamp": ""}))
+        for old, _, new in moved:
+            old.forget()
+            new.forget()
+        self._load([look for old, _, new in moved for look in (old, new)])
+
+    def _begins_as(self, look: _Look, row: WatchedRow) -> bool:
+        with self._opened(look) as opened:
+            return opened is not None and _begin_of(opened, row) is not None
+
+    # -------------------------------------------------------------------------------------------- reading
+
+    def _read(self, looks: Iterable[_Look]) -> Iterator[Change]:
+        group: list[_Piece] = []
+        weight = n_bytes = 0
+        for look in looks:
+            if self._stop():
+                break
+            for piece in self._tried(look):
+                if isinstance(piece, Change):
+                    yield piece
+                    continue
+                group.append(piece)
+                weight += _A_FILE + len(piece.lines)
+                n_bytes += sum(len(line.line.raw) for line in piece.lines)
+                if weight >= self._size or n_bytes > _BATCH_BYTES:
+                    yield from self._store(group)
+                    group, weight, n_bytes = [], 0, 0
+        yield from self._store(group)
+
+    def _tried(self, look: _Look) -> Iterator[_Piece | Change]:
+        """The pieces of a file; what stands against reading it is said once, and costs the others nothing."""
+        look.waits = False
+        try:
+            with self._opened(look) as opened:
+                if opened is not None:
+                    yield from self._pieces(look, opened)
+                    look.told = ""
+        except AppError as error:
+            look.is_done = True
+            why = error.message
+        except OSError as error:
+            why = f"It cannot be read: {error.strerror}."
+        else:
+            return
+        if why != look.told:
+            look.told = why
+            yield Change(look.found.name, _REFUSED, message=why)
+
+    @contextmanager
+    def _opened(self, look: _Look) -> Iterator[BinaryIO | None]:
+        """The file, or None where it is gone, is no plain file any more, or leads elsewhere."""
+        opened = _open_plain(look.found.path, self._root)
+        if opened is None:
+            yield None
+            return
+        with opened:
+            yield opened
+
+    def _pieces(self, look: _Look, opened: BinaryIO) -> Iterator[_Piece]:
+        head, tail, n_bytes = _ends_of(opened)
+        stream.refuse_other_kinds(head, tail, look.found.name)
+        if stream.is_gzip(head):
+            yield from self._packed(look, opened, head)
+        elif look.found.format == PATCH_SET or ingest.is_document(head):
+            yield from self._whole(look, opened, head)
+        else:
+            yield from self._lines(look, opened, head, n_bytes)
+
+    def _reading(self, look: _Look, head: bytes, what: str) -> _Reading:
+        """A pass that goes on where the last one ended, or one into a source of its own."""
+        if what == _GROWN and look.source is not None:
+            return _Reading(look, look.source, what)
+        source = SourceRow(
+            project_id=self._project_id,
+            name=shown_name(look.found.name),
+            origin="watch",
+            format=self._wanted or look.found.format or "",
+            head_digest=hashlib.sha256(head).digest(),
+            created_at=self._now(),
+        )
+        return _Reading(look, source, what)
+
+    def _batch(self, lines: Iterator[Read]) -> list[Read]:
+        batch, n_bytes = [], 0
+        for one in islice(lines, self._size):
+            batch.append(one)
+            n_bytes += len(one.line.raw)
+            if n_bytes > _BATCH_BYTES:
+                break
+        return batch
+
+    def _is_quiet(self, look: _Look) -> bool:
+        """Whether the file has not changed for a while; the clock that stamps it may be ahead of ours."""
+        has_been = max(time.time() - look.stamp.changed_at, time.monotonic() - look.since)
+        return has_been >= self._patience
+
+    def _may_hold(self, look: _Look, offset: int) -> bool:
+        """Whether a line that cannot be read counts as broken, and not as one that is being written just now."""
+        at = time.monotonic()
+        if look.doubt is None or look.doubt[0] != offset:
+            look.doubt = (offset, at)
+        look.waits = not self._is_quiet(look) and at - look.doubt[1] < self._patience / 2
+        return not look.waits
+
+    def _done(self, look: _Look, *, is_compared: bool) -> str:
+        """How the file looks, if nothing is left to do in it and its time of change is old enough to be believed.
+
+        A file can change twice within one tick of its clock.
+        """
+        look.is_done = is_compared and not look.waits and not self._stop() and self._is_quiet(look)
+        return look.stamp.text if look.is_done else ""
+
+    @property
+    def _overflow(self) -> Path:
+        return self._settings.data_dir / "overlong"
+
+    # -------------------------------------------------------------------------------------------- a log, line by line
+
+    def _lines(self, look: _Look, opened: BinaryIO, head: bytes, n_bytes: int) -> Iterator[_Piece]:
+        row, began = look.row, time.monotonic()
+        begun = self._begun(look, opened, n_bytes)
+        of = self._reading(look, head, _why(row, begun, _identity(opened), n_bytes))
+        start, number, digest, rest = 0, 0, hashlib.sha256(), b""
+        if begun is not None and row is not None:
+            start, number, digest = row.offset_bytes, of.source.n_lines, begun.copy()
+            rest = _rest_of_line(opened, start)
+            digest.update(rest)
+        # What is not read from its start was compared with what was read of it, or is to be at the next look.
+        is_compared = begun is None or look.compared_at >= began
+        finished = self._finished(look, opened, start + len(rest), number, n_bytes)
+        batch = self._batch(finished)
+        if not batch:
+            yield from self._nothing_new(of, is_compared=is_compared)
+        while batch:
+            for one in batch:
+                _feed(digest, one.line, self._overflow)
+            last, so_far = batch[-1].line, digest.copy()
+            offset = last.offset_bytes + last.n_bytes + last.ended
+            look.begun = _Begun(offset, so_far, _both_ends(opened, offset))
+            following = self._batch(finished)
+            ends = not following and not self._stop()
+            stamp = self._done(look, is_compared=is_compared) if ends else ""
+            yield _Piece(of, batch, offset, so_far.digest(), _identity(opened), ends, stamp)
+            batch = following
+
+    def _nothing_new(self, of: _Reading, *, is_compared: bool) -> Iterator[_Piece]:
+        """Keep in mind that there is nothing to do in a file, where that was not known."""
+        look = of.look
+        stamp, row = self._done(look, is_compared=is_compared), look.row
+        if row is not None and of.what == _GROWN and stamp and stamp != row.stamp:
+            yield _Piece(of, [], row.offset_bytes, bytes(row.digest), look.stamp.identity, ends=True, stamp=stamp)
+
+    def _begun(self, look: _Look, opened: BinaryIO, n_bytes: int) -> "hashlib._Hash | None":
+        """The digest of what was read, if the file still begins so; None where it must be read from its start."""
+        row, known = look.row, look.begun
+        if row is None or n_bytes < row.offset_bytes:
+            return None
+        is_due = time.monotonic() - look.compared_at >= row.offset_bytes / _COMPARED_A_SECOND
+        is_same = known is not None and known.offset == row.offset_bytes and row.identity == _identity(opened)
+        if known is not None and is_same and not is_due:
+            return known.digest if known.ends == _both_ends(opened, known.offset) else None
+        begun = _begin_of(opened, row)
+        if begun is not None:
+            look.compared_at = time.monotonic()
+        return begun
+
+    def _finished(self, look: _Look, opened: BinaryIO, start: int, number: int, n_bytes: int) -> Iterator[Read]:
+        """Every line that has its end, read; then the last one without, if it is whole all the same."""
+        limit, given = self._settings.max_line_bytes, Given(shown_name(look.found.name))
+        end = _end_of_lines(opened, start, n_bytes)
+        span = _Span(opened, start, end)
+        lines = stream.read_lines(span, start=start, number=number, max_line_bytes=limit, overflow=self._overflow)  # type: ignore[arg-type]
+        for line in lines:
+            # A line of these that has no end was cut off while it was read.
+            if self._stop() or not line.ended:
+                return
+            read = reading.read_line(line, limit, wanted=self._wanted, given=given)
+            if isinstance(read, Held) and not self._may_hold(look, line.offset_bytes):
+                return
+            number = line.number
+            yield read
+        if end < n_bytes and n_bytes - end <= limit:
+            opened.seek(end)
+            raw = _read_up_to(opened, n_bytes - end)
+            yield from self._unfinished(look, stream.Line(number + 1, end, raw, len(raw), ended=False), given)
+
+    def _unfinished(self, look: _Look, line: stream.Line, given: Given) -> Iterator[Read]:
+        """The last line, which has no end: half of one waits. A file of one line may be a run, which never has one."""
+        read = reading.read_line(line, self._settings.max_line_bytes, wanted=self._wanted, given=given)
+        is_alone = line.offset_bytes == 0 and _may_be_one_value(look.found.name)
+        if not isinstance(read, Ready) and not is_alone:
+            return
+        if (is_alone and isinstance(read, Ready)) or self._is_quiet(look):
+            yield read
+        else:
+            look.waits = True
+
+    # -------------------------------------------------------------------------------------------- a file as a whole
+
+    def _whole(self, look: _Look, opened: BinaryIO, head: bytes) -> Iterator[_Piece]:
+        """A run, which is taken when it can be read; a patch set, when all of it has come to rest."""
+        if look.found.format == PATCH_SET and not self._is_quiet(look):
+            look.waits = True
+            return
+        limit = self._settings.max_line_bytes
+        line = stream.keep_whole(_read_up_to(opened, limit + 1), opened, limit, self._overflow)
+        given = Given(shown_name(look.found.name), self._beside(look.found))
+        digest = line.digest or hashlib.sha256(line.raw).digest()
+        for name, raw in given.files.items():
+            digest = hashlib.sha256(digest + name.encode(errors="replace") + hashlib.sha256(raw).digest()).digest()
+        wanted = look.found.format or self._wanted
+        read = reading.read_line(line, limit, wanted=wanted, given=given, is_file=True)
+        look.waits = not isinstance(read, Ready) and not self._is_quiet(look)
+        if not look.waits:
+            yield from self._as_one(look, opened, head, iter([read]), line.n_bytes, digest)
+
+    def _beside(self, found: Found) -> Mapping[str, bytes]:
+        """The other files of a patch set; they come into memory together, so not any number of them."""
+        files: dict[str, bytes] = {}
+        left = self._settings.max_line_bytes
+        for name, path in sorted(found.files.items())[:_MOST_SET_FILES]:
+            opened = _open_plain(path, self._root)
+            if opened is not None:
+                with opened:
+                    raw = _read_up_to(opened, left + 1)
+                if len(raw) <= left:
+                    left -= len(raw)
+                    files[name] = raw
+        return files
+
+    def _packed(self, look: _Look, opened: BinaryIO, head: bytes) -> Iterator[_Piece]:
+        """A packed log, when it has come to rest; from a copy, for it is read twice."""
+        if not self._is_quiet(look):
+            look.waits = True
+            return
+        limits, spool = self._settings, self._settings.data_dir / "uploads"
+        spool.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(dir=spool) as folder:
+            copy, digest, n_bytes = Path(folder) / "packed", hashlib.sha256(), 0
+            with copy.open("wb") as target:
+                while chunk := opened.read(_CHUNK):
+                    digest.update(chunk)
+                    n_bytes += target.write(chunk)
+            stream.measure_gzip(copy, max_bytes=limits.max_unpacked_bytes, max_ratio=limits.max_ratio)
+            start, number = self._read_of_it(look, n_bytes, digest.digest())
+            name = shown_name(look.found.name)
+            share = Share(copy, True, start, number, limits.max_line_bytes, self._overflow, name, self._wanted)
+            with closing(reading.read_share(share)) as read:
+                lines = (one for one in read if not isinstance(one, bytes) and not self._stop())
+                yield from self._as_one(look, opened, head, lines, n_bytes, digest.digest())
+
+    def _read_of_it(self, look: _Look, n_bytes: int, digest: bytes) -> tuple[int, int]:
+        """Where a packed log is read on: offset and number of lines, as it unpacks."""
+        if look.source is None or not _is_of(look.row, n_bytes, digest):
+            return 0, 0
+        return look.source.offset_bytes, look.source.n_lines
+
+    def _as_one(
+        self, look: _Look, opened: BinaryIO, head: bytes, lines: Iterator[Read], n_bytes: int, digest: bytes
+    ) -> Iterator[_Piece]:
+        """The pieces of a file that is known by all of its bytes, unless it was read already."""
+        is_known = _is_of(look.row, n_bytes, digest)
+        of = self._reading(look, head, _NEW if look.row is None else _GROWN if is_known else _REWRITTEN)
+        if is_known and of.source.state == SourceState.DONE:
+            yield from self._nothing_new(of, is_compared=True)
+            return
+        batch = self._batch(lines)
+        while batch:
+            following = self._batch(lines)
+            ends = not following and not self._stop()
+            stamp = self._done(look, is_compared=True) if ends else ""
+            yield _Piece(of, batch, n_bytes, digest, _identity(opened), ends, stamp)
+            batch = following
+
+    # -------------------------------------------------------------------------------------------- storing
+
+    def _store(self, pieces: Sequence[_Piece]) -> Iterator[Change]:
+        """Commit lines, offsets and what is known of the files together; what failed is looked at anew."""
+        if not pieces:
+            return
+        try:
+            with self._db.write() as session:
+                began = time.perf_counter()
+                lock_ingest(session)
+                for piece in pieces:
+                    self._store_one(session, piece)
+                spent = time.perf_counter() - began
+        except BaseException as error:
+            for piece in pieces:
+                piece.of.is_lost = True
+                piece.of.look.forget()
+            if not isinstance(error, ConflictError):
+                raise
+            return
+        fits = int(self._size * min(2.0, _BATCH_SECONDS / max(spent, 1e-4)))
+        self._size = min(_LARGEST_BATCH, max(_SMALLEST_BATCH, fits))
+        for of in (piece.of for piece in pieces if piece.ends and not piece.of.is_lost):
+            counts = asdict(of.counts)
+            if any(counts.values()):
+                del counts["candidates"]
+                yield Change(of.look.found.name, of.what, of.source.id or 0, **counts)
+
+    def _store_one(self, session: Session, piece: _Piece) -> None:
+        of, look, source = piece.of, piece.of.look, piece.of.source
+        if of.is_lost:
+            return
+        row = session.get(WatchedRow, (self._project_id, look.key))
+        if _place(row) != _place(look.row):
+            # Another watcher was here first.
+            of.is_lost = True
+            look.forget()
+            return
+        if source.id is None:
+            _open_source(session, source, look.row)
+        if piece.lines:
+            _add(of.counts, ingest.store(session, source, piece.lines, self._now()))
+            source.n_lines = piece.lines[-1].line.number
+        if piece.ends and (piece.lines or source.state != SourceState.DONE):
+            _close_source(session, source, piece.digest, self._now())
+        if row is None:
+            row = WatchedRow(project_id=self._project_id, key=look.key)  # type: ignore[call-arg]
+            session.add(row)
+        row.source_id, row.identity, row.stamp = source.id or 0, piece.identity, piece.stamp
+        row.offset_bytes, row.digest = piece.offset, piece.digest
+        look.row, look.source = row, source
+        self._by_identity[piece.identity] = look
+
+
+def follow(
+    watcher: Watcher,
+    db: Database,
+    project_id: int,
+    *,
+    now: Callable[[], datetime],
+    stop: threading.Event,
+    poll: float = 0.5,
+    once: bool = False,
+) -> Iterator[Change]:
+    """Scan again and again, and join what came in.
+
+    Args:
+        watcher: of the folder.
+        db: the database.
+        project_id: the same as the watcher's.
+        now: gives an aware UTC instant.
+        stop: set from a signal, it ends this at the next line.
+        poll: seconds from the end of a scan to the next.
+        once: end when all that is there has been read. Otherwise a fault of the database or of the folder is told,
+            and waited out.
+
+    Raises:
+        AppError: with `once`, what a scan raises.
+
+    """
+    told, joined_at, is_news, walk_at = "", time.monotonic(), True, 0.0
+    while not stop.is_set():
+        walk = time.monotonic() >= walk_at
+        try:
+            for change in watcher.scan(walk=walk):
+                is_news = True
+                yield change
+                if time.monotonic() - joined_at > _JOIN_SECONDS:
+                    ingest.finish(db, project_id, now=now)
+                    joined_at = time.monotonic()
+            if is_news:
+                ingest.finish(db, project_id, now=now)
+                joined_at, is_news = time.monotonic(), False
+            told = ""
+            if walk and not once:
+                walk_at = time.monotonic() + watcher.walk_seconds / _WALKS_SHARE
+        except (AppError, DBAPIError) as error:
+            if once:
+                raise
+            why = error.message if isinstance(error, AppError) else does_not_answer(db, error)
+            if why != told:
+                told = why
+                yield Change("", _REFUSED, message=why)
+        if once and not watcher.waits:
+            return
+        stop.wait(poll)
+
+
+# ------------------------------------------------------------------------------------------------ what is known
+
+
+def _place(row: WatchedRow | None) -> tuple[int, int, bytes] | None:
+    return None if row is None else (row.source_id, row.offset_bytes, bytes(row.digest))
+
+
+def _is_of(row: WatchedRow | None, n_bytes: int, digest: bytes) -> bool:
+    return row is not None and (row.offset_bytes, bytes(row.digest)) == (n_bytes, digest)
+
+
+def _why(row: WatchedRow | None, begun: object, identity: str, n_bytes: int) -> str:
+    """What happened to a log since it was read last."""
+    if row is None:
+        return _NEW
+    if begun is not None:
+        return _GROWN
+    if n_bytes < row.offset_bytes:
+        return "truncated"
+    return _REWRITTEN if identity == row.identity else "replaced"
+
+
+def _open_source(session: Session, source: SourceRow, former: WatchedRow | None) -> None:
+    """Add a source; one that the same file was being read into before it changed gets no more."""
+    session.add(source)
+    session.flush()
+    session.expunge(source)
+    if former is not None:
+        why = "The file was changed before it was read to its end, and was then read again from its start."
+        of_it = (col(SourceRow.id) == former.source_id, col(SourceRow.state) == SourceState.READING)
+        session.execute(update(SourceRow).where(*of_it).values(state=SourceState.FAILED, message=why))
+
+
+def _close_source(session: Session, source: SourceRow, digest: bytes, now: datetime) -> None:
+    """Note that everything was read that there is so far."""
+    closed = {"state": SourceState.DONE, "digest": digest, "n_bytes": source.offset_bytes, "finished_at": now}
+    session.execute(update(SourceRow).where(col(SourceRow.id) == source.id).values(**closed))
+    source.state = SourceState.DONE
+
+
+def _add(counts: Counts, more: Counts) -> None:
+    for name, n in asdict(more).items():
+        setattr(counts, name, getattr(counts, name) + n)
+
+
+# ------------------------------------------------------------------------------------------------ files
+
+
+def _stamp_of(found: Found) -> _Stamp | None:
+    """How a file looks, the files of its patch set included; None where one of them is gone."""
+    try:
+        looks = [os.lstat(path) for path in (found.path, *found.files.values())]
+    except OSError:
+        return None
+    told = "\n".join(
+        f"{one.st_dev}:{one.st_ino}:{one.st_size}:{one.st_mtime_ns}:{one.st_ctime_ns}:{one.st_mode}" for one in looks
+    )
+    changed_at = max(max(one.st_mtime, one.st_ctime) for one in looks)
+    return _Stamp(f"{looks[0].st_dev}:{looks[0].st_ino}", hashlib.sha256(told.encode()).hexdigest(), changed_at)
+
+
+def _open_plain(path: Path, root: Path) -> BinaryIO | None:
+    """Open a plain file below a folder, following no link and waiting for no writer; None where it is none (any more).
+
+    Raises:
+        OSError: it is there and cannot be opened.
+
+    """
+    flags = os.O_RDONLY
+    for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"):
+        flags |= getattr(os, name, 0)
+    try:
+        if not path.parent.resolve().is_relative_to(root):
+            return None
+        number = os.open(path, flags)
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}:
+            return None
+        raise
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        return None
+    return os.fdopen(number, "rb", buffering=0)
+
+
+def _identity(opened: BinaryIO) -> str:
+    at = os.fstat(opened.fileno())
+    return f"{at.st_dev}:{at.st_ino}"
+
+
+def _read_up_to(opened: BinaryIO, most: int) -> bytes:
+    """So many bytes from here, or all that are left."""
+    parts: list[bytes] = []
+    while most > 0 and (chunk := opened.read(min(most, _CHUNK))):
+        parts.append(chunk)
+        most -= len(chunk)
+    return b"".join(parts)
+
+
+def _ends_of(opened: BinaryIO) -> tuple[bytes, bytes, int]:
+    """A file's first and last bytes, and how many it has; it stands at its start again."""
+    n_bytes = opened.seek(0, os.SEEK_END)
+    opened.seek(max(0, n_bytes - _TAIL_BYTES))
+    tail = _read_up_to(opened, _TAIL_BYTES)
+    opened.seek(0)
+    head = _read_up_to(opened, _HEAD_BYTES)
+    opened.seek(0)
+    return head, tail, n_bytes
+
+
+def _both_ends(opened: BinaryIO, offset: int) -> bytes:
+    """A digest of what stands at the start of a file and just before an offset."""
+    opened.seek(0)
+    head = _read_up_to(opened, min(offset, _HEAD_BYTES))
+    opened.seek(max(0, offset - _HEAD_BYTES))
+    return hashlib.sha256(head + _read_up_to(opened, min(offset, _HEAD_BYTES))).digest()
+
+
+def _begin_of(opened: BinaryIO, row: WatchedRow) -> "hashlib._Hash | None":
+    """The digest, to go on with, of what was read of a file, if it begins so and goes on with a line of its own."""
+    digest, left = hashlib.sha256(), row.offset_bytes
+    opened.seek(0)
+    while left and (chunk := opened.read(min(left, _CHUNK))):
+        digest.update(chunk)
+        left -= len(chunk)
+    if left or digest.digest() != row.digest:
+        return None
+    opened.seek(max(0, row.offset_bytes - 1))
+    around = _read_up_to(opened, 3)
+    is_at_end = row.offset_bytes == 0 or around[:1] == b"\n" or around[1:] in {b"", b"\r"}
+    return digest if is_at_end or around[1:].startswith((b"\n", b"\r\n")) else None
+
+
+def _rest_of_line(opened: BinaryIO, offset: int) -> bytes:
+    """The end of a line that was taken before it had one."""
+    if offset == 0:
+        return b""
+    opened.seek(offset - 1)
+    around = _read_up_to(opened, 3)
+    if around[:1] == b"\n":
+        return b""
+    return next((end for end in (b"\r\n", b"\n") if around[1:].startswith(end)), b"")
+
+
+def _end_of_lines(opened: BinaryIO, start: int, n_bytes: int) -> int:
+    """Where the last line that has its end is over, or `start`."""
+    at = n_bytes
+    while at > start:
+        begin = max(start, at - _CHUNK)
+        opened.seek(begin)
+        found = _read_up_to(opened, at - begin).rfind(b"\n")
+        if found >= 0:
+            return begin + found + 1
+        at = begin
+    return start
+
+
+class _Span:
+    """The bytes of a file from one offset to another, whatever else is read of it meanwhile."""
+
+    def __init__(self, opened: BinaryIO, start: int, end: int) -> None:
+        self._opened, self._at, self._end = opened, start, end
+
+    def read1(self, most: int) -> bytes:
+        """Up to so many bytes, none at the end."""
+        self._opened.seek(self._at)
+        chunk = self._opened.read(min(most, self._end - self._at)) or b""
+        self._at += len(chunk)
+        return chunk
+
+    read = read1
+
+
+def _feed(digest: "hashlib._Hash", line: stream.Line, overflow: Path) -> None:
+    """Add a line as it stands in the file; of an overlong one the rest lies in a file of its own."""
+    if line.overflow is None:
+        digest.update(line.raw)
+    else:
+        with (overflow / line.overflow).open("rb") as whole:
+            while chunk := whole.read(_CHUNK):
+                digest.update(chunk)
+    if line.ended:
+        digest.update(b"\n")
+
+
+def _may_be_one_value(name: str) -> bool:
+    last = name.rpartition("/")[2].lower()
+    return ".json" in last and ".jsonl" not in last
