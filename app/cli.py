@@ -276,14 +276,20 @@ def watch(
     settings = _settings(data_dir, database_url, project)
     wanted, name = deliveries.check_format(forced), "" if folder == Path() else shown_name(str(folder))
     stop = threading.Event()
+
+    def end(number: int, _: object) -> None:
+        # Whoever asks twice does not want to wait; nothing is lost by that.
+        signal.signal(number, signal.SIG_DFL)
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
     refused = quarantined = 0
     with _opened(settings) as (db, project_id):
         watcher = watching.Watcher(
             db, settings, project_id, folder, now=_now, name=name, wanted=wanted, stop=stop.is_set
         )  # fmt: skip
-        for change in watching.follow(watcher, db, project_id, now=_now, stop=stop, poll=poll, once=once):
+        for change in watcher.follow(stop.wait, poll=poll, once=once):
             refused += change.message is not None
             quarantined += change.quarantined
             said = _sentence(f"{change.name} ({change.what})", change.as_json())

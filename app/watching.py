@@ -5,21 +5,18 @@ read of it: as long as it begins with these bytes it has at most grown, whatever
 it is read again from its start, which doubles nothing, because contents are known (docs/decisions/0016).
 """
 
-import errno
 import hashlib
 import os
 import socket
-import stat
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import DBAPIError
@@ -34,13 +31,12 @@ from app.formats.reading import Held, Read, Ready, Share
 from app.ingest import Counts, shown_name
 from app.intake import PATCH_SET, Found
 from app.models import SourceRow, SourceState, WatchedRow
+from app.plainfile import Hash, PlainFile, Stamp, open_plain, stamp_of
 from app.settings import Settings
 
 PATIENCE = 2.0
 """Seconds for which a file must not have changed before what cannot be read in it counts as broken; half for a line."""
 
-_HEAD_BYTES, _TAIL_BYTES = 1 << 12, 1 << 16
-_CHUNK = 1 << 20
 _BATCH_SECONDS, _BATCH_BYTES = 0.05, 4 << 20
 _FIRST_BATCH, _SMALLEST_BATCH, _LARGEST_BATCH = 200, 20, 1000
 # What it costs to store lines of one more file, in lines.
@@ -49,11 +45,13 @@ _A_FILE = 10
 _COMPARED_A_SECOND = 50 << 20
 # Walks through very many files fill no more than this part of the time.
 _WALKS_SHARE = 0.1
-_HOT_SECONDS = 600
+# Between two walks only files are looked at that changed in this time.
+_ALIVE_SECONDS = 600
 _JOIN_SECONDS = 2
 _ASKED = 500
 _MOST_SET_FILES = 500
 
+_TOLD = float("inf")
 _NEW, _GROWN, _REWRITTEN, _REFUSED = "new", "grown", "rewritten", "refused"
 
 
@@ -90,19 +88,11 @@ class Change:
         return {"entries": self.entries, **asdict(self)}
 
 
-class _Stamp(NamedTuple):
-    """How a file looks from outside: device and inode; a digest of these, sizes and times; when it changed."""
-
-    identity: str
-    text: str
-    changed_at: float
-
-
 class _Begun(NamedTuple):
     """The digest of a file's first bytes so far, to go on with, and what stood at both ends of them."""
 
     offset: int
-    digest: "hashlib._Hash"
+    digest: Hash
     ends: bytes
 
 
@@ -122,13 +112,13 @@ class _Look:
         waits: something in it will be taken, or held, if it stays as it is for a while.
         begun: saves reading it from its start.
         compared_at: when that was last done.
-        doubt: where a line could not be read, and since when that is known.
+        doubt: since when there is a line that cannot be read, and where the lines that were there then were over.
         told: why it was refused last.
     """
 
     found: Found
     key: bytes
-    stamp: _Stamp
+    stamp: Stamp
     since: float
     is_loaded: bool = False
     row: WatchedRow | None = None
@@ -137,7 +127,7 @@ class _Look:
     waits: bool = False
     begun: _Begun | None = None
     compared_at: float = -1e9
-    doubt: tuple[int, float] | None = None
+    doubt: tuple[float, int] | None = None
     told: str = ""
 
     def forget(self) -> None:
@@ -224,15 +214,9 @@ class Watcher:
         self._looks: dict[Path, _Look] = {}
         self._by_identity: dict[str, _Look] = {}
         self._broken: dict[str, float] = {}
-        self.walk_seconds = 0.0
-        """How long the last walk through the folder took."""
+        self._walk_seconds = 0.0
         self._size = _FIRST_BATCH
-
-    @property
-    def waits(self) -> bool:
-        """Whether something will be taken, or held, if the folder stays as it is for a while."""
-        told = any(since != float("inf") for since in self._broken.values())
-        return told or any(look.waits and not look.is_done for look in self._looks.values())
+        self._is_to_join = False
 
     def scan(self, *, walk: bool = True) -> Iterator[Change]:
         """Read what is new.
@@ -253,6 +237,57 @@ class Watcher:
         self._adopt([look for look in busy if look.row is None or look.row.identity != look.stamp.identity])
         yield from self._read(busy)
 
+    def follow(self, wait: Callable[[float], object], *, poll: float = 0.5, once: bool = False) -> Iterator[Change]:
+        """Scan again and again, and join what came in, until told to stop.
+
+        Args:
+            wait: called between two scans with how many seconds to wait.
+            poll: these seconds.
+            once: end when all that is there has been read. Otherwise a fault of the database or of the folder is told,
+                and waited out.
+
+        Raises:
+            AppError: with `once`, what a scan raises.
+
+        """
+        told, walk_at = "", 0.0
+        ingest.finish(self._db, self._project_id, now=self._now)
+        while not self._stop():
+            walk = once or time.monotonic() >= walk_at
+            try:
+                yield from self._scan_and_join(walk=walk)
+                told = ""
+                if walk:
+                    walk_at = time.monotonic() + self._walk_seconds / _WALKS_SHARE
+            except (AppError, DBAPIError) as error:
+                if once:
+                    raise
+                why = error.message if isinstance(error, AppError) else does_not_answer(self._db, error)
+                if why != told:
+                    told = why
+                    yield Change(self._name, _REFUSED, message=why)
+            if once and not self._waits:
+                return
+            wait(poll)
+
+    def _scan_and_join(self, *, walk: bool) -> Iterator[Change]:
+        joined_at = time.monotonic()
+        for change in self.scan(walk=walk):
+            self._is_to_join = self._is_to_join or change.source != 0
+            yield change
+            if time.monotonic() - joined_at > _JOIN_SECONDS:
+                ingest.finish(self._db, self._project_id, now=self._now)
+                joined_at = time.monotonic()
+        if self._is_to_join:
+            ingest.finish(self._db, self._project_id, now=self._now)
+            self._is_to_join = False
+
+    @property
+    def _waits(self) -> bool:
+        """Whether something will be taken, or held, if the folder stays as it is for a while."""
+        is_untold = any(since != _TOLD for since in self._broken.values())
+        return is_untold or any(look.waits and not look.is_done for look in self._looks.values())
+
     # -------------------------------------------------------------------------------------------- what there is
 
     def _walk(self) -> Iterator[Change]:
@@ -266,33 +301,32 @@ class Watcher:
             look = self._looks.get(found.path)
             if look is not None:
                 look.found = found
-            elif (stamp := _stamp_of(found)) is not None:
+            elif (stamp := _look_at(found)) is not None:
                 place = f"{self._place}\0".encode() + os.fsencode(found.path)
                 look = _Look(found, hashlib.sha256(place).digest(), stamp, began)
             if look is not None:
                 looks[found.path] = look
         self._looks = looks
         yield from self._tell_broken({one.name: one.why for one in taken.broken}, began)
-        self.walk_seconds = time.monotonic() - began
+        self._walk_seconds = time.monotonic() - began
 
     def _tell_broken(self, broken: Mapping[str, str], at: float) -> Iterator[Change]:
         """Say once what is evidence and cannot be used, when it has been so for a while: it may be half written."""
         self._broken = {name: self._broken.get(name, at) for name in broken}
         for name, since in self._broken.items():
             if at - since >= self._patience:
-                self._broken[name] = float("inf")
+                self._broken[name] = _TOLD
                 yield Change(name, _REFUSED, message=broken[name])
 
     def _is_to_read(self, look: _Look, *, walked: bool) -> bool:
         """Whether a file looks otherwise, or was not done with; between two walks only those that are alive count."""
-        at = time.monotonic()
-        if not walked and look.is_done and at - look.since > _HOT_SECONDS:
+        if not walked and look.is_done and time.time() - look.stamp.changed_at > _ALIVE_SECONDS:
             return False
-        stamp = _stamp_of(look.found)
+        stamp = _look_at(look.found)
         if stamp is None:
             return False
         if stamp != look.stamp:
-            look.stamp, look.since, look.is_done = stamp, at, False
+            look.stamp, look.since, look.is_done = stamp, time.monotonic(), False
         return not look.is_done
 
     def _load(self, looks: Sequence[_Look]) -> None:
@@ -340,8 +374,11 @@ class Watcher:
         self._load([look for old, _, new in moved for look in (old, new)])
 
     def _begins_as(self, look: _Look, row: WatchedRow) -> bool:
-        with self._opened(look) as opened:
-            return opened is not None and _begin_of(opened, row) is not None
+        opened = open_plain(look.found.path, self._root)
+        if opened is None:
+            return False
+        with opened:
+            return opened.begin(row.offset_bytes, bytes(row.digest)) is not None
 
     # -------------------------------------------------------------------------------------------- reading
 
@@ -367,10 +404,11 @@ class Watcher:
         """The pieces of a file; what stands against reading it is said once, and costs the others nothing."""
         look.waits = False
         try:
-            with self._opened(look) as opened:
-                if opened is not None:
+            opened = open_plain(look.found.path, self._root)
+            if opened is not None:
+                with opened:
                     yield from self._pieces(look, opened)
-                    look.told = ""
+            look.told = ""
         except AppError as error:
             look.is_done = True
             why = error.message
@@ -382,27 +420,16 @@ class Watcher:
             look.told = why
             yield Change(look.found.name, _REFUSED, message=why)
 
-    @contextmanager
-    def _opened(self, look: _Look) -> Iterator[BinaryIO | None]:
-        """The file, or None where it is gone, is no plain file any more, or leads elsewhere."""
-        opened = _open_plain(look.found.path, self._root)
-        if opened is None:
-            yield None
-            return
-        with opened:
-            yield opened
-
-    def _pieces(self, look: _Look, opened: BinaryIO) -> Iterator[_Piece]:
-        head, tail, n_bytes = _ends_of(opened)
-        stream.refuse_other_kinds(head, tail, look.found.name)
-        if stream.is_gzip(head):
-            yield from self._packed(look, opened, head)
-        elif look.found.format == PATCH_SET or ingest.is_document(head):
-            yield from self._whole(look, opened, head)
+    def _pieces(self, look: _Look, opened: PlainFile) -> Iterator[_Piece]:
+        stream.refuse_other_kinds(opened.head, opened.tail, look.found.name)
+        if stream.is_gzip(opened.head):
+            yield from self._packed(look, opened)
+        elif look.found.format == PATCH_SET or ingest.is_document(opened.head):
+            yield from self._whole(look, opened)
         else:
-            yield from self._lines(look, opened, head, n_bytes)
+            yield from self._lines(look, opened)
 
-    def _reading(self, look: _Look, head: bytes, what: str) -> _Reading:
+    def _reading(self, look: _Look, opened: PlainFile, what: str) -> _Reading:
         """A pass that goes on where the last one ended, or one into a source of its own."""
         if what == _GROWN and look.source is not None:
             return _Reading(look, look.source, what)
@@ -411,7 +438,7 @@ class Watcher:
             name=shown_name(look.found.name),
             origin="watch",
             format=self._wanted or look.found.format or "",
-            head_digest=hashlib.sha256(head).digest(),
+            head_digest=hashlib.sha256(opened.head).digest(),
             created_at=self._now(),
         )
         return _Reading(look, source, what)
@@ -430,12 +457,19 @@ class Watcher:
         has_been = max(time.time() - look.stamp.changed_at, time.monotonic() - look.since)
         return has_been >= self._patience
 
-    def _may_hold(self, look: _Look, offset: int) -> bool:
-        """Whether a line that cannot be read counts as broken, and not as one that is being written just now."""
+    def _may_hold(self, look: _Look, offset: int, end: int) -> bool:
+        """Whether a line that cannot be read counts as broken, and not as one that is being written just now.
+
+        Args:
+            look: the file.
+            offset: of the line.
+            end: where the last line is over that has its end.
+
+        """
         at = time.monotonic()
-        if look.doubt is None or look.doubt[0] != offset:
-            look.doubt = (offset, at)
-        look.waits = not self._is_quiet(look) and at - look.doubt[1] < self._patience / 2
+        if look.doubt is None or look.doubt[1] <= offset:
+            look.doubt = (at, end)
+        look.waits = not self._is_quiet(look) and at - look.doubt[0] < self._patience / 2
         return not look.waits
 
     def _done(self, look: _Look, *, is_compared: bool) -> str:
@@ -452,18 +486,21 @@ class Watcher:
 
     # -------------------------------------------------------------------------------------------- a log, line by line
 
-    def _lines(self, look: _Look, opened: BinaryIO, head: bytes, n_bytes: int) -> Iterator[_Piece]:
+    def _lines(self, look: _Look, opened: PlainFile) -> Iterator[_Piece]:
         row, began = look.row, time.monotonic()
-        begun = self._begun(look, opened, n_bytes)
-        of = self._reading(look, head, _why(row, begun, _identity(opened), n_bytes))
-        start, number, digest, rest = 0, 0, hashlib.sha256(), b""
-        if begun is not None and row is not None:
+        begun = self._begun(look, opened)
+        of = self._reading(look, opened, _why(row, begun, opened))
+        start, number, rest = 0, 0, b""
+        digest: Hash = hashlib.sha256()
+        if begun is None:
+            look.doubt = None
+        elif row is not None:
             start, number, digest = row.offset_bytes, of.source.n_lines, begun.copy()
-            rest = _rest_of_line(opened, start)
+            rest = opened.rest_of_line(start)
             digest.update(rest)
         # What is not read from its start was compared with what was read of it, or is to be at the next look.
         is_compared = begun is None or look.compared_at >= began
-        finished = self._finished(look, opened, start + len(rest), number, n_bytes)
+        finished = self._finished(look, opened, start + len(rest), number)
         batch = self._batch(finished)
         if not batch:
             yield from self._nothing_new(of, is_compared=is_compared)
@@ -472,11 +509,11 @@ class Watcher:
                 _feed(digest, one.line, self._overflow)
             last, so_far = batch[-1].line, digest.copy()
             offset = last.offset_bytes + last.n_bytes + last.ended
-            look.begun = _Begun(offset, so_far, _both_ends(opened, offset))
+            look.begun = _Begun(offset, so_far, opened.both_ends(offset))
             following = self._batch(finished)
             ends = not following and not self._stop()
             stamp = self._done(look, is_compared=is_compared) if ends else ""
-            yield _Piece(of, batch, offset, so_far.digest(), _identity(opened), ends, stamp)
+            yield _Piece(of, batch, offset, so_far.digest(), opened.identity, ends, stamp)
             batch = following
 
     def _nothing_new(self, of: _Reading, *, is_compared: bool) -> Iterator[_Piece]:
@@ -486,38 +523,37 @@ class Watcher:
         if row is not None and of.what == _GROWN and stamp and stamp != row.stamp:
             yield _Piece(of, [], row.offset_bytes, bytes(row.digest), look.stamp.identity, ends=True, stamp=stamp)
 
-    def _begun(self, look: _Look, opened: BinaryIO, n_bytes: int) -> "hashlib._Hash | None":
+    def _begun(self, look: _Look, opened: PlainFile) -> Hash | None:
         """The digest of what was read, if the file still begins so; None where it must be read from its start."""
         row, known = look.row, look.begun
-        if row is None or n_bytes < row.offset_bytes:
+        if row is None or opened.n_bytes < row.offset_bytes:
             return None
         is_due = time.monotonic() - look.compared_at >= row.offset_bytes / _COMPARED_A_SECOND
-        is_same = known is not None and known.offset == row.offset_bytes and row.identity == _identity(opened)
+        is_same = known is not None and known.offset == row.offset_bytes and row.identity == opened.identity
         if known is not None and is_same and not is_due:
-            return known.digest if known.ends == _both_ends(opened, known.offset) else None
-        begun = _begin_of(opened, row)
+            return known.digest if known.ends == opened.both_ends(known.offset) else None
+        begun = opened.begin(row.offset_bytes, bytes(row.digest))
         if begun is not None:
             look.compared_at = time.monotonic()
         return begun
 
-    def _finished(self, look: _Look, opened: BinaryIO, start: int, number: int, n_bytes: int) -> Iterator[Read]:
+    def _finished(self, look: _Look, opened: PlainFile, start: int, number: int) -> Iterator[Read]:
         """Every line that has its end, read; then the last one without, if it is whole all the same."""
         limit, given = self._settings.max_line_bytes, Given(shown_name(look.found.name))
-        end = _end_of_lines(opened, start, n_bytes)
-        span = _Span(opened, start, end)
+        end = opened.end_of_lines(start)
+        span = opened.span(start, end)
         lines = stream.read_lines(span, start=start, number=number, max_line_bytes=limit, overflow=self._overflow)  # type: ignore[arg-type]
         for line in lines:
             # A line of these that has no end was cut off while it was read.
             if self._stop() or not line.ended:
                 return
             read = reading.read_line(line, limit, wanted=self._wanted, given=given)
-            if isinstance(read, Held) and not self._may_hold(look, line.offset_bytes):
+            if isinstance(read, Held) and not self._may_hold(look, line.offset_bytes, end):
                 return
             number = line.number
             yield read
-        if end < n_bytes and n_bytes - end <= limit:
-            opened.seek(end)
-            raw = _read_up_to(opened, n_bytes - end)
+        if end < opened.n_bytes <= end + limit:
+            raw = opened.read_at(end, opened.n_bytes - end)
             yield from self._unfinished(look, stream.Line(number + 1, end, raw, len(raw), ended=False), given)
 
     def _unfinished(self, look: _Look, line: stream.Line, given: Given) -> Iterator[Read]:
@@ -533,13 +569,14 @@ class Watcher:
 
     # -------------------------------------------------------------------------------------------- a file as a whole
 
-    def _whole(self, look: _Look, opened: BinaryIO, head: bytes) -> Iterator[_Piece]:
+    def _whole(self, look: _Look, opened: PlainFile) -> Iterator[_Piece]:
         """A run, which is taken when it can be read; a patch set, when all of it has come to rest."""
         if look.found.format == PATCH_SET and not self._is_quiet(look):
             look.waits = True
             return
         limit = self._settings.max_line_bytes
-        line = stream.keep_whole(_read_up_to(opened, limit + 1), opened, limit, self._overflow)
+        rest = opened.span(limit + 1)
+        line = stream.keep_whole(opened.read_at(0, limit + 1), rest, limit, self._overflow)  # type: ignore[arg-type]
         given = Given(shown_name(look.found.name), self._beside(look.found))
         digest = line.digest or hashlib.sha256(line.raw).digest()
         for name, raw in given.files.items():
@@ -548,23 +585,23 @@ class Watcher:
         read = reading.read_line(line, limit, wanted=wanted, given=given, is_file=True)
         look.waits = not isinstance(read, Ready) and not self._is_quiet(look)
         if not look.waits:
-            yield from self._as_one(look, opened, head, iter([read]), line.n_bytes, digest)
+            yield from self._as_one(look, opened, iter([read]), line.n_bytes, digest)
 
     def _beside(self, found: Found) -> Mapping[str, bytes]:
         """The other files of a patch set; they come into memory together, so not any number of them."""
         files: dict[str, bytes] = {}
         left = self._settings.max_line_bytes
         for name, path in sorted(found.files.items())[:_MOST_SET_FILES]:
-            opened = _open_plain(path, self._root)
+            opened = open_plain(path, self._root)
             if opened is not None:
                 with opened:
-                    raw = _read_up_to(opened, left + 1)
+                    raw = opened.read_at(0, left + 1)
                 if len(raw) <= left:
                     left -= len(raw)
                     files[name] = raw
         return files
 
-    def _packed(self, look: _Look, opened: BinaryIO, head: bytes) -> Iterator[_Piece]:
+    def _packed(self, look: _Look, opened: PlainFile) -> Iterator[_Piece]:
         """A packed log, when it has come to rest; from a copy, for it is read twice."""
         if not self._is_quiet(look):
             look.waits = True
@@ -573,8 +610,9 @@ class Watcher:
         spool.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=spool) as folder:
             copy, digest, n_bytes = Path(folder) / "packed", hashlib.sha256(), 0
+            packed = opened.span(0)
             with copy.open("wb") as target:
-                while chunk := opened.read(_CHUNK):
+                while chunk := packed.read(stream.CHUNK):
                     digest.update(chunk)
                     n_bytes += target.write(chunk)
             stream.measure_gzip(copy, max_bytes=limits.max_unpacked_bytes, max_ratio=limits.max_ratio)
@@ -583,7 +621,7 @@ class Watcher:
             share = Share(copy, True, start, number, limits.max_line_bytes, self._overflow, name, self._wanted)
             with closing(reading.read_share(share)) as read:
                 lines = (one for one in read if not isinstance(one, bytes) and not self._stop())
-                yield from self._as_one(look, opened, head, lines, n_bytes, digest.digest())
+                yield from self._as_one(look, opened, lines, n_bytes, digest.digest())
 
     def _read_of_it(self, look: _Look, n_bytes: int, digest: bytes) -> tuple[int, int]:
         """Where a packed log is read on: offset and number of lines, as it unpacks."""
@@ -592,11 +630,11 @@ class Watcher:
         return look.source.offset_bytes, look.source.n_lines
 
     def _as_one(
-        self, look: _Look, opened: BinaryIO, head: bytes, lines: Iterator[Read], n_bytes: int, digest: bytes
+        self, look: _Look, opened: PlainFile, lines: Iterator[Read], n_bytes: int, digest: bytes
     ) -> Iterator[_Piece]:
         """The pieces of a file that is known by all of its bytes, unless it was read already."""
         is_known = _is_of(look.row, n_bytes, digest)
-        of = self._reading(look, head, _NEW if look.row is None else _GROWN if is_known else _REWRITTEN)
+        of = self._reading(look, opened, _NEW if look.row is None else _GROWN if is_known else _REWRITTEN)
         if is_known and of.source.state == SourceState.DONE:
             yield from self._nothing_new(of, is_compared=True)
             return
@@ -605,7 +643,7 @@ class Watcher:
             following = self._batch(lines)
             ends = not following and not self._stop()
             stamp = self._done(look, is_compared=True) if ends else ""
-            yield _Piece(of, batch, n_bytes, digest, _identity(opened), ends, stamp)
+            yield _Piece(of, batch, n_bytes, digest, opened.identity, ends, stamp)
             batch = following
 
     # -------------------------------------------------------------------------------------------- storing
@@ -662,60 +700,6 @@ class Watcher:
         self._by_identity[piece.identity] = look
 
 
-def follow(
-    watcher: Watcher,
-    db: Database,
-    project_id: int,
-    *,
-    now: Callable[[], datetime],
-    stop: threading.Event,
-    poll: float = 0.5,
-    once: bool = False,
-) -> Iterator[Change]:
-    """Scan again and again, and join what came in.
-
-    Args:
-        watcher: of the folder.
-        db: the database.
-        project_id: the same as the watcher's.
-        now: gives an aware UTC instant.
-        stop: set from a signal, it ends this at the next line.
-        poll: seconds from the end of a scan to the next.
-        once: end when all that is there has been read. Otherwise a fault of the database or of the folder is told,
-            and waited out.
-
-    Raises:
-        AppError: with `once`, what a scan raises.
-
-    """
-    told, joined_at, is_news, walk_at = "", time.monotonic(), True, 0.0
-    while not stop.is_set():
-        walk = time.monotonic() >= walk_at
-        try:
-            for change in watcher.scan(walk=walk):
-                is_news = True
-                yield change
-                if time.monotonic() - joined_at > _JOIN_SECONDS:
-                    ingest.finish(db, project_id, now=now)
-                    joined_at = time.monotonic()
-            if is_news:
-                ingest.finish(db, project_id, now=now)
-                joined_at, is_news = time.monotonic(), False
-            told = ""
-            if walk and not once:
-                walk_at = time.monotonic() + watcher.walk_seconds / _WALKS_SHARE
-        except (AppError, DBAPIError) as error:
-            if once:
-                raise
-            why = error.message if isinstance(error, AppError) else does_not_answer(db, error)
-            if why != told:
-                told = why
-                yield Change("", _REFUSED, message=why)
-        if once and not watcher.waits:
-            return
-        stop.wait(poll)
-
-
 # ------------------------------------------------------------------------------------------------ what is known
 
 
@@ -727,15 +711,19 @@ def _is_of(row: WatchedRow | None, n_bytes: int, digest: bytes) -> bool:
     return row is not None and (row.offset_bytes, bytes(row.digest)) == (n_bytes, digest)
 
 
-def _why(row: WatchedRow | None, begun: object, identity: str, n_bytes: int) -> str:
+def _look_at(found: Found) -> Stamp | None:
+    return stamp_of((found.path, *found.files.values()))
+
+
+def _why(row: WatchedRow | None, begun: object, opened: PlainFile) -> str:
     """What happened to a log since it was read last."""
     if row is None:
         return _NEW
     if begun is not None:
         return _GROWN
-    if n_bytes < row.offset_bytes:
+    if opened.n_bytes < row.offset_bytes:
         return "truncated"
-    return _REWRITTEN if identity == row.identity else "replaced"
+    return _REWRITTEN if opened.identity == row.identity else "replaced"
 
 
 def _open_source(session: Session, source: SourceRow, former: WatchedRow | None) -> None:
@@ -761,141 +749,13 @@ def _add(counts: Counts, more: Counts) -> None:
         setattr(counts, name, getattr(counts, name) + n)
 
 
-# ------------------------------------------------------------------------------------------------ files
-
-
-def _stamp_of(found: Found) -> _Stamp | None:
-    """How a file looks, the files of its patch set included; None where one of them is gone."""
-    try:
-        looks = [os.lstat(path) for path in (found.path, *found.files.values())]
-    except OSError:
-        return None
-    told = "\n".join(
-        f"{one.st_dev}:{one.st_ino}:{one.st_size}:{one.st_mtime_ns}:{one.st_ctime_ns}:{one.st_mode}" for one in looks
-    )
-    changed_at = max(max(one.st_mtime, one.st_ctime) for one in looks)
-    return _Stamp(f"{looks[0].st_dev}:{looks[0].st_ino}", hashlib.sha256(told.encode()).hexdigest(), changed_at)
-
-
-def _open_plain(path: Path, root: Path) -> BinaryIO | None:
-    """Open a plain file below a folder, following no link and waiting for no writer; None where it is none (any more).
-
-    Raises:
-        OSError: it is there and cannot be opened.
-
-    """
-    flags = os.O_RDONLY
-    for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"):
-        flags |= getattr(os, name, 0)
-    try:
-        if not path.parent.resolve().is_relative_to(root):
-            return None
-        number = os.open(path, flags)
-    except OSError as error:
-        if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}:
-            return None
-        raise
-    if not stat.S_ISREG(os.fstat(number).st_mode):
-        os.close(number)
-        return None
-    return os.fdopen(number, "rb", buffering=0)
-
-
-def _identity(opened: BinaryIO) -> str:
-    at = os.fstat(opened.fileno())
-    return f"{at.st_dev}:{at.st_ino}"
-
-
-def _read_up_to(opened: BinaryIO, most: int) -> bytes:
-    """So many bytes from here, or all that are left."""
-    parts: list[bytes] = []
-    while most > 0 and (chunk := opened.read(min(most, _CHUNK))):
-        parts.append(chunk)
-        most -= len(chunk)
-    return b"".join(parts)
-
-
-def _ends_of(opened: BinaryIO) -> tuple[bytes, bytes, int]:
-    """A file's first and last bytes, and how many it has; it stands at its start again."""
-    n_bytes = opened.seek(0, os.SEEK_END)
-    opened.seek(max(0, n_bytes - _TAIL_BYTES))
-    tail = _read_up_to(opened, _TAIL_BYTES)
-    opened.seek(0)
-    head = _read_up_to(opened, _HEAD_BYTES)
-    opened.seek(0)
-    return head, tail, n_bytes
-
-
-def _both_ends(opened: BinaryIO, offset: int) -> bytes:
-    """A digest of what stands at the start of a file and just before an offset."""
-    opened.seek(0)
-    head = _read_up_to(opened, min(offset, _HEAD_BYTES))
-    opened.seek(max(0, offset - _HEAD_BYTES))
-    return hashlib.sha256(head + _read_up_to(opened, min(offset, _HEAD_BYTES))).digest()
-
-
-def _begin_of(opened: BinaryIO, row: WatchedRow) -> "hashlib._Hash | None":
-    """The digest, to go on with, of what was read of a file, if it begins so and goes on with a line of its own."""
-    digest, left = hashlib.sha256(), row.offset_bytes
-    opened.seek(0)
-    while left and (chunk := opened.read(min(left, _CHUNK))):
-        digest.update(chunk)
-        left -= len(chunk)
-    if left or digest.digest() != row.digest:
-        return None
-    opened.seek(max(0, row.offset_bytes - 1))
-    around = _read_up_to(opened, 3)
-    is_at_end = row.offset_bytes == 0 or around[:1] == b"\n" or around[1:] in {b"", b"\r"}
-    return digest if is_at_end or around[1:].startswith((b"\n", b"\r\n")) else None
-
-
-def _rest_of_line(opened: BinaryIO, offset: int) -> bytes:
-    """The end of a line that was taken before it had one."""
-    if offset == 0:
-        return b""
-    opened.seek(offset - 1)
-    around = _read_up_to(opened, 3)
-    if around[:1] == b"\n":
-        return b""
-    return next((end for end in (b"\r\n", b"\n") if around[1:].startswith(end)), b"")
-
-
-def _end_of_lines(opened: BinaryIO, start: int, n_bytes: int) -> int:
-    """Where the last line that has its end is over, or `start`."""
-    at = n_bytes
-    while at > start:
-        begin = max(start, at - _CHUNK)
-        opened.seek(begin)
-        found = _read_up_to(opened, at - begin).rfind(b"\n")
-        if found >= 0:
-            return begin + found + 1
-        at = begin
-    return start
-
-
-class _Span:
-    """The bytes of a file from one offset to another, whatever else is read of it meanwhile."""
-
-    def __init__(self, opened: BinaryIO, start: int, end: int) -> None:
-        self._opened, self._at, self._end = opened, start, end
-
-    def read1(self, most: int) -> bytes:
-        """Up to so many bytes, none at the end."""
-        self._opened.seek(self._at)
-        chunk = self._opened.read(min(most, self._end - self._at)) or b""
-        self._at += len(chunk)
-        return chunk
-
-    read = read1
-
-
-def _feed(digest: "hashlib._Hash", line: stream.Line, overflow: Path) -> None:
-    """Add a line as it stands in the file; of an overlong one the rest lies in a file of its own."""
+def _feed(digest: Hash, line: stream.Line, overflow: Path) -> None:
+    """Add a line as it stands in the file; an overlong one lies in a file of its own."""
     if line.overflow is None:
         digest.update(line.raw)
     else:
         with (overflow / line.overflow).open("rb") as whole:
-            while chunk := whole.read(_CHUNK):
+            while chunk := whole.read(stream.CHUNK):
                 digest.update(chunk)
     if line.ended:
         digest.update(b"\n")

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from app.db import Database
 from app.errors import BadInputError
 from app.models import CandidateRow, EntryRow, QuarantineRow, SourceRow, Status, WatchedRow
 from app.settings import Settings
-from app.watching import Change, Watcher, follow
+from app.watching import Change, Watcher
 from tests import logs
 from tests.conftest import noon
 from tests.logs import DIFF, SCRIPT, entry, line
@@ -217,7 +218,7 @@ def test_a_whole_last_line_without_an_end_waits_for_rest(desk: Desk) -> None:
     desk.log.write_bytes(ended("One") + line("Two"))
 
     assert desk.scan_the_log() == ["new 1+0"]
-    assert desk.watcher.waits
+    assert desk.watcher._waits
 
 
 def test_a_line_that_goes_on_after_its_end_makes_the_file_be_read_anew(hasty: Desk) -> None:
@@ -234,7 +235,7 @@ def test_a_line_that_goes_on_after_its_end_makes_the_file_be_read_anew(hasty: De
 def test_a_broken_line_is_held_later_and_loses_no_neighbour(desk: Desk) -> None:
     desk.log.write_bytes(ended("One") + b"broken\n" + ended("Two"))
     assert desk.scan_the_log() == ["new 1+0"]
-    assert desk.watcher.waits
+    assert desk.watcher._waits
     desk.patience = 0
     desk.start()
 
@@ -500,7 +501,7 @@ def test_a_run_that_is_written_again_after_each_attempt_is_read_each_time(desk: 
 def test_a_patch_set_waits_until_all_of_it_rests(desk: Desk) -> None:
     folder = patch_set(desk.project / ".autopatches" / "feature" / "auto-patch-x-1")
     assert desk.scan() == []
-    assert desk.watcher.waits
+    assert desk.watcher._waits
     (folder / "CHANGELOG_PATCH.md").write_text(f"Diff Summary:\n{DIFF}")
     desk.patience = 0
     desk.start()
@@ -734,7 +735,7 @@ def test_following_joins_what_came_in(hasty: Desk) -> None:
     hasty.log.write_bytes(ended("One"))
     (hasty.project / ".agent_data" / "run_1.json").write_text(json.dumps(RUN))
 
-    told = list(follow(hasty.watcher, hasty.db, hasty.project_id, now=noon, stop=threading.Event(), once=True))
+    told = list(hasty.watcher.follow(time.sleep, once=True))
 
     assert [one.what for one in told] == ["new", "new"]
     with hasty.db.read() as session:
@@ -749,7 +750,7 @@ def test_once_waits_for_what_is_not_at_rest(desk: Desk) -> None:
     patch_set(desk.project / ".autopatches" / "x")
     desk.log.write_bytes(ended("One") + b"broken\n" + ended("Two") + line("Three"))
 
-    told = list(follow(desk.watcher, desk.db, desk.project_id, now=noon, stop=threading.Event(), poll=0.05, once=True))
+    told = list(desk.watcher.follow(time.sleep, poll=0.05, once=True))
 
     assert sum(one.new for one in told) == 4
     assert desk.held() == [("not_json", 2)]
@@ -758,7 +759,7 @@ def test_once_waits_for_what_is_not_at_rest(desk: Desk) -> None:
 def test_a_folder_that_goes_away_is_waited_for(hasty: Desk) -> None:
     hasty.log.write_bytes(ended("One"))
     stop, told = threading.Event(), []
-    for change in follow(hasty.watcher, hasty.db, hasty.project_id, now=noon, stop=stop, poll=0.01):
+    for change in hasty.start(stop=stop.is_set).follow(stop.wait, poll=0.01):
         told.append((change.what, change.new, change.message))
         if len(told) == 1:
             hasty.project.rename(hasty.project.with_name("away"))
