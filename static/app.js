@@ -88,27 +88,41 @@ document.addEventListener("keydown", (event) => {
 
 // ---------------------------------------------------------------- htmx
 
-document.addEventListener("htmx:before:request", () => (inFlight += 1));
-document.addEventListener("htmx:finally:request", () => (inFlight -= 1));
+document.addEventListener("htmx:before:request", (event) => {
+  if (!isLive(event)) inFlight += 1;
+  else if (document.hidden) event.preventDefault();
+});
+document.addEventListener("htmx:finally:request", (event) => {
+  if (!isLive(event)) inFlight -= 1;
+});
 
 document.addEventListener("htmx:before:response", (event) => {
   const { response } = event.detail.ctx;
+  if (isLive(event) && response.status >= 400) {
+    event.preventDefault();
+    return;
+  }
   if (response.status < 400 || response.headers.has("HX-Retarget")) return;
   event.preventDefault();
   notify(`The server answered ${response.status}. Nothing typed is lost; try again.`);
 });
 
 document.addEventListener("htmx:error", (event) => {
-  if (event.detail.ctx) notify("The server cannot be reached. Nothing typed is lost; try again when it is back.");
+  if (event.detail.ctx && !isLive(event)) notify("The server cannot be reached. Nothing typed is lost; try again when it is back.");
 });
 
 document.addEventListener("htmx:before:swap", (event) => {
+  if (isLive(event)) {
+    hold();
+    return;
+  }
   isScriptOpen = one("#script")?.open ?? isScriptOpen;
   if (event.detail.ctx.response?.status < 400) one("#notice").replaceChildren();
 });
 
 document.addEventListener("htmx:after:swap", (event) => {
-  settle(event.detail.ctx.target);
+  if (isLive(event)) letGo();
+  else settle(event.detail.ctx.target);
 });
 
 function settle(target) {
@@ -138,7 +152,93 @@ function showRung() {
   if (row) row.closest(".rungs").scrollTop = row.offsetTop - row.closest(".rungs").clientHeight / 2;
 }
 
+// ---------------------------------------------------------------- a list that grows by itself
+
+// The row that somebody is at stays where it is on the screen, whatever comes or goes above it.
+let held = null;
+
+function isLive(event) {
+  return Boolean(event.detail.ctx?.sourceElement?.hasAttribute("data-live"));
+}
+
+function hold() {
+  const row = one("#list tr:focus-within") ?? one("#list tr:hover");
+  const count = one("#list .bar strong")?.textContent;
+  held = { row, count, at: row?.rowIndex, top: row?.getBoundingClientRect().top, hasFocus: row?.matches(":focus-within") };
+}
+
+function letGo() {
+  const rows = all("#list tbody tr");
+  const count = one("#list .bar strong")?.textContent;
+  if (count && count !== held.count) say(`${count} candidates`);
+  const row = held.row?.isConnected ? held.row : rows[Math.min(held.at, rows.length) - 1];
+  if (!held.row || !row) return;
+  if (held.hasFocus && !row.matches(":focus-within")) one("[data-row]", row).focus({ preventScroll: true });
+  window.scrollBy(0, row.getBoundingClientRect().top - held.top);
+}
+
 // ---------------------------------------------------------------- files
+
+// What the server would pass over need not leave the machine: of a folder only what may be a log is sent, and patch sets
+// whole. The server looks into what it gets; here only names count.
+const NOT_WALKED = new Set([
+  ".git", ".hg", ".svn", ".venv", "venv", "node_modules", "__pycache__", "__MACOSX", ".tox", ".nox", ".mypy_cache",
+  ".pytest_cache", ".ruff_cache",
+]);
+const MAY_BE_LOG = /\.(jsonl?|ndjson)|\.gz$/i;
+const OF_A_SET = /(^|\/)(patch_meta\.json|CHANGELOG_PATCH\.md)$/;
+const MOST_FILES = 5000;
+
+async function listed(folder) {
+  const found = [];
+  const reader = folder.createReader();
+  for (;;) {
+    const some = await new Promise((done, failed) => reader.readEntries(done, failed));
+    if (some.length === 0) return found;
+    for (const entry of some) {
+      if (entry.isFile) found.push(entry);
+      else if (!NOT_WALKED.has(entry.name)) found.push(...(await listed(entry)));
+    }
+  }
+}
+
+function pick(paths) {
+  const sets = paths.filter((path) => OF_A_SET.test(path)).map((path) => path.replace(OF_A_SET, "$1"));
+  const isOfASet = (path) => sets.some((folder) => folder && path.startsWith(folder));
+  // What lies in no folder was dropped by itself, beside one.
+  return paths.filter((path) => !path.includes("/") || MAY_BE_LOG.test(path.split("/").pop()) || isOfASet(path));
+}
+
+// `whole` maps each file's path to what gives its File, now or later.
+async function send(whole) {
+  const paths = [...whole.keys()].filter((path) => !path.split("/").some((part) => NOT_WALKED.has(part)));
+  const picked = pick(paths);
+  if (picked.length === 0) return notify("Nothing in there is called as a log is: no .json, .jsonl, .ndjson or .gz file.");
+  if (picked.length > MOST_FILES) {
+    return notify(`There are ${picked.length} files that may be logs; more than ${MOST_FILES} come in by the command below.`);
+  }
+  const form = one("[data-drop]");
+  const files = new DataTransfer();
+  for (const path of picked) files.items.add(new File([await whole.get(path)()], path));
+  one("input[type=file]", form).files = files.files;
+  one("[name=left]", form).value = whole.size - picked.length;
+  form.requestSubmit();
+}
+
+async function sendDropped(entries) {
+  say("Looking through the folder.");
+  const whole = new Map();
+  for (const entry of entries) {
+    for (const file of entry.isDirectory ? await listed(entry) : [entry]) {
+      whole.set(file.fullPath.slice(1), () => new Promise((done, failed) => file.file(done, failed)));
+    }
+  }
+  await send(whole);
+}
+
+function unreadable(error) {
+  notify(`The folder cannot be read: ${error.message}. Nothing was sent.`);
+}
 
 const hasFiles = (event) => event.dataTransfer?.types.includes("Files") && one("[data-drop]");
 
@@ -154,13 +254,21 @@ document.addEventListener("drop", (event) => {
   if (!hasFiles(event)) return;
   event.preventDefault();
   document.body.classList.remove("dropping");
+  // Entries are there only until this event ends; files that a script dropped have none.
+  const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
+  if (entries.some((entry) => entry.isDirectory)) {
+    sendDropped(entries).catch(unreadable);
+    return;
+  }
   const form = one("[data-drop]");
   one("input[type=file]", form).files = event.dataTransfer.files;
   form.requestSubmit();
 });
 document.addEventListener("change", (event) => {
-  const form = event.target.closest("[data-drop]");
-  if (form && event.target.files.length > 0) form.requestSubmit();
+  if (!event.target.matches("input[type=file]") || event.target.files.length === 0) return;
+  if (event.target.closest("[data-folder]")) {
+    send(new Map([...event.target.files].map((file) => [file.webkitRelativePath, () => file]))).catch(unreadable);
+  } else event.target.closest("[data-drop]")?.requestSubmit();
 });
 
 // An export that was seen to end downloads by itself, once.

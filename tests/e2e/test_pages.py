@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import Trouble, serving
 from tests.logs import line
+from tests.test_archives import zipped
 
 pytestmark = pytest.mark.e2e
 
@@ -28,8 +29,8 @@ HOSTILE = (
 PATHS = (
     "/queue", "/queue?status=all&order=newest", "/queue?rating=nine", "/queue?q=nothing+has+this", "/candidates/1",
     "/candidates/2?view=split", "/candidates/1/edit", "/candidates/1/edit?field=diff", "/queue/done", "/imports",
-    "/imports/1", "/imports/2", "/quarantine", "/quarantine/1", "/exports", "/jobs/1", "/candidates/999",
-    "/nothing-here",
+    "/imports/1", "/imports/2", "/imports/deliveries/1", "/quarantine", "/quarantine/1", "/exports", "/jobs/1",
+    "/candidates/999", "/nothing-here",
 )  # fmt: skip
 
 
@@ -50,6 +51,8 @@ def fill(address: str) -> None:
     broken = b'{"spec_issue_description": "<script>window.__xss=1</script>\n'
     first = line("one more")
     send(address, "/api/v1/ingest?name=%3Cb%3Ehostile.jsonl", hostile + b"\n" + first + b"\n" + first + b"\n" + broken)
+    files = {f"{text[:200]}/patch_meta.json": b"{}" for text in HOSTILE} | {"<b>.jsonl": line("packed"), "x.json": b"1"}
+    send(address, "/api/v1/ingest?name=%3Cb%3E.zip", zipped(files | {"old/CHANGELOG_PATCH.md": b"x"}))
     decide(address, 1, "reject", reasons=["style"], comment=HOSTILE[0])
     decide(address, 2, "accept")
     decide(address, 3, "edit", edited={"script": "import libcst as cst\n"})
