@@ -354,6 +354,7 @@ class Word(str):
 
 CIRCLE: list[object] = []
 CIRCLE.append(CIRCLE)
+SHARED = [1]
 DEEP: list[object] = []
 for _ in range(5000):
     DEEP = [DEEP]
@@ -394,7 +395,20 @@ def test_what_is_no_json_is_made_safe_and_said_so(
 
 
 @pytest.mark.parametrize(
-    "value", [None, True, 0, -(2**63), 0.1, "a\u2028b\x00é🙂", [1, [2]], (1, 2), {"a": {"b": []}}, Word("word")]
+    "value",
+    [
+        None,
+        True,
+        0,
+        -(2**63),
+        0.1,
+        "a\u2028b\x00é🙂",
+        [1, [2]],
+        (1, 2),
+        {"a": {"b": []}},
+        [SHARED, SHARED],
+        Word("word"),
+    ],
 )
 def test_what_is_json_is_left_as_it_is(log: Capture, path: Path, value: object) -> None:
     log.run("Fix x", mine=value)
@@ -452,7 +466,7 @@ def file_for_a_folder(path: Path) -> None:
 
 def no_ordinary_file(path: Path) -> None:
     path.parent.mkdir()
-    path.symlink_to("/dev/full")
+    path.symlink_to("/dev/null")
 
 
 @pytest.mark.parametrize("obstacle", [folder_in_the_way, file_for_a_folder, no_ordinary_file])
@@ -603,6 +617,15 @@ def test_a_log_that_a_rollback_took_back_is_written_again(path: Path, log: Captu
     log.run("after")
 
     assert [line["issue"] for line in lines_of(path)] == ["before 0", "before 1", "before 2", "after"]
+
+
+def test_what_another_wrote_in_the_place_of_a_deleted_log_stays(path: Path, log: Capture) -> None:
+    log.run("before, and longer than the other")
+    path.unlink()
+    path.write_bytes(b'{"issue": "other"}\n')
+    log.run("after")
+
+    assert [line["issue"] for line in lines_of(path)] == ["other", "before, and longer than the other", "after"]
 
 
 def test_a_log_that_was_deleted_is_written_again_at_the_end_at_the_latest(path: Path, log: Capture) -> None:

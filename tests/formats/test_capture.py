@@ -117,7 +117,8 @@ def shuffled_runs(draw: st.DrawFn) -> tuple[list[Line], list[Line]]:
     told = draw(st.lists(steps, min_size=1, max_size=8))
     places = draw(st.lists(st.integers(0, 8), min_size=len(told), max_size=len(told)) | st.just(range(len(told))))
     lines = [line(seq, **step) for seq, step in zip(places, told, strict=True)]
-    return lines, draw(st.permutations(lines + draw(st.lists(st.sampled_from(lines)))))
+    repeated = [dict(one) for one in draw(st.lists(st.sampled_from(lines)))]
+    return lines, draw(st.permutations(lines + repeated))
 
 
 @given(shuffled_runs())
