@@ -56,10 +56,12 @@ class Unpacked(NamedTuple):
     Attributes:
         files: (name as shown, path below the folder that was given), in the archive's order.
         broken: (name as shown, sentence) of what is damaged; what could be read of it stands among the files.
+        n_beside: how many members lie in folders that tools keep for themselves; they were left in the archive.
     """
 
     files: Sequence[tuple[str, Path]]
     broken: Sequence[tuple[str, str]]
+    n_beside: int = 0
 
 
 class _Member(NamedTuple):
@@ -79,6 +81,7 @@ class _Meter:
     settings: Settings
     n_bytes: int = 0
     n_members: int = 0
+    n_beside: int = 0
     names: set[str] = field(default_factory=set)
 
     def count_bytes(self, more: int) -> None:
@@ -101,6 +104,12 @@ class _Meter:
                 ".autopatches, or give the folder itself.",
                 code="too_many_files",
             )
+
+    def passes(self, name: str) -> bool:
+        """Whether a member is left in the archive."""
+        passes = is_beside(name)
+        self.n_beside += passes
+        return passes
 
     def take(self, name: str) -> str:
         """The name as it is shown, once."""
@@ -205,7 +214,7 @@ def unpack(path: Path, into: Path, settings: Settings) -> Unpacked:
     make_folder(into)
     try:
         with path.open("rb") as packed:
-            return _write_all(_open(packed, meter), into)
+            return _write_all(_open(packed, meter), into)._replace(n_beside=meter.n_beside)
     except AppError:
         shutil.rmtree(into, ignore_errors=True)
         raise
@@ -334,7 +343,7 @@ def _read_zip(packed: BinaryIO, meter: _Meter) -> Iterator[_Member]:
         archive = zipfile.ZipFile(packed)
     except _DAMAGED as error:
         raise BadInputError(f"The zip cannot be read: {error}. Pack it again.", code="damaged_archive") from error
-    wanted = [info for info in archive.infolist() if not is_beside(info.filename)]
+    wanted = [info for info in archive.infolist() if not meter.passes(info.filename)]
     named = [(info, meter.take(info.orig_filename)) for info in wanted if not _is_folder(info)]
     for info, name in named:
         _refuse_member(info, name, meter)
@@ -405,7 +414,7 @@ class _Tar:
             called, n_bytes = name or _name(block), n_bytes if size is None else size
             name, size = None, None
             body = self._read_body(n_bytes)
-            if not is_beside(called) and _is_plain(kind, called):
+            if not self._meter.passes(called) and _is_plain(kind, called):
                 yield _Member(self._meter.take(called), body)
             for _ in body:
                 pass

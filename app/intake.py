@@ -12,7 +12,7 @@ import stat
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -220,7 +220,7 @@ def unpack(path: Path, into: Path, settings: Settings, *, name: str = "") -> Int
     """
     if not (into / _INDEX).exists():
         shutil.rmtree(into, ignore_errors=True)
-        _index(into, *archives.unpack(path, into, settings), dropped=False)
+        _index(into, archives.unpack(path, into, settings), dropped=False)
     return placed(into, name=name)
 
 
@@ -243,7 +243,7 @@ def place_dropped(files: Sequence[tuple[str, Path]], into: Path) -> Intake:
         kept = [(name, into / f"{number:06}") for number, (name, _) in enumerate(named, 1)]
         for (_, path), (_, target) in zip(named, kept, strict=True):
             shutil.move(path, target)
-        _index(into, kept, (), dropped=True)
+        _index(into, archives.Unpacked(kept, ()), dropped=True)
     except OSError as error:
         shutil.rmtree(into, ignore_errors=True)
         raise NotStoredError(f"The files were not stored: {error.strerror}.") from error
@@ -256,12 +256,16 @@ def placed(into: Path, *, name: str = "") -> Intake:
     named = index["dropped"]
     files = [_File(given, into / number, is_named=named and "/" not in given) for given, number in index["files"]]
     damaged = [_File(given, into, why, is_broken=True) for given, why in index["broken"]]
-    return _sort_out([*files, *damaged], name)
+    found = _sort_out([*files, *damaged], name)
+    n_beside = int(index["n_beside"])
+    beside = (Passed(f"{n_beside:,} members", _KEPT, n_beside),) if n_beside else ()
+    return replace(found, passed=(*found.passed, *beside))
 
 
-def _index(into: Path, files: Iterable[tuple[str, Path]], broken: Iterable[tuple[str, str]], *, dropped: bool) -> None:
+def _index(into: Path, laid: archives.Unpacked, *, dropped: bool) -> None:
     """Write down which file is which; this comes last, so a folder that holds it is whole."""
-    said = {"files": [(name, path.name) for name, path in files], "broken": list(broken), "dropped": dropped}
+    files = [(name, path.name) for name, path in laid.files]
+    said = {"files": files, "broken": list(laid.broken), "n_beside": laid.n_beside, "dropped": dropped}
     part = into / f"{_INDEX}.part"
     part.write_text(json.dumps(said), encoding="utf-8")
     part.replace(into / _INDEX)

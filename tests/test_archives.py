@@ -119,12 +119,13 @@ def test_what_tools_keep_for_themselves_is_not_unpacked(tmp_path: Path, pack: ob
     made = unpack(tmp_path, pack(files | {"p/.gitignore": b"", "p/a.json": b"{}"}))  # type: ignore[operator]
 
     assert [name for name, _ in made.files] == ["p/.gitignore", "p/a.json"]
+    assert made.n_beside == 4
 
 
 def test_links_in_a_virtual_environment_are_no_reason_to_refuse(tmp_path: Path) -> None:
     made = unpack(tmp_path, tarred({"p/.venv/bin/python": b""}, kind=tarfile.SYMTYPE))
 
-    assert made == Unpacked([], [])
+    assert made == Unpacked([], [], 1)
 
 
 @pytest.mark.parametrize("content", [zipped({}), tarred({"p/": b""}, kind=tarfile.DIRTYPE)], ids=["zip", "tar"])

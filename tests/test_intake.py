@@ -367,6 +367,7 @@ def test_an_archive_of_a_project_is_taken_as_the_project_would_be(tmp_path: Path
 
     assert names(taken) == [f"p.zip/p/{name}" for name in LOGS]
     assert [one.name for one in taken.broken] == ["p.zip/p/.autopatches/feature/auto-patch-y-2"]
+    assert (taken.passed[-1].name, taken.passed[-1].n_files) == ("2 members", 2)
     (patch_set,) = [one for one in taken.found if one.format]
     assert patch_set.files["src/x.py"].read_bytes() == b"x = 1\n"
     assert all(path.parent == tmp_path / "into" for path in (*patch_set.files.values(), patch_set.path))
