@@ -519,27 +519,6 @@ def _up_to(lines: Iterator[Read | bytes], most: int) -> Iterator[Read | bytes]:
             return
 
 
-def find_logs(folder: Path) -> list[Path]:
-    """The success logs below a folder, hidden folders included, links left alone.
-
-    Raises:
-        BadInputError: there is none.
-
-    """
-    found = sorted(
-        path
-        for pattern in ("success_memory*.jsonl", "success_memory*.jsonl.gz")
-        for path in folder.rglob(pattern)
-        if path.is_file() and not path.is_symlink()
-    )
-    if not found:
-        raise BadInputError(
-            f"{shown_name(str(folder))} holds no success_memory.jsonl, at any depth. Name the file itself if it is "
-            "called otherwise."
-        )
-    return found
-
-
 def receive(
     db: Database, settings: Settings, project_id: int, upload: Upload, *, now: Callable[[], datetime]
 ) -> Report:
@@ -564,7 +543,9 @@ def receive(
     except AppError:
         upload.path.unlink(missing_ok=True)
         raise
-    args: dict[str, object] = {"path": str(upload.path), "name": upload.name, "origin": upload.origin}
+    args: dict[str, object] = {
+        "path": str(upload.path), "name": upload.name, "origin": upload.origin, "format": upload.format,
+    }  # fmt: skip
     with db.write() as session:
         job = jobs.enqueue(session, project_id, "ingest", args, now=now())
     return Report(0, shown_name(upload.name), 0, 0, 0, 0, 0, 0, 0, 0, job.state, None, job=job.id)

@@ -291,15 +291,6 @@ def test_text_that_a_database_refuses_is_stored_and_searchable(
     assert (row.title, row.patch_source) == ("cut \ufffd here", "a\u2400b")
 
 
-def test_a_folder_gives_its_logs_hidden_folders_included(tmp_path: Path) -> None:
-    hidden = tmp_path / "project" / ".agent_data"
-    hidden.mkdir(parents=True)
-    (hidden / "success_memory.jsonl").write_bytes(b"")
-    (hidden / "link.jsonl").symlink_to("/etc/passwd")
-
-    assert ingest.find_logs(tmp_path) == [hidden / "success_memory.jsonl"]
-
-
 def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
     import os
 

@@ -132,8 +132,9 @@ def downgrade() -> None:
     op.drop_index("ix_delivery_project_id", table_name="delivery")
     op.drop_table("delivery")
     for table, column in (
-        ("source", "delivery_id"), ("source", "score_direction"), ("entry", "slice"), ("entry", "format"), ("decision", "other_id"),
-        ("candidate", "texts_digest"), ("candidate", "judged_from"), ("candidate", "n_parts"), ("candidate", "n_attempts"),
+        ("source", "delivery_id"), ("source", "score_direction"), ("entry", "slice"), ("entry", "format"),
+        ("decision", "other_id"), ("candidate", "texts_digest"), ("candidate", "judged_from"), ("candidate", "n_parts"),
+        ("candidate", "n_attempts"),
     ):  # fmt: skip
         op.drop_column(table, column)
     for (table, column), (before, more) in _VALUES.items():
