@@ -91,6 +91,14 @@ _FOLLOWING = (
     .order_by(_candidate.c.id)
     .limit(1)
 )
+_PULSE = select(
+    select(func.max(_candidate.c.id)).scalar_subquery(),
+    select(_candidate.c.checks_version)
+    .where(_candidate.c.project_id == bindparam("project"), _candidate.c.status == Status.PENDING)
+    .order_by(_candidate.c.id.desc())
+    .limit(1)
+    .scalar_subquery(),
+)
 
 
 # ------------------------------------------------------------------------------------------------ filter and queue
@@ -257,14 +265,43 @@ class Count:
         return f"{self.n:,}+" if self.capped else f"{self.n:,}"
 
 
-def count_candidates(session: Session, project_id: int, wanted: Filter) -> Count:
-    """How many candidates a filter finds: from the tally where it can, else counted up to 1,000."""
-    if replace(wanted, status="", order="") == Filter():
+def count_candidates(session: Session, project_id: int, wanted: Filter, *, since: int = 0) -> Count:
+    """How many candidates a filter finds: from the tally where it can, else counted up to 1,000.
+
+    Args:
+        session: to read from.
+        project_id: theirs.
+        wanted: the filter.
+        since: only those that came after the one with this id.
+
+    """
+    if not since and replace(wanted, status="", order="") == Filter():
         tally = decisions.count_by_status(session, project_id)
         return Count(tally[wanted.status] if wanted.status else sum(tally.values()))
-    some = select(col(CandidateRow.id)).where(*conditions(session, project_id, wanted)).limit(COUNT_CAP + 1).subquery()
+    where = (*conditions(session, project_id, wanted), _candidate.c.id > since)
+    some = select(col(CandidateRow.id)).where(*where).limit(COUNT_CAP + 1).subquery()
     n = session.execute(select(func.count()).select_from(some)).scalar_one()
     return Count(min(n, COUNT_CAP), capped=n > COUNT_CAP)
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What an open list compares to know whether it is out of date.
+
+    Attributes:
+        newest: every candidate that comes later has a larger id.
+        beat: another one when candidates came, were joined or decided, or when the newest was checked.
+    """
+
+    newest: int
+    beat: str
+
+
+def take_pulse(session: Session, project_id: int) -> Pulse:
+    """Look whether anything changed, at the cost of two indexed reads."""
+    counts = decisions.count_by_status(session, project_id)
+    newest, checked = session.connection().execute(_PULSE, {"project": project_id}).one()
+    return Pulse(newest or 0, ".".join(map(str, (newest or 0, checked or 0, *counts.values()))))
 
 
 def list_patch_sources(session: Session, project_id: int, limit: int = 50) -> list[str]:

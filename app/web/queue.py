@@ -4,13 +4,16 @@ import shutil
 import sys
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
+from sqlmodel import Session
 from starlette.responses import Response
 
 from app import decisions, jobs, review, sources
+from app.db import LARGEST_ID
 from app.errors import AppError
 from app.models import CandidateRow, JobRow, Status
 from app.review import Filter
@@ -57,7 +60,9 @@ class Fault:
 
 
 # What pages put into an address besides a filter: where one is, what was just decided, how it is shown.
-_BESIDE_A_FILTER = ("after", "view", "last", "end", "field", "attempt", "base", "image", "side")
+_BESIDE_A_FILTER = (
+    "after", "view", "last", "end", "field", "attempt", "base", "image", "side", "seen", "known", "empty",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,9 @@ class QueueView:
     query: dict[str, str]
     after: str | None
     first_url: str | None
+    n_fresh: str
+    fresh_url: str
+    live_url: str | None
     patch_sources: list[str]
     checking: JobRow | None
     finding_codes: tuple[str, ...]
@@ -131,8 +139,42 @@ def root() -> Response:
 @router.get("/queue")
 def queue(request: Request, session: Db, project: Project, after: str = "") -> Response:
     """One page of candidates, with filters and counts."""
+    view, wanted = _view(request, session, project, after, known=None)
+    return page(
+        request,
+        "queue.html",
+        view,
+        fragment="list",
+        status=422 if view.fault else 200,
+        headers=_clean(request, wanted, after),
+    )
+
+
+@router.get("/queue/live")
+def live(
+    request: Request,
+    session: Db,
+    project: Project,
+    known: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
+    seen: str = "",
+    after: str = "",
+    empty: str = "",
+) -> Response:
+    """What an open page asks every second: 204 while it is up to date, else the list as it is now."""
+    if seen == review.take_pulse(session, project).beat:
+        return Response(status_code=204)
+    view, _ = _view(request, session, project, after, known=known)
+    return page(request, "queue.html", view, fragment="main" if empty else "list", status=422 if view.fault else 200)
+
+
+def _view(
+    request: Request, session: Session, project: int, after: str, *, known: int | None
+) -> tuple[QueueView, Filter]:
+    """The page, and the filter that it shows; `known` is the newest candidate when it was opened, None for now."""
     fault: Fault | None = None
     typed = {field.name: request.query_params.get(field.name, "") for field in fields(Filter)}
+    pulse = review.take_pulse(session, project)
+    known = pulse.newest if known is None else known
     try:
         wanted = wanted_of(request)
         found = review.list_candidates(session, project, wanted, after=after, limit=ROWS)
@@ -141,6 +183,8 @@ def queue(request: Request, session: Db, project: Project, after: str = "") -> R
         fault = Fault((error.where or "").removeprefix("field "), error.message)
         wanted, found, count = Filter(status=Status.PENDING), review.Page([], None), "0"
     counts = decisions.count_by_status(session, project)
+    query, is_empty = link_query(wanted), not any(counts.values())
+    live = {"after": after, "known": known, "seen": pulse.beat, "empty": "yes" if is_empty else ""}
     view = QueueView(
         n_quarantined=sources.count_quarantine(session, project),
         tabs=_tabs(counts, wanted),
@@ -148,26 +192,29 @@ def queue(request: Request, session: Db, project: Project, after: str = "") -> R
         fault=fault,
         candidates=found.candidates,
         count=count,
-        query=link_query(wanted),
+        query=query,
         after=found.after,
-        first_url=url("/queue", **link_query(wanted)) if after else None,
+        first_url=url("/queue", **query) if after else None,
+        n_fresh="" if fault else _count_fresh(session, project, wanted, found, known),
+        fresh_url=url("/queue", **query | {"order": "newest"}),
+        live_url=None if fault else url("/queue/live", **query | live),
         patch_sources=review.list_patch_sources(session, project),
         checking=jobs.find_unfinished(session, project, jobs.IN_BACKGROUND),
         finding_codes=FINDINGS,
         kind_names=review.KIND_NAMES,
         n_filters=sum(bool(typed[name]) for name in typed if name not in {"status", "q", "order"}),
-        is_empty=not any(counts.values()),
+        is_empty=is_empty,
         server=f"{request.url.scheme}://{request.url.netloc}",
         command=ingest_command(request.app.state.settings),
     )
-    return page(
-        request,
-        "queue.html",
-        view,
-        fragment="list",
-        status=422 if fault else 200,
-        headers=_clean(request, wanted, after),
-    )
+    return view, wanted
+
+
+def _count_fresh(session: Session, project: int, wanted: Filter, shown: review.Page, known: int) -> str:
+    """How many came since the page was opened and stand on another one: `"12"`, or empty for none."""
+    fresh = review.count_candidates(session, project, wanted, since=known)
+    n = fresh.n - sum((row.id or 0) > known for row in shown.candidates)
+    return str(replace(fresh, n=n)) if n else ""
 
 
 def _clean(request: Request, wanted: Filter, after: str) -> dict[str, str]:
