@@ -154,17 +154,21 @@ def worker(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: 
 def ingest(
     paths: Annotated[list[str], typer.Argument(help="Files, folders, archives, or - for standard input.")],
     forced: Annotated[str | None, typer.Option("--format", help="Read logs as this format, whatever they say.")] = None,
+    scores: Annotated[
+        str, typer.Option("--scores", help="Style scores of runs: higher (more is better) or lower (a penalty).")
+    ] = "",
     as_json: Json = False,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
     project: ProjectName = None,
 ) -> None:
     """Read logs. Exit 0 when every line was read, 3 when something was quarantined, 1 when a file was refused."""
-    from app import deliveries  # noqa: PLC0415
+    from app import deliveries, evidence  # noqa: PLC0415
     from app import ingest as domain  # noqa: PLC0415
 
     settings = _settings(data_dir, database_url, project)
     deliveries.check_format(forced)
+    direction = evidence.parse_direction(scores)
     reports: list[Report | DeliveryReport] = []
     refused: list[dict[str, object]] = []
     with _opened(settings) as (db, project_id):
@@ -181,6 +185,9 @@ def ingest(
             finally:
                 if found.origin == "stdin":
                     found.path.unlink(missing_ok=True)
+        if direction is not None:
+            with db.write() as session:
+                evidence.set_direction(session, deliveries.sources_of(reports), direction)
         domain.finish(db, project_id, now=_now)
         with db.read() as session:
             total = deliveries.add_up(session, project_id, reports, refused)

@@ -158,6 +158,13 @@ def sum_up(reports: Iterable[Report]) -> dict[str, int]:
     return {name: sum(getattr(report, name) for report in listed) for name in COUNTS}
 
 
+def sources_of(reports: Iterable[Report | DeliveryReport]) -> list[int]:
+    """The ids of the sources that reports speak of."""
+    return [
+        one.source for report in reports for one in (report.files if isinstance(report, DeliveryReport) else [report])
+    ]
+
+
 def add_up(
     session: Session,
     project_id: int,

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import exists, select, update
 from sqlmodel import Session, col
 
 from app import assembly, formats
 from app.candidates import Candidate, Direction
+from app.errors import BadInputError
 from app.formats.given import Given
 from app.models import AttachmentRow, CandidateRow, EntryRow, PartRow, RepeatRow, SourceRow
 
@@ -112,14 +113,39 @@ def read_whole(session: Session, candidate_id: int) -> Candidate:
     return read_candidate(session, session.get_one(CandidateRow, candidate_id)).said
 
 
-def set_direction(session: Session, source: SourceRow, direction: Direction | None) -> None:
-    """Say which way the style scores of a source count; None leaves it to the guess of each run.
+def parse_direction(value: str) -> Direction | None:
+    """What a person says of style scores: `"higher"`, `"lower"`, or empty for the guess of each run.
+
+    Raises:
+        BadInputError: none of the three.
+
+    """
+    if value not in {"", Direction.HIGHER, Direction.LOWER}:
+        raise BadInputError(
+            f"Style scores count higher (more is better) or lower (a penalty); this says {value[:40]!r}.",
+            where="field scores",
+        )
+    return Direction(value) if value else None
+
+
+def find_direction(session: Session, source_ids: Iterable[int]) -> str | None:
+    """What was said of the style scores of some sources: empty for nothing, None where they hold no runs."""
+    ids = list(source_ids)
+    has_runs = exists().where(col(CandidateRow.source_id) == col(SourceRow.id), col(CandidateRow.n_attempts) > 0)
+    wanted = select(col(SourceRow.score_direction)).where(col(SourceRow.id).in_(ids), has_runs).limit(1)
+    found = session.execute(wanted).first()
+    return None if found is None else found[0] or ""
+
+
+def set_direction(session: Session, source_ids: Iterable[int], direction: Direction | None) -> None:
+    """Say which way the style scores of these sources count; None leaves it to the guess of each run.
 
     What hangs on it is checked and drawn anew by the next preparation.
     """
-    source.score_direction = None if direction is None else direction.value
-    session.add(source)
-    own = select(col(CandidateRow.id)).where(col(CandidateRow.source_id) == source.id)
+    ids = list(source_ids)
+    said = None if direction is None else direction.value
+    session.execute(update(SourceRow).where(col(SourceRow.id).in_(ids)).values(score_direction=said))
+    own = select(col(CandidateRow.id)).where(col(CandidateRow.source_id).in_(ids))
     leads = select(col(PartRow.lead_id)).where(col(PartRow.candidate_id).in_(own))
     told = (col(CandidateRow.id).in_(own) & (col(CandidateRow.n_attempts) > 0)) | col(CandidateRow.id).in_(leads)
     session.execute(update(CandidateRow).where(told).values(checks_version=0))

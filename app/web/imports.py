@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from sqlmodel import Session
 from starlette.responses import FileResponse, Response
 
-from app import deliveries, ingest, jobs, sources
+from app import deliveries, evidence, ingest, jobs, sources
 from app.deliveries import Arrived, DeliveryReport
 from app.errors import AppError, BadInputError, NotFoundError
 from app.formats import READERS
@@ -63,6 +63,7 @@ class ReportView:
     quarantined: list[tuple[QuarantineRow, str]]
     most: int
     checking: JobRow | None
+    scores: str | None
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class DeliveryView:
     passed: list[tuple[str, list[str]]]
     most: int
     checking: JobRow | None
+    scores: str | None
 
 
 @dataclass(frozen=True)
@@ -177,8 +179,32 @@ def report(request: Request, session: Db, project: Project, source_id: int) -> R
         quarantined=sources.list_quarantine(session, project, source_id=source_id, limit=MOST_LISTED),
         most=MOST_LISTED,
         checking=jobs.find_unfinished(session, project, jobs.IN_BACKGROUND),
+        scores=evidence.find_direction(session, [source_id]),
     )
     return page(request, "report.html", view, fragment="report")
+
+
+@router.post("/imports/{source_id}/scores")
+def scores(fields: Form, session: Db, project: Project, now: Now, source_id: int) -> Response:
+    """Say which way the style scores of one file count."""
+    source = sources.get_source(session, source_id)
+    if source.project_id != project:
+        raise NotFoundError(f"There is no source {source_id}.")
+    _set_scores(session, project, [source_id], fields.allow({"scores"}).one("scores"), now)
+    return see_other(f"/imports/{source_id}")
+
+
+@router.post("/imports/deliveries/{delivery_id}/scores")
+def scores_of_delivery(fields: Form, session: Db, project: Project, now: Now, delivery_id: int) -> Response:
+    """Say which way the style scores of files that came in together count."""
+    found = deliveries.get_report(session, project, delivery_id)
+    _set_scores(session, project, deliveries.sources_of([found]), fields.allow({"scores"}).one("scores"), now)
+    return see_other(f"/imports/deliveries/{delivery_id}")
+
+
+def _set_scores(session: Session, project: int, ids: list[int], said: str, now: datetime) -> None:
+    evidence.set_direction(session, ids, evidence.parse_direction(said))
+    jobs.enqueue(session, project, jobs.IN_BACKGROUND, {}, now=now, once=True)
 
 
 @router.get("/imports/deliveries/{delivery_id}")
@@ -197,6 +223,7 @@ def delivery(request: Request, session: Db, project: Project, delivery_id: int) 
         passed=list(passed.items()),
         most=MOST_FILES_LISTED,
         checking=jobs.find_unfinished(session, project, jobs.IN_BACKGROUND),
+        scores=evidence.find_direction(session, deliveries.sources_of([found])),
     )
     return page(request, "delivery.html", view, fragment="report")
 
