@@ -203,11 +203,11 @@ def facts(unit: int, digest: bytes, said: Candidate, at: datetime | None) -> Fac
         digest,
         form,
         _sha(script),
-        frozenset(hashlib.sha256(_encoded(one)).digest() for one in (*tried, script) if one),
+        frozenset(_digest(one) for one in (*tried, script) if one),
         _ladder(said.run),
         _sha(whole),
-        _sha(loose) if is_whole else None,
-        _sha(loose[:_START_LENGTH]) if len(loose) >= _START_LENGTH else None,
+        _digest_of(loose) if loose and is_whole else None,
+        _digest_of(loose[:_START_LENGTH]) if len(loose) >= _START_LENGTH else None,
         _sha(issue),
         frozenset(said.target_files),
         "" if said.patch_source == "Unknown" else said.patch_source,
@@ -239,14 +239,29 @@ def keys(facts: Facts) -> frozenset[int]:
     More exactly, and far less often: where one holds the `counterpart` of what the other holds. A clue that very many
     units may have, as a script has all runs that tried it, is held in one way by those that only wait to be found by
     it, and in two by those that look for them: what waits hangs together with what looks for it, not with all that
-    waits. The smallest numbers, from 0, are never keys.
+    waits. All are negative.
     """
-    found: set[int] = set()
-    for role, clue in _clues(facts):
-        digest = hashlib.blake2b(b"\0".join(map(_as_bytes, clue)), digest_size=8).digest()
-        number = (int.from_bytes(digest, signed=True) | 1 << 62) & ~3
-        found.update(number | side for side in _SIDES[role])
-    return frozenset(found)
+    return frozenset(number | side for role, number in _clues(facts) for side in _SIDES[role])
+
+
+def keys_of(said: Candidate) -> tuple[int, ...]:
+    """As `keys(facts(…))`, for a fraction of its cost where it is a success entry, as most units are."""
+    if said.run is not None or said.patch_set is not None:
+        return tuple(keys(facts(0, b"", said, None)))
+    loose = b"" if _is_cut(said) else _bare(_shown_diff(said))
+    diff = _digest_of(loose) if loose else None
+    issue = None if _is_blank(said.issue) else _digest(" ".join(said.issue.split()))
+    if not said.script:
+        return tuple(keys(Facts(0, b"", Form.SUCCESS, loose_diff=diff, issue=issue, at=said.logged_at)))
+    # What `_clues` says of an entry that holds its script.
+    found: tuple[int, ...]
+    script = _number(_SCRIPT, _digest(said.script))
+    found = (script | 1, script | 2)
+    if diff:
+        found += (_number(_DIFF, diff) | 2,)
+    if issue and said.logged_at is not None:
+        found += (_number(_ISSUE, issue, _seconds(said.logged_at) // _HOUR) | 2,)
+    return found
 
 
 def counterpart(key: int) -> int:
@@ -254,54 +269,76 @@ def counterpart(key: int) -> int:
     return key ^ 3 if key & 3 else key
 
 
+def clue_of(key: int) -> int:
+    """The key without how it is held: one number for all who hold the clue."""
+    return key & ~3
+
+
 class _Role(StrEnum):
-    """How a unit holds a clue."""
+    """How a unit holds a clue: `ASKS` looks for what waits, `SEEKS` for what seeks too."""
 
     MEETS = "meets"
     SEEKS = "seeks"
+    ASKS = "asks"
     WAITS = "waits"
 
 
-_SIDES = {_Role.MEETS: (0,), _Role.SEEKS: (1, 2), _Role.WAITS: (2,)}
-_Clue = tuple[str | bytes | int, ...]
+_SIDES = {_Role.MEETS: (0,), _Role.SEEKS: (1, 2), _Role.ASKS: (1,), _Role.WAITS: (2,)}
 
 
-def _clues(facts: Facts) -> Iterator[tuple[_Role, _Clue]]:
+# Kinds of clues, as numbers that keep equal digests of two kinds apart.
+_SCRIPT, _DIFF, _ATTEMPTS = 0x1F83D9ABFB41BD6B, 0x2B0E61C8A5D3F947, 0x3C6EF372FE94F82B
+_ISSUE, _MOMENT = 0x510E527FADE682D1, 0x6A09E667F3BCC909
+# 63 bits but for the two that say how a clue is held; and what spreads hours and moments over them.
+_BITS, _LEAST, _SPREAD = (1 << 63) - 4, -(1 << 63), 0x9E3779B97F4A7C15
+
+
+def _number(kind: int, digest: bytes = b"", time: int = 0) -> int:
+    return (int.from_bytes(digest[:8]) + kind + time * _SPREAD & _BITS) + _LEAST
+
+
+_Held = tuple[_Role, int]
+
+
+def _clues(facts: Facts) -> Iterator[_Held]:
     """Each with how it is held: two units that both wait by a clue are not joined by it."""
     final = _Role.WAITS if facts.form is Form.RUN else _Role.SEEKS
     if facts.script:
-        yield final, ("script", facts.script)
+        yield final, _number(_SCRIPT, facts.script)
     for script in sorted(facts.scripts - {facts.script})[: _MAX_SCRIPT_KEYS - 1]:
-        yield _Role.WAITS, ("script", script)
+        yield _Role.WAITS, _number(_SCRIPT, script)
     if facts.loose_diff:
-        yield (_Role.WAITS if facts.script else _Role.SEEKS), ("diff", facts.loose_diff)
+        yield (_Role.WAITS if facts.script else _Role.SEEKS), _number(_DIFF, facts.loose_diff)
     if facts.ladder:
-        yield (_Role.WAITS if facts.at else _Role.SEEKS), ("attempts", facts.ladder)
+        yield (_Role.WAITS if facts.at else _Role.SEEKS), _number(_ATTEMPTS, facts.ladder)
     if facts.at is not None:
-        yield from _clues_of_time(facts, int((facts.at - _EPOCH).total_seconds() // 1))
+        yield from _clues_of_time(facts, _seconds(facts.at))
 
 
-def _clues_of_time(facts: Facts, seconds: int) -> Iterator[tuple[_Role, _Clue]]:
+def _clues_of_time(facts: Facts, seconds: int) -> Iterator[_Held]:
     """Clues that hold for a while: who waits, waits at its own time; who seeks, looks around."""
     hour, slot = seconds // _HOUR, seconds // _MOMENT_SPAN
     if facts.ladder:
-        yield from ((_Role.MEETS, ("attempts", facts.ladder, one)) for one in (hour, hour + 1))
+        for one in (hour, hour + 1):
+            yield _Role.MEETS, _number(_ATTEMPTS, facts.ladder, one)
     is_bare = facts.form is Form.SUCCESS and facts.script is None
     if facts.issue and (is_bare or facts.form in {Form.PATCH_SET, Form.CAPTURE}):
-        yield from ((_Role.SEEKS, ("issue", facts.issue, one)) for one in (hour - 1, hour, hour + 1))
+        for one in (hour - 1, hour, hour + 1):
+            yield _Role.SEEKS, _number(_ISSUE, facts.issue, one)
     elif facts.issue:
-        yield _Role.WAITS, ("issue", facts.issue, hour)
+        yield _Role.WAITS, _number(_ISSUE, facts.issue, hour)
     # Midnight sharp is a date without a time.
     if seconds % _DAY == 0:
         return
     if is_bare:
-        yield from ((_Role.SEEKS, ("moment", one)) for one in (slot - 1, slot, slot + 1))
+        for one in (slot - 1, slot, slot + 1):
+            yield _Role.ASKS, _number(_MOMENT, time=one)
     elif facts.form in _ATTEMPTED and facts.script and not facts.issue and facts.succeeded:
-        yield _Role.WAITS, ("moment", slot)
+        yield _Role.WAITS, _number(_MOMENT, time=slot)
 
 
-def _as_bytes(part: str | bytes | int) -> bytes:
-    return part if isinstance(part, bytes) else str(part).encode()
+def _seconds(at: datetime) -> int:
+    return int((at - _EPOCH).total_seconds() // 1)
 
 
 def _final_script(said: Candidate) -> str | None:
@@ -319,7 +356,7 @@ def _ladder(run: Run | None) -> bytes | None:
         return None
     digest = hashlib.sha256()
     for one in run.attempts:
-        digest.update(hashlib.sha256(_encoded(one.script or "")).digest() + one.validity.encode())
+        digest.update(_digest(one.script or "") + one.validity.encode())
     return digest.digest()
 
 
@@ -332,7 +369,7 @@ def _succeeded(said: Candidate) -> bool:
 
 
 def _is_blank(issue: str) -> bool:
-    return issue.strip() in {"", "N/A"}
+    return not issue or issue.isspace() or ("N/A" in issue and issue.strip() == "N/A")
 
 
 def _is_cut(said: Candidate) -> bool:
@@ -378,16 +415,21 @@ def _new_words(diff: str, *, is_cut: bool) -> frozenset[str]:
     return frozenset(added - known)
 
 
-def _bare(text: str) -> str:
-    return "".join(text.split())
+def _bare(text: str) -> bytes:
+    """The text without any white space."""
+    return text.encode(errors="surrogatepass").translate(None, b" \t\n\r\x0b\x0c")
 
 
-def _encoded(text: str) -> bytes:
-    return text.encode(errors="surrogatepass")
+def _digest_of(raw: bytes) -> bytes:
+    return hashlib.sha256(raw).digest()
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).digest()
 
 
 def _sha(text: str | None) -> bytes | None:
-    return hashlib.sha256(_encoded(text)).digest() if text else None
+    return _digest(text) if text else None
 
 
 # --- what belongs together ----------------------------------------------------------------------------------------
@@ -399,6 +441,7 @@ def partition(
     together: frozenset[frozenset[int]] = frozenset(),
     apart: frozenset[frozenset[int]] = frozenset(),
     decided: frozenset[int] = frozenset(),
+    crowded: frozenset[int] = frozenset(),
 ) -> tuple[Cluster, ...]:
     """Which units speak of one change.
 
@@ -407,6 +450,7 @@ def partition(
         together: pairs of units that a person joined; a pair with a unit that is not here is passed over.
         apart: pairs of units that a person split; they win over `together`.
         decided: units that people decided on; two of them come together only where `together` says so.
+        crowded: clues (see `clue_of`) that so many units hold that they say nothing any more.
 
     Returns:
         Every unit in one cluster, in an order that hangs on the units alone.
@@ -420,7 +464,7 @@ def partition(
     roots.keep_apart(sorted(_places(apart, at)))
     roots.mark_decided(at[one] for one in decided if one in at)
     bonds = [(_Rank.BY_HAND, False, 0.0, *pair) for pair in sorted(_places(together, at))]
-    taken = [bond for bond in bonds + sorted(_bonds(known)) if roots.join(bond)]
+    taken = [bond for bond in bonds + sorted(_bonds(known, crowded)) if roots.join(bond)]
     return tuple(_clusters(known, standing, roots, taken))
 
 
@@ -442,9 +486,9 @@ def _standing(one: Facts, *, is_decided: bool) -> tuple[Any, ...]:
     return (not is_decided, _STANDING[one.form], *lacks, one.at or _NEVER, one.digest, one.unit)
 
 
-def _bonds(known: Sequence[Facts]) -> list[_Bond]:
+def _bonds(known: Sequence[Facts], crowded: frozenset[int]) -> list[_Bond]:
     found: list[_Bond] = []
-    for i, j in _met(known):
+    for i, j in _met(known, crowded):
         rank = _rank(known[i], known[j])
         if rank is not None:
             gap = _gap(known[i], known[j])
@@ -453,20 +497,24 @@ def _bonds(known: Sequence[Facts]) -> list[_Bond]:
     return _without_guesses(known, found)
 
 
-def _met(known: Sequence[Facts]) -> set[tuple[int, int]]:
+def _met(known: Sequence[Facts], crowded: frozenset[int]) -> set[tuple[int, int]]:
     """The pairs that share a clue by which at least one of them seeks; of a crowd, only neighbours."""
-    seeking: dict[_Clue, list[int]] = defaultdict(list)
-    waiting: dict[_Clue, list[int]] = defaultdict(list)
+    seeking: dict[int, list[int]] = defaultdict(list)
+    waiting: dict[int, list[int]] = defaultdict(list)
+    asking: dict[int, list[int]] = defaultdict(list)
+    held_by = {_Role.WAITS: waiting, _Role.ASKS: asking}
     for place, one in enumerate(known):
-        for role, clue in _clues(one):
-            (waiting if role is _Role.WAITS else seeking)[clue].append(place)
+        for role, number in _clues(one):
+            if number not in crowded:
+                held_by.get(role, seeking)[number].append(place)
     met: set[tuple[int, int]] = set()
+    for clue, askers in asking.items():
+        others = waiting.get(clue, [])
+        if len(askers) + len(others) <= _CROWDED_MOMENT:
+            met.update((min(pair), max(pair)) for pair in product(askers, others))
     for clue, seekers in seeking.items():
         others = waiting.get(clue, [])
-        n_all = len(seekers) + len(others)
-        if clue[0] == "moment" and n_all > _CROWDED_MOMENT:
-            continue
-        if n_all * len(seekers) > _CROWD**2:
+        if (len(seekers) + len(others)) * len(seekers) > _CROWD**2:
             met.update(_neighbours(known, seekers, others))
         else:
             met.update(combinations(seekers, 2))

@@ -255,9 +255,10 @@ class _Batch:
 
     def _add_clues(self, line: Ready, number: int) -> None:
         """What joining will look at; a step of a run that grew is looked at whatever it says."""
-        for key in (*line.keys, *((joining.GREW,) if line.grows else ())):
-            self.clues.append(key)
-            self.clues.append(number)
+        for key in line.keys:
+            self.clues.extend((key, number))
+        if line.grows:
+            self.clues.extend((joining.GREW, number))
 
     def _add(self, line: Ready) -> None:
         number = self.next_candidate

@@ -10,7 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.assembly import Cluster, Facts, Form, assemble, counterpart, facts, form_of, keys, partition
+from app.assembly import (
+    Cluster,
+    Facts,
+    Form,
+    assemble,
+    clue_of,
+    counterpart,
+    facts,
+    form_of,
+    keys,
+    keys_of,
+    partition,
+)
 from app.candidates import Attempt, Candidate, Kind, PatchSet, Run, Stage, Validity
 
 NOON = datetime(2025, 6, 24, 12, 0, 30, tzinfo=UTC)
@@ -538,8 +550,8 @@ def test_the_same_units_twice_over_give_the_same(units: list[Facts]) -> None:
 
     assert again == partition(units)
     for key in {key for one in units for key in keys(one)}:
-        assert -(2**63) <= key < 2**63
-        assert not 0 <= key < 2**62
+        assert key in range(-(2**63), 0)
+        assert clue_of(key) == clue_of(counterpart(key))
         assert counterpart(counterpart(key)) == key
 
 
@@ -550,13 +562,44 @@ def test_a_stream_of_runs_does_not_hang_together() -> None:
     assert len(hanging_together(facts_of([entry(str(number), after=number) for number in range(50)]))) == 50
 
 
-def test_units_that_can_be_joined_share_a_key() -> None:
+def test_of_units_that_can_be_joined_each_finds_the_other() -> None:
     said = [entry(), run(SCRIPT), run(SCRIPT, form="capture"), patch_set(), entry(None), run(SCRIPT, issue="Fix x")]
     units = facts_of(said)
 
     for one, other in combinations(units, 2):
         if len(partition([one, other])) == 1:
-            assert not keys(one).isdisjoint(keys(other))
+            assert not keys(one).isdisjoint(map(counterpart, keys(other)))
+            assert not keys(other).isdisjoint(map(counterpart, keys(one)))
+
+
+@pytest.mark.parametrize("shown", [None, DIFF, LONG, CUT, "No textual changes detected.", "\ud83d\n@@ -1 +1 @@\n"])
+@pytest.mark.parametrize("issue", ["Fix x", " ", "N/A", "Fix\n\tx\u2003y"])
+@pytest.mark.parametrize("script", [SCRIPT, "", None])
+def test_the_keys_of_an_entry_are_those_of_its_facts(script: str | None, issue: str, shown: str | None) -> None:
+    timeless = replace(entry(script, shown, issue=issue), logged_at=None)
+
+    for said in (entry(script, shown, issue=issue), replace(entry(SCRIPT, shown), diff_is_snippet=True), timeless):
+        assert sorted(keys_of(said)) == sorted(keys(facts(1, b"", said, None)))
+
+
+@pytest.mark.parametrize("said", [run(failed(), SCRIPT), run(SCRIPT, form="capture"), patch_set()])
+def test_so_are_those_of_what_is_no_entry(said: Candidate) -> None:
+    assert sorted(keys_of(said)) == sorted(keys(facts(1, b"", said, None)))
+
+
+def test_what_only_asks_does_not_hang_together() -> None:
+    """Entries without a script, one every ten seconds, all ask for a run."""
+    bare = [entry(None, diff(str(n)), issue=f"Fix {n}", after=10 * n) for n in range(50)]
+
+    assert len(hanging_together(facts_of(bare))) == 50
+
+
+def test_a_clue_that_is_crowded_says_nothing() -> None:
+    units = facts_of([entry(), run(SCRIPT, after=9e6)])
+    [shared] = {clue_of(key) for key in keys(units[0])} & {clue_of(key) for key in keys(units[1])}
+
+    assert len(partition(units)) == 1
+    assert len(partition(units, crowded=frozenset({shared}))) == 2
 
 
 def test_a_long_run_has_few_keys() -> None:

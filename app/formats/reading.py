@@ -167,14 +167,21 @@ def read_line(
         grows = formats.grows(name, value)
     except HeldError as error:
         return Held(line, digest, error.code, shown(error.message))
-    made = [
-        _ready(line, digest, content, one)._replace(format=name, piece=piece, grows=grows)
-        for piece, (one, content) in enumerate(zip(said, contents, strict=True))
-    ]
+    made = [_ready(line, digest, contents[piece], one, name, piece, grows) for piece, one in enumerate(said)]
+    if len(made) == 1 and not given.files:
+        return made[0]
     return made[0]._replace(more=tuple(made[1:]), files=tuple(given.files.items()))
 
 
-def _ready(line: stream.Line, digest: bytes, content: bytes, said: Candidate) -> Ready:
+def _ready(
+    line: stream.Line,
+    digest: bytes,
+    content: bytes,
+    said: Candidate,
+    name: str,
+    piece: int,
+    grows: bool,
+) -> Ready:
     return Ready(
         line,
         digest,
@@ -190,9 +197,12 @@ def _ready(line: stream.Line, digest: bytes, content: bytes, said: Candidate) ->
         said.rating,
         said.logged_at,
         said.script is not None,
-        keys=tuple(assembly.keys(assembly.facts(0, content, said, None))) if said.kind is Kind.PATCH else (),
-        n_attempts=0 if said.run is None else len(said.run.attempts),
-        label=_label(said),
+        name,
+        piece,
+        assembly.keys_of(said) if said.kind is Kind.PATCH else (),
+        0 if said.run is None else len(said.run.attempts),
+        _label(said),
+        grows,
     )
 
 
@@ -209,7 +219,7 @@ def _title(issue: str, label: str) -> str:
 
 
 def _label(said: Candidate) -> str:
-    if said.issue.strip():
+    if said.issue and not said.issue.isspace():
         return ""
     if said.refine is not None:
         return shown(f"Style of {said.refine.item or said.refine.place or 'a snippet'}")

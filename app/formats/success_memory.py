@@ -106,9 +106,9 @@ def content_digest(entry: Mapping[str, object]) -> bytes:
 def _ordered(value: object) -> object:
     """The value with every object as sorted pairs, so that the order of its keys does not count."""
     if isinstance(value, dict):
-        return tuple((key, _ordered(value[key])) for key in sorted(value))
+        return tuple((key, one if one.__class__ is str else _ordered(one)) for key, one in sorted(value.items()))
     if isinstance(value, list):
-        return [_ordered(one) for one in value]
+        return [one if one.__class__ is str else _ordered(one) for one in value]
     return value
 
 
