@@ -5,6 +5,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+LOW = ", joined with low confidence"
+"""How the name of a part ends in `Candidate.found_in` that little speaks for."""
+
 
 class Kind(StrEnum):
     """What a reviewer judges."""

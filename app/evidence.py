@@ -1,6 +1,6 @@
 """What the log says of a candidate: its own entries, and those of its parts, put together."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from sqlalchemy import exists, select, update
 from sqlmodel import Session, col
 
 from app import assembly, formats
-from app.candidates import Candidate, Direction
+from app.candidates import LOW, Candidate, Direction
 from app.errors import BadInputError
 from app.formats.given import Given
 from app.models import AttachmentRow, CandidateRow, EntryRow, PartRow, RepeatRow, SourceRow
@@ -179,17 +179,22 @@ def ratings(session: Session, ids: Iterable[int]) -> dict[int, int]:
     return {number: max(by_file.values()) for number, by_file in found.items()}
 
 
-def put_together(units: Mapping[int, Unit], lead: int, parts: Sequence[int], *, at: datetime | None) -> Candidate:
-    """The story that a lead and its parts tell, in the order of the parts."""
+def put_together(
+    units: Mapping[int, Unit], lead: int, parts: Sequence[int], *, at: datetime | None, unsure: Container[int] = ()
+) -> Candidate:
+    """The story that a lead and its parts tell, in their order; `unsure` are those that little speaks for."""
     own = replace(units[lead].said, logged_at=at)
     if not parts:
         return own
-    return assembly.assemble(own, [(units[number].said, units[number].name) for number in parts])
+    named = [(units[number].said, units[number].name + (LOW if number in unsure else "")) for number in parts]
+    return assembly.assemble(own, named)
 
 
 def _told(row: CandidateRow, units: Mapping[int, Unit], joined: Sequence[PartRow]) -> Told:
     lead = units[row.id or 0]
-    said = put_together(units, row.id or 0, [part.candidate_id for part in joined], at=row.logged_at)
+    unsure = {part.candidate_id for part in joined if part.code == "same_moment"}
+    ids = [part.candidate_id for part in joined]
+    said = put_together(units, row.id or 0, ids, at=row.logged_at, unsure=unsure)
     parts = [_part(units[part.candidate_id], part) for part in joined]
     return Told(replace(said, rating=row.rating), lead.entry, lead.source_name, tuple(parts))
 

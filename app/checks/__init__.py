@@ -23,6 +23,7 @@ CHECKS: tuple[Callable[[Reading], Iterator[Finding]], ...] = (
     patch.files_outside_spec,
     script.script,
     ladder.run,
+    ladder.found_script,
     ladder.patched_files,
     spec.spec,
     style.refined,

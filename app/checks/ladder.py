@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from app.candidates import Attempt, Candidate, Finding, Kind, Run, Severity, Validity
+from app.candidates import LOW, Attempt, Candidate, Finding, Kind, Run, Severity, Validity
 from app.checks.reading import Reading, excerpt
 from app.diffs.apply import reverse
 
@@ -25,6 +25,14 @@ def run(reading: Reading) -> Iterator[Finding]:
         outcome = candidate.run.outcome
         why = f"its outcome is {excerpt(outcome)}" if outcome else "its last attempt is not valid, and nothing says why"
         yield Finding("run_cut_short", Severity.WARNING, "run", f"This run stopped midway: {why}.")
+
+
+def found_script(reading: Reading) -> Iterator[Finding]:
+    """A script that only a weak join speaks for: `script_unsure`. Who accepts the patch accepts that it is its own."""
+    origin = reading.candidate.found_in.get("script", "")
+    if origin.endswith(LOW):
+        message = f"The log holds no script of this patch. This one is from {excerpt(origin)}: does it make this diff?"
+        yield Finding("script_unsure", Severity.WARNING, "script", message)
 
 
 def patched_files(reading: Reading) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ import pytest
 
 from app import checks
 from app.candidates import (
+    LOW,
     Attempt,
     Candidate,
     Finding,
@@ -86,6 +87,16 @@ def test_a_run_that_stopped_midway_is_a_warning(outcome: str | None, said: str) 
 
     assert (found.code, found.severity, found.place) == ("run_cut_short", Severity.WARNING, "run")
     assert found.message.endswith(said)
+
+
+def test_a_script_that_little_speaks_for_is_a_warning() -> None:
+    sure = replace(patch(), found_in={"script": "run run_1.json"})
+    unsure = replace(patch(), found_in={"script": f"run run_1.json{LOW}"})
+
+    assert "script_unsure" not in {one.code for one in checks.run(sure)}
+    (found,) = [one for one in checks.run(unsure) if one.code == "script_unsure"]
+    assert (found.severity, found.place) == (Severity.WARNING, "script")
+    assert "run_1.json" in found.message
 
 
 def test_a_patch_without_a_run_is_noted() -> None:
