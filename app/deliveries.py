@@ -7,6 +7,7 @@ files that are in already are not read twice.
 import secrets
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -69,6 +70,11 @@ class DeliveryReport:
         """The sums over its files, see `sum_up`."""
         return sum_up(self.files)
 
+    @property
+    def formats(self) -> dict[str, int]:
+        """Its entries by format, see `by_format`."""
+        return by_format(self.files)
+
     def as_json(self) -> dict[str, object]:
         """The shape of the API's `report`; of very many files the first thousand are listed."""
         return {
@@ -77,6 +83,7 @@ class DeliveryReport:
             "state": self.state,
             "message": self.message,
             **self.counts,
+            "formats": self.formats,
             "job": self.job,
             "n_files": self.n_files,
             "files": [report.as_json() for report in self.files[:_MOST_LISTED]],
@@ -158,6 +165,15 @@ def sum_up(reports: Iterable[Report]) -> dict[str, int]:
     return {name: sum(getattr(report, name) for report in listed) for name in COUNTS}
 
 
+def by_format(reports: Iterable[Report]) -> dict[str, int]:
+    """How many entries there were of each format, by its label: `{"success log": 391, "run history": 152}`."""
+    found: Counter[str] = Counter()
+    for report in reports:
+        if report.format in READERS:
+            found[READERS[report.format].label] += report.entries
+    return dict(found.most_common())
+
+
 def sources_of(reports: Iterable[Report | DeliveryReport]) -> list[int]:
     """The ids of the sources that reports speak of."""
     return [
@@ -189,7 +205,8 @@ def add_up(
         for name in made:
             made[name] += getattr(found, name)
     listed = [report.as_json() for report in made["files"]]
-    return {**sum_up(made["files"]), "job": None, **made, "n_files": len(listed), "files": listed}
+    sums = {**sum_up(made["files"]), "formats": by_format(made["files"])}
+    return {**sums, "job": None, **made, "n_files": len(listed), "files": listed}
 
 
 def get_report(session: Session, project_id: int, delivery_id: int) -> DeliveryReport:

@@ -292,6 +292,7 @@ def store(session: Session, source: SourceRow, lines: list[Read], now: datetime)
 
     """
     counts = _Batch(session, source, lines, now).store()
+    source.format = source.format or next((line.format for line in lines if isinstance(line, Ready)), "")
     _advance(session, source, lines[-1].line, counts)
     return counts
 
@@ -304,6 +305,7 @@ def _advance(session: Session, source: SourceRow, last: stream.Line, counts: Cou
         .values(
             offset_bytes=last.offset_bytes + last.n_bytes + last.ended,
             n_lines=last.number,
+            format=source.format,
             n_new=SourceRow.n_new + counts.new,
             n_repeated=SourceRow.n_repeated + counts.repeated,
             n_updated=SourceRow.n_updated + counts.updated,

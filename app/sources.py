@@ -15,6 +15,8 @@ from app.models import CandidateRow, EntryRow, QuarantineRow, RepeatRow, SourceR
 class Report:
     """What became of a source's lines: entries = new + repeated + quarantined; blank lines are counted apart.
 
+    `format` is that of the first line that was read, or empty where none was.
+
     `Report(1, "log.jsonl", 120, 118, 1, 0, 1, 0, 118, 3, "done", None)`
     """
 
@@ -31,6 +33,7 @@ class Report:
     state: str
     message: str | None
     job: int | None = None
+    format: str = ""
 
     def as_json(self) -> dict[str, object]:
         """The shape of the API's `report`."""
@@ -100,6 +103,7 @@ def _report(source: SourceRow, n_candidates: int, flagged: int) -> Report:
         flagged=flagged,
         state=source.state,
         message=source.message,
+        format=source.format,
     )
 
 

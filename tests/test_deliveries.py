@@ -91,6 +91,8 @@ def test_a_project_makes_one_report(desk: Desk, pack: object) -> None:
     assert [one.name for one in report.files] == [f"{name}/{log}" for log in LOGS]
     counts = report.counts
     assert (counts["entries"], counts["new"], counts["quarantined"]) == (6, 6, 0)
+    assert sum(report.formats.values()) == counts["entries"]
+    assert {"success log", "run history", "patch set"} <= report.formats.keys()
     assert [one["name"] for one in report.broken] == [f"{name}/.autopatches/feature/auto-patch-y-2"]
     assert {str(one["why"])[:15] for one in report.passed} == {
         "A built dataset", "JSON, but no lo", "No kind of file", "Kept by a tool ",
