@@ -11,7 +11,11 @@ Entry = Mapping[str, object]
 
 def first(entry: Entry, keys: Sequence[str]) -> object:
     """The value of the first of these keys that has one: `first({"a": None, "b": 0}, ("a", "b"))` → 0; else None."""
-    return next((entry[key] for key in keys if entry.get(key) is not None), None)
+    for key in keys:
+        value = entry.get(key)
+        if value is not None:
+            return value
+    return None
 
 
 def text(entry: Entry, keys: Sequence[str]) -> str | None:

@@ -15,9 +15,9 @@ their keys, in the order in which the writers put them:
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from app.candidates import Candidate, Kind
+from app.formats import fields
 from app.formats.lines import HeldError
 
 _ISSUE = ("spec_issue_description", "issue_description", "issue", "task", "description")
@@ -65,19 +65,19 @@ def read(entry: dict[str, object]) -> Candidate:
         Kind.PATCH,
         _generation(entry),
         _external_id(said("id")),
-        _id(said("spec_issue_id", said("issue_id"))),
-        _text(entry, _ISSUE) or "",
-        _strings(_first(entry, _FILES)),
-        _list(_first(entry, _OPERATIONS)),
-        _text(entry, _DIFF),
+        fields.loose_text(said("spec_issue_id", said("issue_id"))),
+        fields.text(entry, _ISSUE) or "",
+        fields.texts(fields.first(entry, _FILES)),
+        fields.listed(fields.first(entry, _OPERATIONS)),
+        fields.text(entry, _DIFF),
         "successful_diff_summary_snippet" in entry or _HASH in entry,
-        _text(entry, _SCRIPT),
-        _id(said(_HASH)),
-        _id(said("patch_source")) or "Unknown",
-        _id(said("predicted_core")),
-        _rating(_first(entry, _RATING)),
-        _instant(_first(entry, _TIME)),
-        {key: entry[key] for key in sorted(entry.keys() - _KNOWN)},
+        fields.text(entry, _SCRIPT),
+        fields.loose_text(said(_HASH)),
+        fields.loose_text(said("patch_source")) or "Unknown",
+        fields.loose_text(said("predicted_core")),
+        _rating(fields.first(entry, _RATING)),
+        fields.instant(fields.first(entry, _TIME)),
+        fields.others(entry, _KNOWN),
     )
 
 
@@ -124,63 +124,12 @@ def _generation(entry: Mapping[str, object]) -> str:
     return "G4" if "diff_embedding" in entry else "G3"
 
 
-def _first(entry: Mapping[str, object], keys: tuple[str, ...]) -> object:
-    for key in keys:
-        value = entry.get(key)
-        if value is not None:
-            return value
-    return None
-
-
-def _text(entry: Mapping[str, object], keys: tuple[str, ...]) -> str | None:
-    """The first of these keys that holds text; empty text counts as absent."""
-    for key in keys:
-        value = entry.get(key)
-        if value is None or value == "":
-            continue
-        if not isinstance(value, str):
-            raise HeldError("wrong_type", f'"{key}" must be text; here it is {_name_of(value)}.')
-        return value
-    return None
-
-
 def _external_id(value: object) -> str | None:
     if value is None or (isinstance(value, str | int) and not isinstance(value, bool)):
         return None if value is None else str(value)
-    raise HeldError("wrong_type", f'"id" must be text or a whole number; here it is {_name_of(value)}.')
-
-
-def _id(value: object) -> str | None:
-    if value is None or value == "":
-        return None
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _name_of(value: object) -> str:
-    names = {dict: "an object", list: "a list", bool: "true or false", int: "a number", float: "a number"}
-    return names.get(type(value), "null")
-
-
-def _list(value: object) -> tuple[object, ...]:
-    if value is None:
-        return ()
-    return tuple(value) if isinstance(value, list) else (value,)
-
-
-def _strings(value: object) -> tuple[str, ...]:
-    return tuple(one if isinstance(one, str) else json.dumps(one) for one in _list(value))
+    raise fields.wrong_type("id", "text or a whole number", value)
 
 
 def _rating(value: object) -> int | None:
     is_rating = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _BEST_RATING
     return value if is_rating else None  # type: ignore[return-value]
-
-
-def _instant(value: object) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        at = datetime.fromisoformat(value)
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
