@@ -156,7 +156,10 @@ def ratings(session: Session, ids: Iterable[int]) -> dict[int, int]:
 
     Of one file the last word counts, for the agent's web form rewrites ratings in place; of several files the best.
     """
-    of_these = (col(EntryRow.candidate_id).in_(list(ids)), col(EntryRow.format) == formats.SUCCESS)
+    numbers = list(ids)
+    if not numbers:
+        return {}
+    of_these = (col(EntryRow.candidate_id).in_(numbers), col(EntryRow.format) == formats.SUCCESS)
     entry, source, repeat = col(EntryRow.id), col(SourceRow.id), RepeatRow
     own = select(entry, source, SourceRow.name, EntryRow.line).join(SourceRow, source == col(EntryRow.source_id))  # type: ignore[call-overload]
     again = (

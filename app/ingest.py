@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlmodel import Session, col
 
 from app import evidence, jobs, joining, prepare
@@ -29,7 +29,7 @@ from app.errors import AppError, BadInputError, ConflictError
 from app.formats import SUCCESS, reading, stream
 from app.formats.given import Given
 from app.formats.reading import Blank, Held, Read, Ready, Share
-from app.models import EntryRow, SourceRow, SourceState, Status
+from app.models import EntryRow, SourceRow, SourceState, Status, metadata
 from app.search import index_words
 from app.settings import Settings
 from app.sources import Report, get_quarantined, get_report
@@ -56,6 +56,15 @@ _REPEAT_COLUMNS = ("source_id", "line", "offset_bytes", "entry_id")
 _QUARANTINE_COLUMNS = (
     "project_id", "source_id", "line", "offset_bytes", "n_bytes", "digest", "code", "message", "raw", "overflow",
 )  # fmt: skip
+# Built once: of a small file it would cost more than all else.
+_COUNTED = ("new", "repeated", "updated", "quarantined", "blank")
+_source = metadata.tables["source"]
+_ADVANCE = (
+    update(_source)
+    .where(_source.c.id == bindparam("source"), _source.c.offset_bytes == bindparam("before"))
+    .values(offset_bytes=bindparam("after"), n_lines=bindparam("line"), format=bindparam("of_format"))
+    .values({f"n_{name}": _source.c[f"n_{name}"] + bindparam(f"more_{name}") for name in _COUNTED})
+)
 
 
 # ------------------------------------------------------------------------------------------------ storing
@@ -299,23 +308,13 @@ def store(session: Session, source: SourceRow, lines: list[Read], now: datetime)
 
 def _advance(session: Session, source: SourceRow, last: stream.Line, counts: Counts) -> None:
     """Move the source's offset and counts on; refused when another import has moved them meanwhile."""
-    moved = session.execute(
-        update(SourceRow)
-        .where(col(SourceRow.id) == source.id, col(SourceRow.offset_bytes) == source.offset_bytes)
-        .values(
-            offset_bytes=last.offset_bytes + last.n_bytes + last.ended,
-            n_lines=last.number,
-            format=source.format,
-            n_new=SourceRow.n_new + counts.new,
-            n_repeated=SourceRow.n_repeated + counts.repeated,
-            n_updated=SourceRow.n_updated + counts.updated,
-            n_quarantined=SourceRow.n_quarantined + counts.quarantined,
-            n_blank=SourceRow.n_blank + counts.blank,
-        )
-    )
-    if moved.rowcount != 1:  # type: ignore[attr-defined]
+    after = last.offset_bytes + last.n_bytes + last.ended
+    place = {"source": source.id, "before": source.offset_bytes, "after": after, "line": last.number}
+    more = {f"more_{name}": getattr(counts, name) for name in _COUNTED}
+    moved = session.connection().execute(_ADVANCE, {**place, **more, "of_format": source.format})
+    if moved.rowcount != 1:
         raise ConflictError(f"{source.name} is being imported by another program right now; wait for it to end.")
-    source.offset_bytes = last.offset_bytes + last.n_bytes + last.ended
+    source.offset_bytes = after
 
 
 # ------------------------------------------------------------------------------------------------ a whole file

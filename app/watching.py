@@ -18,21 +18,38 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col
 
 from app import ingest, intake
-from app.db import Database, does_not_answer, lock_ingest
+from app.db import Database, does_not_answer, insert_rows, lock_ingest
 from app.errors import AppError, BadInputError, ConflictError
 from app.formats import reading, stream
 from app.formats.given import Given
 from app.formats.reading import Held, Read, Ready, Share
 from app.ingest import Counts, shown_name
 from app.intake import PATCH_SET, Found
-from app.models import SourceRow, SourceState, WatchedRow
+from app.models import SourceRow, SourceState, metadata
 from app.plainfile import Hash, PlainFile, Stamp, open_plain, stamp_of
 from app.settings import Settings
+
+# Built once: a walk may find very many files, and a statement costs more to build than to run.
+_source, _watched = (metadata.tables[name] for name in ("source", "watched"))
+_OPEN = insert(_source).returning(_source.c.id)
+_CLOSE = (
+    update(_source)
+    .where(_source.c.id == bindparam("source"))
+    .values(state=SourceState.DONE, digest=bindparam("of_all"), n_bytes=bindparam("read"), finished_at=bindparam("at"))
+)
+_CUT_OFF = (
+    update(_source)
+    .where(_source.c.id == bindparam("source"), _source.c.state == SourceState.READING)
+    .values(
+        state=SourceState.FAILED,
+        message="The file was changed before it was read to its end, and was then read again from its start.",
+    )
+)
 
 PATIENCE = 2.0
 """Seconds for which a file must not have changed before what cannot be read in it counts as broken; half for a line."""
@@ -88,6 +105,21 @@ class Change:
         return {"entries": self.entries, **asdict(self)}
 
 
+class _Row(NamedTuple):
+    """How far a file was read, as `WatchedRow` has it."""
+
+    source_id: int
+    identity: str
+    stamp: str
+    offset_bytes: int
+    digest: bytes
+
+    @property
+    def place(self) -> tuple[int, int, bytes]:
+        """What no other watcher may have changed meanwhile."""
+        return self.source_id, self.offset_bytes, self.digest
+
+
 class _Begun(NamedTuple):
     """The digest of a file's first bytes so far, to go on with, and what stood at both ends of them."""
 
@@ -121,7 +153,7 @@ class _Look:
     stamp: Stamp
     since: float
     is_loaded: bool = False
-    row: WatchedRow | None = None
+    row: _Row | None = None
     source: SourceRow | None = None
     is_done: bool = False
     waits: bool = False
@@ -207,7 +239,8 @@ class Watcher:
         self._db, self._settings, self._project_id = db, settings, project_id
         self._root, self._name, self._wanted = folder.resolve(), name, wanted
         self._now, self._stop, self._patience = now, stop, patience
-        self._own = settings.data_dir.resolve()
+        own = settings.data_dir.resolve()
+        self._own = own if own.is_relative_to(self._root) else None
         # Two machines may hold a folder of the same name in one PostgreSQL.
         self._place = "" if db.is_sqlite else socket.gethostname()
         self._seen = intake.Seen()
@@ -296,7 +329,7 @@ class Watcher:
         taken = intake.walk(self._root, name=self._name, seen=self._seen)
         looks: dict[Path, _Look] = {}
         for found in taken.found:
-            if found.path.is_relative_to(self._own):
+            if self._own is not None and found.path.is_relative_to(self._own):
                 continue
             look = self._looks.get(found.path)
             if look is not None:
@@ -332,16 +365,15 @@ class Watcher:
     def _load(self, looks: Sequence[_Look]) -> None:
         """Ask the database how far these files were read."""
         for start in range(0, len(looks), _ASKED):
-            some = {look.key: look for look in looks[start : start + _ASKED]}
-            wanted = (
-                select(WatchedRow, SourceRow)
-                .join(SourceRow, col(SourceRow.id) == col(WatchedRow.source_id))
-                .where(col(WatchedRow.project_id) == self._project_id, col(WatchedRow.key).in_(list(some)))
-            )
+            some = looks[start : start + _ASKED]
             with self._db.read() as session:
-                found = {bytes(row.key): (row, source) for row, source in session.execute(wanted)}
-            for key, look in some.items():
-                look.row, look.source = found.get(key, (None, None))
+                rows = _find_rows(session, self._project_id, [look.key for look in some])
+                ids = [row.source_id for row in rows.values()]
+                found = session.execute(select(SourceRow).where(col(SourceRow.id).in_(ids))).scalars()
+                sources = {source.id: source for source in found}
+            for look in some:
+                look.row = rows.get(look.key)
+                look.source = None if look.row is None else sources[look.row.source_id]
                 look.is_loaded = True
                 look.is_done = look.row is not None and look.row.stamp == look.stamp.text
                 if look.row is not None:
@@ -349,7 +381,7 @@ class Watcher:
 
     def _adopt(self, looks: Sequence[_Look]) -> None:
         """Let a log that was renamed go on under its new name, which its device and inode tell."""
-        moved: list[tuple[_Look, WatchedRow, _Look]] = []
+        moved: list[tuple[_Look, _Row, _Look]] = []
         for new in looks:
             old = self._by_identity.get(new.stamp.identity)
             if old is None or old is new or old.row is None or old.row.identity != new.stamp.identity:
@@ -359,26 +391,23 @@ class Watcher:
                 moved.append((old, old.row, new))
         if not moved:
             return
+        both = [look for old, _, new in moved for look in (old, new)]
         with self._db.write() as session:
             lock_ingest(session)
-            rows = [(session.get(WatchedRow, (self._project_id, old.key)), row, new) for old, row, new in moved]
-            keys = [look.key for old, _, new in moved for look in (old, new)]
-            mine = (col(WatchedRow.project_id) == self._project_id, col(WatchedRow.key).in_(keys))
-            session.execute(delete(WatchedRow).where(*mine))
-            for found, row, new in rows:
-                if _place(found) == _place(row):
-                    session.execute(insert(WatchedRow).values({**row.model_dump(), "key": new.key, "stamp": ""}))
-        for old, _, new in moved:
-            old.forget()
-            new.forget()
-        self._load([look for old, _, new in moved for look in (old, new)])
+            known = _find_rows(session, self._project_id, [old.key for old, _, _ in moved])
+            is_ours = [(row, new) for old, row, new in moved if _place(known.get(old.key)) == row.place]
+            kept = {new.key: row._replace(stamp="") for row, new in is_ours}
+            _keep_rows(session, self._project_id, kept, instead_of=[look.key for look in both])
+        for look in both:
+            look.forget()
+        self._load(both)
 
-    def _begins_as(self, look: _Look, row: WatchedRow) -> bool:
+    def _begins_as(self, look: _Look, row: _Row) -> bool:
         opened = open_plain(look.found.path, self._root)
         if opened is None:
             return False
         with opened:
-            return opened.begin(row.offset_bytes, bytes(row.digest)) is not None
+            return opened.begin(row.offset_bytes, row.digest) is not None
 
     # -------------------------------------------------------------------------------------------- reading
 
@@ -521,7 +550,7 @@ class Watcher:
         look = of.look
         stamp, row = self._done(look, is_compared=is_compared), look.row
         if row is not None and of.what == _GROWN and stamp and stamp != row.stamp:
-            yield _Piece(of, [], row.offset_bytes, bytes(row.digest), look.stamp.identity, ends=True, stamp=stamp)
+            yield _Piece(of, [], row.offset_bytes, row.digest, look.stamp.identity, ends=True, stamp=stamp)
 
     def _begun(self, look: _Look, opened: PlainFile) -> Hash | None:
         """The digest of what was read, if the file still begins so; None where it must be read from its start."""
@@ -532,7 +561,7 @@ class Watcher:
         is_same = known is not None and known.offset == row.offset_bytes and row.identity == opened.identity
         if known is not None and is_same and not is_due:
             return known.digest if known.ends == opened.both_ends(known.offset) else None
-        begun = opened.begin(row.offset_bytes, bytes(row.digest))
+        begun = opened.begin(row.offset_bytes, row.digest)
         if begun is not None:
             look.compared_at = time.monotonic()
         return begun
@@ -655,9 +684,7 @@ class Watcher:
         try:
             with self._db.write() as session:
                 began = time.perf_counter()
-                lock_ingest(session)
-                for piece in pieces:
-                    self._store_one(session, piece)
+                self._store_all(session, pieces)
                 spent = time.perf_counter() - began
         except BaseException as error:
             for piece in pieces:
@@ -674,48 +701,71 @@ class Watcher:
                 del counts["candidates"]
                 yield Change(of.look.found.name, of.what, of.source.id or 0, **counts)
 
+    def _store_all(self, session: Session, pieces: Sequence[_Piece]) -> None:
+        lock_ingest(session)
+        known = _find_rows(session, self._project_id, [piece.of.look.key for piece in pieces])
+        kept: dict[bytes, _Row] = {}
+        for piece in pieces:
+            of, look = piece.of, piece.of.look
+            if of.is_lost or _place(known.get(look.key)) != _place(look.row):
+                # Another watcher was here first.
+                of.is_lost = True
+                look.forget()
+                continue
+            self._store_one(session, piece)
+            look.row = kept[look.key] = known[look.key] = _Row(
+                of.source.id or 0, piece.identity, piece.stamp, piece.offset, piece.digest
+            )
+            look.source = of.source
+            self._by_identity[piece.identity] = look
+        _keep_rows(session, self._project_id, kept, instead_of=kept)
+
     def _store_one(self, session: Session, piece: _Piece) -> None:
-        of, look, source = piece.of, piece.of.look, piece.of.source
-        if of.is_lost:
-            return
-        row = session.get(WatchedRow, (self._project_id, look.key))
-        if _place(row) != _place(look.row):
-            # Another watcher was here first.
-            of.is_lost = True
-            look.forget()
-            return
+        of, source = piece.of, piece.of.source
         if source.id is None:
-            _open_source(session, source, look.row)
+            _open_source(session, source, of.look.row)
         if piece.lines:
             _add(of.counts, ingest.store(session, source, piece.lines, self._now()))
             source.n_lines = piece.lines[-1].line.number
         if piece.ends and (piece.lines or source.state != SourceState.DONE):
             _close_source(session, source, piece.digest, self._now())
-        if row is None:
-            row = WatchedRow(project_id=self._project_id, key=look.key)  # type: ignore[call-arg]
-            session.add(row)
-        row.source_id, row.identity, row.stamp = source.id or 0, piece.identity, piece.stamp
-        row.offset_bytes, row.digest = piece.offset, piece.digest
-        look.row, look.source = row, source
-        self._by_identity[piece.identity] = look
 
 
 # ------------------------------------------------------------------------------------------------ what is known
 
 
-def _place(row: WatchedRow | None) -> tuple[int, int, bytes] | None:
-    return None if row is None else (row.source_id, row.offset_bytes, bytes(row.digest))
+def _find_rows(session: Session, project_id: int, keys: Sequence[bytes]) -> dict[bytes, _Row]:
+    if not keys:
+        return {}
+    columns = (_watched.c[name] for name in ("key", *_Row._fields))
+    wanted = select(*columns).where(_watched.c.project_id == project_id, _watched.c.key.in_(keys))
+    return {
+        bytes(key): _Row(source_id, identity, stamp, offset_bytes, bytes(digest))
+        for key, source_id, identity, stamp, offset_bytes, digest in session.connection().execute(wanted)
+    }
 
 
-def _is_of(row: WatchedRow | None, n_bytes: int, digest: bytes) -> bool:
-    return row is not None and (row.offset_bytes, bytes(row.digest)) == (n_bytes, digest)
+def _keep_rows(session: Session, project_id: int, rows: Mapping[bytes, _Row], *, instead_of: Iterable[bytes]) -> None:
+    mine = (_watched.c.project_id == project_id, _watched.c.key.in_(list(instead_of)))
+    session.connection().execute(delete(_watched).where(*mine))
+    insert_rows(
+        session, "watched", ("project_id", "key", *_Row._fields), [(project_id, key, *row) for key, row in rows.items()]
+    )
+
+
+def _place(row: _Row | None) -> tuple[int, int, bytes] | None:
+    return None if row is None else row.place
+
+
+def _is_of(row: _Row | None, n_bytes: int, digest: bytes) -> bool:
+    return row is not None and (row.offset_bytes, row.digest) == (n_bytes, digest)
 
 
 def _look_at(found: Found) -> Stamp | None:
     return stamp_of((found.path, *found.files.values()))
 
 
-def _why(row: WatchedRow | None, begun: object, opened: PlainFile) -> str:
+def _why(row: _Row | None, begun: object, opened: PlainFile) -> str:
     """What happened to a log since it was read last."""
     if row is None:
         return _NEW
@@ -726,21 +776,17 @@ def _why(row: WatchedRow | None, begun: object, opened: PlainFile) -> str:
     return _REWRITTEN if opened.identity == row.identity else "replaced"
 
 
-def _open_source(session: Session, source: SourceRow, former: WatchedRow | None) -> None:
+def _open_source(session: Session, source: SourceRow, former: _Row | None) -> None:
     """Add a source; one that the same file was being read into before it changed gets no more."""
-    session.add(source)
-    session.flush()
-    session.expunge(source)
+    source.id = session.connection().execute(_OPEN, source.model_dump(exclude={"id"})).scalar_one()
     if former is not None:
-        why = "The file was changed before it was read to its end, and was then read again from its start."
-        of_it = (col(SourceRow.id) == former.source_id, col(SourceRow.state) == SourceState.READING)
-        session.execute(update(SourceRow).where(*of_it).values(state=SourceState.FAILED, message=why))
+        session.connection().execute(_CUT_OFF, {"source": former.source_id})
 
 
 def _close_source(session: Session, source: SourceRow, digest: bytes, now: datetime) -> None:
     """Note that everything was read that there is so far."""
-    closed = {"state": SourceState.DONE, "digest": digest, "n_bytes": source.offset_bytes, "finished_at": now}
-    session.execute(update(SourceRow).where(col(SourceRow.id) == source.id).values(**closed))
+    named = {"source": source.id, "read": source.offset_bytes, "of_all": digest, "at": now}
+    session.connection().execute(_CLOSE, named)
     source.state = SourceState.DONE
 
 
