@@ -38,7 +38,7 @@ _START_LENGTH = 400
 _MAX_SCRIPT_KEYS = 64
 # Where more units than this share a clue, each is compared with its neighbours only; a moment says nothing any more.
 _CROWD = 200
-_CROWDED_MOMENT = 64
+_CROWDED, _CROWDED_MOMENT = 400, 64
 _NEIGHBOURS = 3
 
 _DAY = 86_400
@@ -274,6 +274,16 @@ def clue_of(key: int) -> int:
     return key & ~3
 
 
+def most_holders(key: int) -> int:
+    """How many may hold a key until its clue says nothing any more: few a moment, many a script that was canned."""
+    return _CROWDED_MOMENT if key & _OF_A_MOMENT else _CROWDED
+
+
+def may_belong(one: Facts, other: Facts) -> bool:
+    """Whether anything speaks for it that two units, which found each other by a key, are about one change."""
+    return _rank(one, other) is not None
+
+
 class _Role(StrEnum):
     """How a unit holds a clue: `ASKS` looks for what waits, `SEEKS` for what seeks too."""
 
@@ -289,8 +299,8 @@ _SIDES = {_Role.MEETS: (0,), _Role.SEEKS: (1, 2), _Role.ASKS: (1,), _Role.WAITS:
 # Kinds of clues, as numbers that keep equal digests of two kinds apart.
 _SCRIPT, _DIFF, _ATTEMPTS = 0x1F83D9ABFB41BD6B, 0x2B0E61C8A5D3F947, 0x3C6EF372FE94F82B
 _ISSUE, _MOMENT = 0x510E527FADE682D1, 0x6A09E667F3BCC909
-# 63 bits but for the two that say how a clue is held; and what spreads hours and moments over them.
-_BITS, _LEAST, _SPREAD = (1 << 63) - 4, -(1 << 63), 0x9E3779B97F4A7C15
+# 63 bits but for one that tells a moment and two that say how a clue is held; and what spreads hours and moments.
+_BITS, _LEAST, _SPREAD, _OF_A_MOMENT = (1 << 63) - 8, -(1 << 63), 0x9E3779B97F4A7C15, 4
 
 
 def _number(kind: int, digest: bytes = b"", time: int = 0) -> int:
@@ -332,9 +342,9 @@ def _clues_of_time(facts: Facts, seconds: int) -> Iterator[_Held]:
         return
     if is_bare:
         for one in (slot - 1, slot, slot + 1):
-            yield _Role.ASKS, _number(_MOMENT, time=one)
+            yield _Role.ASKS, _number(_MOMENT, time=one) | _OF_A_MOMENT
     elif facts.form in _ATTEMPTED and facts.script and not facts.issue and facts.succeeded:
-        yield _Role.WAITS, _number(_MOMENT, time=slot)
+        yield _Role.WAITS, _number(_MOMENT, time=slot) | _OF_A_MOMENT
 
 
 def _seconds(at: datetime) -> int:

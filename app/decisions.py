@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 
 from sqlalchemy import bindparam, insert, select, update
@@ -159,10 +160,21 @@ def verify_chain(session: Session, project_id: int) -> int | None:
 
 def move(session: Session, row: CandidateRow, status: Status) -> None:
     """Give a candidate its next version and its status, end its lease, and keep the counts."""
-    before = Status(row.status)
-    moved = {"status": status, "version": row.version + 1, "lease_by": None, "lease_until": None}
-    session.connection().execute(_MOVE, {"candidate": row.id, "named": status, "next": row.version + 1})
-    for name, value in moved.items():
-        set_committed_value(row, name, value)
-    if before != status:
-        add_to_tally(session, row.project_id, {before: -1, status: 1})
+    move_all(session, [(row, status)])
+
+
+def move_all(session: Session, moves: Sequence[tuple[CandidateRow, Status]]) -> None:
+    """As `move`, for several candidates of one project, each of them once."""
+    if not moves:
+        return
+    changes: Counter[Status] = Counter()
+    for row, status in moves:
+        changes[Status(row.status)] -= 1
+        changes[status] += 1
+    numbered = [{"candidate": row.id, "named": status, "next": row.version + 1} for row, status in moves]
+    session.connection().execute(_MOVE, numbered)
+    for row, status in moves:
+        moved = {"status": status, "version": row.version + 1, "lease_by": None, "lease_until": None}
+        for name, value in moved.items():
+            set_committed_value(row, name, value)
+    add_to_tally(session, moves[0][0].project_id, changes)

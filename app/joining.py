@@ -1,25 +1,37 @@
 """Which candidates speak of one change: kept up as entries come, the same whatever the order in which they came.
 
 What may belong together holds counterparts of each other's keys (`app.assembly.keys`). New keys are gathered a batch
-at a time and go into the table `clue` in their own order, which touches each of its pages once; what meets there is
-looked at as a whole, and `app.assembly.partition` says what belongs together (docs/decisions/0015). Nothing here
-depends on when an entry came, but for what people decided: that is never swallowed.
+at a time and go into the table `clue` in their own order, which touches each of its pages once. From what meets there,
+everything is reached that something speaks for, step by step, and `app.assembly.partition` says what belongs together
+(docs/decisions/0015). Nothing here depends on when an entry came, but for what people decided: that is never swallowed.
 """
 
 import hashlib
 import time
 from array import array
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import bindparam, delete, exists, select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from app import decisions, evidence
-from app.assembly import Cluster, Facts, Join, counterpart, facts, keys, partition
+from app.assembly import (
+    Cluster,
+    Facts,
+    clue_of,
+    counterpart,
+    facts,
+    keys,
+    keys_of,
+    may_belong,
+    most_holders,
+    partition,
+)
 from app.candidates import Candidate, Kind
 from app.db import Database, driver_sign, insert_rows, lock_chain, lock_ingest
 from app.evidence import Unit
@@ -31,6 +43,14 @@ GREW = 0
 
 _ROUND, _SLICE, _ASKED = 300, 3000, 900
 _SECONDS = 0.05
+_FIRST, _MOST = 20, 400
+# What hangs together more widely than this is looked at in pieces: else one entry more costs as much as all before.
+_WIDEST = 2000
+_CROWD = 0
+"""Stands for those who held a clue, once they were so many that it says nothing any more."""
+
+_CLUE_COLUMNS = ("project_id", "key", "candidate_id")
+_PART_COLUMNS = ("candidate_id", "lead_id", "to_id", "place", "code", "confidence", "reason")
 
 Progress = Callable[[int, int], None]
 Pair = tuple[int, int]
@@ -63,18 +83,8 @@ def run(db: Database, project_id: int, *, progress: Progress | None = None) -> i
             with db.write() as session:
                 lock_ingest(session)
                 touched |= _note(session, project_id, pairs[start : start + _SLICE])
-        total = len(touched)
-        while touched:
-            with db.write() as session:
-                lock_ingest(session)
-                lock_chain(session)
-                until = time.perf_counter() + _SECONDS
-                touched -= _settle_one(session, project_id, touched.pop(), grown)
-                while touched and time.perf_counter() < until:
-                    touched -= _settle_one(session, project_id, touched.pop(), grown)
-            if progress is not None:
-                progress(total - len(touched), total)
-        done += total
+        _settle_all(db, project_id, _Line(touched), grown, progress)
+        done += len(touched)
         with db.write() as session:
             session.execute(delete(NewCluesRow).where(col(NewCluesRow.id).in_([number for number, _ in batch])))
     return done
@@ -101,9 +111,52 @@ def settle(session: Session, project_id: int, ids: Iterable[int], *, grown: froz
         grown: those of them that entries were added to.
 
     """
-    left = set(ids)
-    while left:
-        left -= _settle_one(session, project_id, left.pop(), grown)
+    line = _Line(ids)
+    while some := line.take(_MOST):
+        line.cross_off(_settle_some(session, project_id, some, grown))
+
+
+class _Line:
+    """Candidates that wait to be looked at, by their ids, which lie together; each once, unless it is stirred up."""
+
+    def __init__(self, ids: Iterable[int]) -> None:
+        self._waiting = deque(sorted(ids))
+        self._looked_at: set[int] = set()
+        self.n_all = len(self._waiting)
+
+    @property
+    def n_done(self) -> int:
+        return self.n_all - len(self._waiting)
+
+    def take(self, most: int) -> set[int]:
+        """The next ones; none where all were looked at."""
+        some: set[int] = set()
+        while self._waiting and len(some) < most:
+            number = self._waiting.popleft()
+            if number not in self._looked_at:
+                some.add(number)
+        return some
+
+    def cross_off(self, seen: "_Seen") -> None:
+        """Note what was looked at with all that is beside it."""
+        self._looked_at |= seen.whole
+        self._looked_at -= seen.stirred
+        self._waiting.extend(sorted(seen.stirred))
+        self.n_all += len(seen.stirred)
+
+
+def _settle_all(db: Database, project_id: int, line: _Line, grown: frozenset[int], progress: Progress | None) -> None:
+    size = _FIRST
+    while some := line.take(size):
+        with db.write() as session:
+            lock_ingest(session)
+            lock_chain(session)
+            began = time.perf_counter()
+            line.cross_off(_settle_some(session, project_id, some, grown))
+            spent = time.perf_counter() - began
+        size = min(_MOST, max(1, int(len(some) * min(2.0, _SECONDS / max(spent, 1e-4)))))
+        if progress is not None:
+            progress(line.n_done, line.n_all)
 
 
 def _take(db: Database, project_id: int) -> list[tuple[int | None, bytes]]:
@@ -131,164 +184,246 @@ def _gather_old(db: Database, project_id: int) -> None:
     last = 0
     while marks:
         with db.write() as session:
-            rows = session.execute(
-                select(CandidateRow)
-                .where(col(CandidateRow.project_id) == project_id, col(CandidateRow.id) > last)
-                .order_by(col(CandidateRow.id))
-                .limit(_ROUND)
-            ).scalars()
-            found = array("q")
-            units = _Seen(session, {row.id or 0: row for row in rows})
-            for one in units.facts.values():
-                for key in keys(one):
-                    found.extend((key, one.unit))
-            if not units.rows:
+            old = select(CandidateRow.id, CandidateRow.logged_at).where(  # type: ignore[call-overload]
+                col(CandidateRow.project_id) == project_id,
+                col(CandidateRow.kind) == Kind.PATCH,
+                col(CandidateRow.id) > last,
+            )
+            at = dict(session.execute(old.order_by(col(CandidateRow.id)).limit(_ROUND)).all())
+            if not at:
                 session.execute(delete(NewCluesRow).where(col(NewCluesRow.id).in_(marks)))
                 return
-            last = max(units.rows)
-            insert_rows(session, "new_clues", ("project_id", "pairs"), [(project_id, found.tobytes())])
+            last = max(at)
+            found = array("q")
+            for number, unit in evidence.read_units(session, at).items():
+                for key in keys_of(replace(unit.said, logged_at=at[number])):
+                    found.extend((key, number))
+            if found:
+                insert_rows(session, "new_clues", ("project_id", "pairs"), [(project_id, found.tobytes())])
+
+
+# ------------------------------------------------------------------------------------------------ who holds what
 
 
 def _note(session: Session, project_id: int, pairs: Sequence[Pair]) -> set[int]:
-    """Write down who has which key; gives those of the candidates that meet another one by theirs."""
+    """Write down who holds which key; gives those of the candidates that meet another one by theirs."""
     named = [pair for pair in pairs if pair[0] != GREW]
-    insert_rows(
-        session,
-        "clue",
-        ("project_id", "key", "candidate_id"),
-        [(project_id, key, number) for key, number in named],
-        keep=True,
-    )
+    rows: list[tuple[object, ...]] = [(project_id, key, number) for key, number in named]
+    insert_rows(session, "clue", _CLUE_COLUMNS, rows, keep=True)
+    found = _who_holds(session, project_id, {counterpart(key) for key, _ in named})
+    met = {number for key, number in named if any(one != number for one in found.holders.get(counterpart(key), ()))}
+    return met | found.stirred
+
+
+class _Found(NamedTuple):
+    """Who holds each key, clues that say nothing because a crowd holds them, and the crowds that show only now."""
+
+    holders: Mapping[int, list[int]]
+    crowded: set[int]
+    stirred: set[int]
+
+
+def _who_holds(session: Session, project_id: int, wanted: Iterable[int]) -> _Found:
     holders: dict[int, list[int]] = {}
-    for key, number in _who_has(session, project_id, {counterpart(key) for key, _ in named}):
+    for key, number in _find_holders(session, project_id, wanted):
         holders.setdefault(key, []).append(number)
-    return {number for key, number in named if any(one != number for one in holders.get(counterpart(key), ()))}
+    full = [key for key, numbers in holders.items() if key < 0 and len(numbers) > most_holders(key)]
+    known = [key for key, numbers in holders.items() if _CROWD in numbers]
+    new = {clue_of(key) for key in full} - {clue_of(key) for key in known}
+    for key in {*full, *known}:
+        del holders[key]
+    stirred = _disperse(session, project_id, new) if new else set()
+    return _Found(holders, {clue_of(key) for key in (*full, *known)}, stirred)
 
 
-def _who_has(session: Session, project_id: int, wanted: Iterable[int]) -> Iterator[Pair]:
-    sign, asked = driver_sign(session), iter(sorted(wanted))
-    while some := list(islice(asked, _ASKED)):
+def _disperse(session: Session, project_id: int, clues: Iterable[int]) -> set[int]:
+    """Cross out clues that too many hold, whoever comes; gives who held them, for they may have been joined by them."""
+    named = {clue | side for clue in clues for side in range(3)}
+    holders = {number for _, number in _find_holders(session, project_id, named)}
+    sign = driver_sign(session)
+    for some in _some_at_a_time(named):
+        statement = f"DELETE FROM clue WHERE project_id = {sign} AND key IN ({', '.join([sign] * len(some))})"
+        session.connection().exec_driver_sql(statement, (project_id, *some))
+    insert_rows(session, "clue", _CLUE_COLUMNS, [(project_id, key, _CROWD) for key in sorted(named)])
+    return holders - {_CROWD}
+
+
+def _find_holders(session: Session, project_id: int, wanted: Iterable[int]) -> Iterator[Pair]:
+    sign = driver_sign(session)
+    for some in _some_at_a_time(wanted):
         signs = ", ".join([sign] * len(some))
         statement = f"SELECT key, candidate_id FROM clue WHERE project_id = {sign} AND key IN ({signs})"
         found = session.connection().exec_driver_sql(statement, (project_id, *some))
         yield from ((row[0], row[1]) for row in found)
 
 
-# ------------------------------------------------------------------------------------------------ what belongs together
-
-
-@dataclass
-class _Seen:
-    """Candidates with what they say by themselves."""
-
-    session: Session
-    rows: dict[int, CandidateRow]
-    units: dict[int, Unit] = field(default_factory=dict)
-    facts: dict[int, Facts] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        first, self.rows = self.rows, {}
-        self.add(first)
-
-    def add(self, rows: Mapping[int, CandidateRow]) -> None:
-        patches = {number: row for number, row in rows.items() if row.kind == Kind.PATCH}
-        units = evidence.read_units(self.session, patches)
-        self.rows |= rows
-        self.units |= units
-        self.facts |= {
-            number: facts(number, bytes(row.digest), units[number].said, row.logged_at)
-            for number, row in patches.items()
-        }
-
-
-def _settle_one(session: Session, project_id: int, start: int, grown: frozenset[int]) -> set[int]:
-    """Look at one candidate with all that could belong to it; gives everything that was looked at."""
-    seen = _reach(session, project_id, start)
-    _note_whole(session, project_id, [one for number, one in seen.facts.items() if number in grown])
-    together, apart, decided = _by_people(session, seen.rows)
-    clusters = partition(list(seen.facts.values()), together=together, apart=apart, decided=decided)
-    _apply(session, seen, clusters, grown)
-    return set(seen.rows) | {start}
-
-
-def _reach(session: Session, project_id: int, start: int) -> _Seen:
-    """Everything that hangs together with a candidate by its keys, or by a join, over any number of steps."""
-    seen = _Seen(session, {})
-    asked: set[int] = set()
-    frontier = {start}
-    while frontier:
-        rows = session.execute(
-            select(CandidateRow).where(
-                col(CandidateRow.id).in_(frontier),
-                col(CandidateRow.project_id) == project_id,
-                col(CandidateRow.kind) == Kind.PATCH,
-            )
-        ).scalars()
-        new = {row.id or 0: row for row in rows}
-        seen.add(new)
-        wanted = {key for number in new for key in _leads_from(number, seen.facts[number])} - asked
-        asked |= wanted
-        frontier = {number for _, number in _who_has(session, project_id, wanted)} | _with_parts(session, new)
-        frontier -= seen.rows.keys()
-    return seen
-
-
-def _with_parts(session: Session, rows: Mapping[int, CandidateRow]) -> set[int]:
-    """What these are joined with until now: the reason may be gone, as a run grows or shows to be older."""
-    several = [number for number, row in rows.items() if row.n_parts or row.status == Status.JOINED]
-    if not several:
-        return set()
-    wanted = select(PartRow).where(col(PartRow.candidate_id).in_(several) | col(PartRow.lead_id).in_(several))
-    return {number for one in session.execute(wanted).scalars() for number in (one.candidate_id, one.lead_id)}
-
-
-def _note_whole(session: Session, project_id: int, grown: Iterable[Facts]) -> None:
-    """Write down by which keys a run is found that grew: all its steps together have some that none of them has."""
-    rows = sorted((project_id, key, one.unit) for one in grown for key in keys(one))
-    insert_rows(session, "clue", ("project_id", "key", "candidate_id"), list(rows), keep=True)
-
-
-def _leads_from(number: int, said: Facts) -> Iterator[int]:
-    yield tied(number)
-    yield from map(counterpart, keys(said))
+def _some_at_a_time(numbers: Iterable[int]) -> Iterator[list[int]]:
+    left = iter(sorted(numbers))
+    while some := list(islice(left, _ASKED)):
+        yield some
 
 
 def tied(number: int) -> int:
-    """The key of what people joined with a candidate, or took from it: no hash comes near such small numbers."""
+    """The key of what people joined with a candidate, or took from it: those of `app.assembly` are all negative."""
     return number
 
 
 def tie(session: Session, project_id: int, one: int, other: int) -> None:
     """See to it that two candidates are looked at together from now on, because a person said something of both."""
     rows: list[tuple[object, ...]] = [(project_id, tied(a), b) for a, b in ((one, other), (other, one))]
-    insert_rows(session, "clue", ("project_id", "key", "candidate_id"), rows, keep=True)
+    insert_rows(session, "clue", _CLUE_COLUMNS, rows, keep=True)
 
 
-def _by_people(
-    session: Session, rows: Mapping[int, CandidateRow]
-) -> tuple[frozenset[frozenset[int]], frozenset[frozenset[int]], frozenset[int]]:
+# ------------------------------------------------------------------------------------------------ what is reached
+
+
+@dataclass
+class _Seen:
+    """Candidates with what they say by themselves.
+
+    Attributes:
+        session: the transaction.
+        project_id: whose they are; others are passed over, and what is no patch.
+        rows: all that were read, by id, like `units` and `facts`.
+        inside: those that something speaks for, step by step from where it began.
+        whole: of these, the ones beside which everything was looked at.
+        crowded: clues that say nothing any more.
+        stirred: who may have been joined by one of them until now.
+    """
+
+    session: Session
+    project_id: int
+    rows: dict[int, CandidateRow] = field(default_factory=dict)
+    units: dict[int, Unit] = field(default_factory=dict)
+    facts: dict[int, Facts] = field(default_factory=dict)
+    inside: set[int] = field(default_factory=set)
+    whole: set[int] = field(default_factory=set)
+    crowded: set[int] = field(default_factory=set)
+    stirred: set[int] = field(default_factory=set)
+
+    def read(self, ids: Iterable[int]) -> None:
+        """Read those that were not read yet."""
+        new = [number for number in ids if number not in self.rows]
+        if not new:
+            return
+        found = self.session.execute(_CANDIDATES, {"ids": new}).scalars()
+        rows = {row.id or 0: row for row in found if row.project_id == self.project_id and row.kind == Kind.PATCH}
+        units = evidence.read_units(self.session, rows)
+        self.rows |= rows
+        self.units |= units
+        for number, row in rows.items():
+            self.facts[number] = facts(number, bytes(row.digest), units[number].said, row.logged_at)
+
+    def step(self, frontier: set[int]) -> set[int]:
+        """Take these in; gives what something speaks for to belong to them, and what they are joined with."""
+        self.read(frontier)
+        new = frontier & self.facts.keys()
+        self.inside |= new
+        joined = _with_parts(self.session, [self.rows[number] for number in new])
+        if len(self.inside) > _WIDEST:
+            return joined - self.inside
+        self.whole |= frontier
+        beside, by_hand = self._meet(new)
+        self.read({other for _, other in beside})
+        near = {
+            other for one, other in beside if other in self.facts and may_belong(self.facts[one], self.facts[other])
+        }
+        return (joined | by_hand | near) - self.inside
+
+    def _meet(self, new: Iterable[int]) -> tuple[list[Pair], set[int]]:
+        """These, each with every other one that it finds by a key; and those that people named with them."""
+        asked: dict[int, list[int]] = defaultdict(list)
+        for number in new:
+            asked[tied(number)].append(number)
+            for key in keys(self.facts[number]):
+                asked[counterpart(key)].append(number)
+        found = _who_holds(self.session, self.project_id, asked)
+        self.crowded |= found.crowded
+        self.stirred |= found.stirred
+        beside: list[Pair] = []
+        by_hand: set[int] = set()
+        for key, numbers in found.holders.items():
+            if key > 0:
+                by_hand.update(numbers)
+            else:
+                beside += [(one, other) for one in asked[key] for other in numbers if other not in self.inside]
+        return beside, by_hand
+
+
+# By id alone: where more is asked for, SQLite takes an index over the whole project instead.
+_CANDIDATES = select(CandidateRow).where(col(CandidateRow.id).in_(bindparam("ids", expanding=True)))
+
+
+def _with_parts(session: Session, rows: Sequence[CandidateRow]) -> set[int]:
+    """What these are joined with until now: the reason may be gone, as a run grows or shows to be older."""
+    several = [row.id for row in rows if row.n_parts or row.status == Status.JOINED]
+    if not several:
+        return set()
+    wanted = select(PartRow.candidate_id, PartRow.lead_id).where(  # type: ignore[call-overload]
+        col(PartRow.candidate_id).in_(several) | col(PartRow.lead_id).in_(several)
+    )
+    return {number for pair in session.execute(wanted) for number in pair}
+
+
+# ------------------------------------------------------------------------------------------------ what belongs together
+
+
+def _settle_some(session: Session, project_id: int, starts: set[int], grown: frozenset[int]) -> _Seen:
+    """Look at some candidates with all that could belong to them, and make the tables say what belongs together."""
+    seen = _Seen(session, project_id)
+    frontier = starts
+    while frontier:
+        frontier = seen.step(frontier)
+    _note_whole(session, project_id, [seen.facts[number] for number in sorted(seen.inside & grown)])
+    together, apart, decided = _by_people(session, seen.inside)
+    clusters = partition(
+        [seen.facts[number] for number in seen.inside],
+        together=together,
+        apart=apart,
+        decided=decided,
+        crowded=frozenset(seen.crowded),
+    )
+    _apply(session, seen, clusters, grown)
+    return seen
+
+
+def _note_whole(session: Session, project_id: int, grown: Iterable[Facts]) -> None:
+    """Write down by which keys a run is found that grew: all its steps together have some that none of them has."""
+    rows: list[tuple[object, ...]] = [(project_id, key, one.unit) for one in grown for key in sorted(keys(one))]
+    insert_rows(session, "clue", _CLUE_COLUMNS, rows, keep=True)
+
+
+_Undoing = aliased(DecisionRow)
+_SAID_BY_PEOPLE = (
+    select(DecisionRow.candidate_id, DecisionRow.other_id, DecisionRow.verdict)  # type: ignore[call-overload]
+    .where(
+        col(DecisionRow.candidate_id).in_(bindparam("ids", expanding=True)),
+        col(DecisionRow.verdict).not_in([Verdict.UNDO, Verdict.SKIP]),
+        ~exists().where(col(_Undoing.undoes_id) == col(DecisionRow.id)),
+    )
+    .order_by(col(DecisionRow.id))
+)
+
+
+class _ByPeople(NamedTuple):
+    together: frozenset[frozenset[int]]
+    apart: frozenset[frozenset[int]]
+    decided: frozenset[int]
+
+
+def _by_people(session: Session, ids: Iterable[int]) -> _ByPeople:
     """What people joined and took apart, the last word on each two counting; and what they have decided on.
 
     A decision that no longer stands, because there are new texts to judge, still says whose history this is.
     """
-    taken_back = aliased(DecisionRow)
-    wanted = (
-        select(DecisionRow.candidate_id, DecisionRow.other_id, DecisionRow.verdict)  # type: ignore[call-overload]
-        .where(
-            col(DecisionRow.candidate_id).in_(list(rows)),
-            col(DecisionRow.verdict).not_in([Verdict.UNDO, Verdict.SKIP]),
-            ~exists().where(col(taken_back.undoes_id) == col(DecisionRow.id)),
-        )
-        .order_by(col(DecisionRow.id))
-    )
     said: dict[frozenset[int], str] = {}
     decided: set[int] = set()
-    for one, other, verdict in session.execute(wanted):
+    for one, other, verdict in session.execute(_SAID_BY_PEOPLE, {"ids": list(ids)}):
         if other is None:
             decided.add(one)
         else:
             said[frozenset((one, other))] = verdict
-    return (
+    return _ByPeople(
         frozenset(pair for pair, verdict in said.items() if verdict == Verdict.JOIN),
         frozenset(pair for pair, verdict in said.items() if verdict == Verdict.SPLIT),
         frozenset(decided),
@@ -297,71 +432,77 @@ def _by_people(
 
 # ------------------------------------------------------------------------------------------------ what changes
 
+_PartOf = tuple[int, int, int, str, str, str]
+"""The columns of `part` but its own candidate: lead, what it was joined to, place, code, confidence, reason."""
+
 
 def _apply(session: Session, seen: _Seen, clusters: Sequence[Cluster], grown: frozenset[int]) -> None:
     """Make the tables say what the clusters say, and nothing else change."""
-    before = {
-        row.candidate_id: row
-        for row in session.execute(select(PartRow).where(col(PartRow.candidate_id).in_(list(seen.rows)))).scalars()
-    }
-    stories = _stories(seen, before)
-    was = {number: _as_row(row) for number, row in before.items()}
-    after = {join.unit: _row_of(cluster, place, join) for cluster in clusters for place, join in _placed(cluster)}
-    _write_parts(session, before, was, after)
-    for number, row in seen.rows.items():
+    before = _read_parts(session, seen)
+    after = {number: part for cluster in clusters for number, part in _parts_of(cluster)}
+    several = [one for one in clusters if _may_change(seen.rows[one.lead], one, grown)]
+    stories = _stories(seen, before, {one.lead for one in several})
+    _write_parts(session, before, after)
+    moves = []
+    for number in sorted(seen.inside):
+        row = seen.rows[number]
         if number in after and row.status != Status.JOINED:
-            decisions.move(session, row, Status.JOINED)
+            moves.append((row, Status.JOINED))
         elif number not in after and row.status == Status.JOINED:
-            decisions.move(session, row, decisions.status_of(session, row))
-    for cluster in clusters:
-        _refresh(session, seen, cluster, stories.get(cluster.lead), has_grown=not grown.isdisjoint(cluster.units))
-
-
-def _placed(cluster: Cluster) -> list[tuple[int, Join]]:
-    by_unit = {join.unit: join for join in cluster.joins}
-    return [(place, by_unit[unit]) for place, unit in enumerate(cluster.units[1:])]
-
-
-def _row_of(cluster: Cluster, place: int, join: Join) -> dict[str, Any]:
-    return {
-        "lead_id": cluster.lead,
-        "to_id": join.to,
-        "place": place,
-        "code": join.code,
-        "confidence": join.confidence,
-        "reason": join.reason,
-    }
-
-
-def _as_row(row: PartRow) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in ("lead_id", "to_id", "place", "code", "confidence", "reason")}
-
-
-def _write_parts(
-    session: Session,
-    before: Mapping[int, PartRow],
-    was: Mapping[int, dict[str, Any]],
-    after: Mapping[int, dict[str, Any]],
-) -> None:
-    for number in before.keys() - after.keys():
-        session.delete(before[number])
-    for number, values in after.items():
-        if number not in before:
-            session.add(PartRow(candidate_id=number, **values))
-        elif was[number] != values:
-            session.execute(update(PartRow).where(col(PartRow.candidate_id) == number).values(values))
+            moves.append((row, decisions.status_of(session, row)))
+    decisions.move_all(session, moves)
+    renewed = [
+        seen.rows[one.lead]
+        for one in several
+        if _refresh(seen, one, stories.get(one.lead), has_grown=not grown.isdisjoint(one.units))
+    ]
     session.flush()
+    if renewed:
+        ids = [row.id for row in renewed]
+        session.execute(delete(RenderingRow).where(col(RenderingRow.candidate_id).in_(ids)))
+        decisions.move_all(session, [(row, Status.PENDING) for row in renewed])
 
 
-def _stories(seen: _Seen, before: Mapping[int, PartRow]) -> dict[int, Candidate]:
-    """What each candidate that stood for itself said until now, with the parts that it had."""
-    parts: dict[int, list[PartRow]] = {}
-    for row in before.values():
-        parts.setdefault(row.lead_id, []).append(row)
+def _may_change(row: CandidateRow, cluster: Cluster, grown: frozenset[int]) -> bool:
+    """Whether a lead may have anything new to say: one that was and is alone says what it said."""
+    return len(cluster.units) > 1 or row.n_parts > 0 or row.status == Status.JOINED or cluster.lead in grown
+
+
+def _read_parts(session: Session, seen: _Seen) -> dict[int, _PartOf]:
+    ids = [number for number in seen.inside if seen.rows[number].status == Status.JOINED]
+    if not ids:
+        return {}
+    columns = [getattr(PartRow, name) for name in _PART_COLUMNS]
+    found = session.execute(select(*columns).where(col(PartRow.candidate_id).in_(ids)))
+    return {number: tuple(part) for number, *part in found}
+
+
+def _parts_of(cluster: Cluster) -> Iterator[tuple[int, _PartOf]]:
+    by_unit = {join.unit: join for join in cluster.joins}
+    for place, unit in enumerate(cluster.units[1:]):
+        join = by_unit[unit]
+        yield unit, (cluster.lead, join.to, place, join.code, join.confidence, join.reason)
+
+
+def _write_parts(session: Session, before: Mapping[int, _PartOf], after: Mapping[int, _PartOf]) -> None:
+    changed = [number for number, part in before.items() if after.get(number) != part]
+    if changed:
+        session.execute(delete(PartRow).where(col(PartRow.candidate_id).in_(changed)))
+    rows: list[tuple[object, ...]] = [
+        (number, *part) for number, part in sorted(after.items()) if before.get(number) != part
+    ]
+    insert_rows(session, "part", _PART_COLUMNS, rows)
+
+
+def _stories(seen: _Seen, before: Mapping[int, _PartOf], leads: set[int]) -> dict[int, Candidate]:
+    """What those of the leads that stood for themselves said until now, with the parts that they had."""
+    parts: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for number, (lead, _, place, *_) in before.items():
+        parts[lead].append((place, number))
     return {
-        number: _story(seen, number, [one.candidate_id for one in sorted(parts.get(number, []), key=lambda p: p.place)])
-        for number, row in seen.rows.items()
-        if row.status != Status.JOINED
+        number: _story(seen, number, [one for _, one in sorted(parts[number])])
+        for number in leads
+        if seen.rows[number].status != Status.JOINED
     }
 
 
@@ -369,12 +510,25 @@ def _story(seen: _Seen, lead: int, parts: Sequence[int]) -> Candidate:
     return evidence.put_together(seen.units, lead, parts, at=seen.rows[lead].logged_at)
 
 
-def _refresh(session: Session, seen: _Seen, cluster: Cluster, before: Candidate | None, *, has_grown: bool) -> None:
-    """Let a lead's row say what the whole story says; texts that are new must be judged anew."""
+def _refresh(seen: _Seen, cluster: Cluster, before: Candidate | None, *, has_grown: bool) -> bool:
+    """Let a lead's row say what the whole story says; tells whether there are texts to be judged anew."""
     row = seen.rows[cluster.lead]
     said = _story(seen, cluster.lead, cluster.units[1:])
+    changed = {name: value for name, value in _columns(row, cluster, said).items() if getattr(row, name) != value}
+    if before == said and not changed and not has_grown:
+        return False
+    texts = _digest(said)
+    known = row.texts_digest or (texts if before is None else _digest(before))
+    for name, value in (changed | {"checks_version": 0, "texts_digest": texts}).items():
+        setattr(row, name, value)
+    if known != texts:
+        row.judged_from = row.version + 1
+    return known != texts
+
+
+def _columns(row: CandidateRow, cluster: Cluster, said: Candidate) -> dict[str, Any]:
     _, n_added, n_removed = changed_lines(said.diff or "")
-    values = {
+    return {
         "title": title_of(said),
         "target": ", ".join(said.target_files)[:200],
         "generation": said.generation,
@@ -386,19 +540,6 @@ def _refresh(session: Session, seen: _Seen, cluster: Cluster, before: Candidate 
         "n_parts": len(cluster.units) - 1,
         "group_digest": group_digest(said, bytes(row.digest)),
     }
-    changed = {name: value for name, value in values.items() if getattr(row, name) != value}
-    if before == said and not changed and not has_grown:
-        return
-    texts = _digest(said)
-    known = row.texts_digest or (texts if before is None else _digest(before))
-    for name, value in (changed | {"checks_version": 0, "texts_digest": texts}).items():
-        setattr(row, name, value)
-    if known != texts:
-        session.execute(delete(RenderingRow).where(col(RenderingRow.candidate_id) == cluster.lead))
-        row.judged_from = row.version + 1
-        session.flush()
-        decisions.move(session, row, Status.PENDING)
-    session.flush()
 
 
 def _digest(said: Candidate) -> bytes:

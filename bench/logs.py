@@ -3,7 +3,7 @@
     python -m bench.logs 100000 OUT.jsonl
 
 Copy n of a sample has other names for files and identifiers, another issue and another time, so that it is another
-candidate with other words; lengths stay what they are in real logs.
+candidate with other words; lengths stay what they are in real logs. Of a share of the entries there is a run too.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -48,6 +48,38 @@ def _renamed(line: bytes, number: int, copy: int) -> bytes:
     return json.dumps(entry, separators=(",", ":")).encode()
 
 
+def runs(n: int, share: float) -> Iterator[bytes]:
+    """Lines of a log of runs: of about this share of the first `n` entries, the attempts that led to each.
+
+    A broken script, the same mended, and the entry's own; every third run is wrapped with its issue and time, as is
+    each of an entry that lacks its script.
+    """
+    spare = next(script for line in SAMPLES.read_bytes().splitlines() if (script := _script(json.loads(line))))
+    for number, line in enumerate(entries(n)):
+        if hashlib.blake2b(b"run %d" % number, digest_size=8).digest() >= int(share * 2**64).to_bytes(8):
+            continue
+        entry = json.loads(line)
+        script = _script(entry) or f"{spare}\n# {number}\n"
+        attempts = [
+            [script.replace("(", "((", 1), False, 0.0, "PatchApplicationError: Failed to apply: '(' was never closed"],
+            [f"{script}\n", True, 0.7, None],
+            [script, True, 0.9, None],
+        ]
+        wrapped = {
+            "run_id": f"run-{number}",
+            "timestamp_utc": entry["timestamp_utc"],
+            "spec": {"issue_description": entry["spec_issue_description"]},
+            "outcome": "success",
+            "patch_history": attempts,
+        }
+        is_wrapped = number % 3 == 0 or not _script(entry)
+        yield json.dumps(wrapped if is_wrapped else attempts, separators=(",", ":")).encode()
+
+
+def _script(entry: dict[str, str]) -> str | None:
+    return entry.get("successful_script")
+
+
 def _name(word: str, copy: int) -> str:
     """Every fourth name changes, to one of as many letters: `_name("session", 7)` → `"tinodiv"`."""
     digest = hashlib.blake2b(f"{copy} {word}".encode(), digest_size=16).digest()
@@ -58,8 +90,17 @@ def _name(word: str, copy: int) -> str:
 
 def write(n: int, path: Path) -> Path:
     """The log as a file."""
+    return _write(entries(n), path)
+
+
+def write_runs(n: int, share: float, path: Path) -> Path:
+    """The log of their runs as a file."""
+    return _write(runs(n, share), path)
+
+
+def _write(lines: Iterable[bytes], path: Path) -> Path:
     with path.open("wb") as target:
-        target.writelines(line + b"\n" for line in entries(n))
+        target.writelines(line + b"\n" for line in lines)
     return path
 
 

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from sqlalchemy import func, select
-from sqlmodel import col
+from sqlmodel import Session, col
 
-from app import checks, decisions, evidence, joining, prepare, review
+from app import assembly, checks, decisions, evidence, joining, prepare, review
 from app.candidates import Candidate, Finding, Validity
 from app.db import Database
 from app.errors import BadInputError, ConflictError, NotFoundError
@@ -31,6 +31,7 @@ OTHER_SCRIPT = SCRIPT.replace('"b"', '"c"')
 BROKEN = SCRIPT.replace("updated_node", "node")
 OTHER_DIFF = DIFF.replace("+b", "+c")
 LONG_DIFF = DIFF.replace("@@ -1 +1 @@", "@@ -1,101 +1,101 @@") + " the same line\n" * 100
+WORDY_DIFF = DIFF.replace("+b", "+retry_limit = backoff_seconds(jitter)")
 SOURCE = "LLMCore_polish_iteration_1"
 _keys = count()
 
@@ -274,6 +275,46 @@ def test_runs_that_tried_one_canned_script_are_not_looked_at_together(desk: Desk
 
     assert joining.run(desk.db, desk.project_id) == 0
     assert len(desk.rows()) == 20
+
+
+def test_a_script_that_a_crowd_holds_says_nothing_whoever_comes_first(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a model the agent writes one and the same script for everything."""
+    monkeypatch.setattr(assembly, "_CROWDED", 6)
+    crowd = [success(f"Fix {n}", diff=DIFF.replace("+b", f"+b{n}"), after=7200 * n) for n in range(5)]
+    crowd += [run((BROKEN, False), (SCRIPT, True), after=7200 * n + 300) for n in range(5)]
+    crowd.append(run((BROKEN, False), (SCRIPT, True), issue="Fix 2", after=7200 * 2 + 400))
+    crowd.append(patch_set("Fix 3", DIFF.replace("+b", "+b3"), after=9e6))
+    first = arrive(desk, crowd, one_by_one=False)
+
+    for seed in range(4):
+        shuffled = random.Random(seed).sample(crowd, len(crowd))
+        assert arrive(desk, shuffled, one_by_one=seed % 2 == 0) == first
+    parts = [part for told in first for part in json.loads(told).get("parts", ())]
+    assert [part[3] for part in parts] == ["same_diff"]
+
+
+def test_a_stream_of_entries_that_share_little_is_not_read_again_and_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every ten seconds an entry that asks for a run, and every ten seconds a run: a chain without an end."""
+    monkeypatch.setattr(joining, "_MOST", 1)
+    read: list[int] = []
+    read_units = evidence.read_units
+
+    def count_read(session: Session, ids: Iterable[int]) -> dict[int, evidence.Unit]:
+        found = list(ids)
+        read.append(len(found))
+        return read_units(session, found)
+
+    desk.take(*(success(f"Fix {n}", script=None, diff=WORDY_DIFF, after=10 * n) for n in range(20)))
+    desk.take(*(run((f"{SCRIPT}# {n}\n", True), after=10 * n + 3) for n in range(20)))
+    monkeypatch.setattr(evidence, "read_units", count_read)
+    desk.take(run((BROKEN, False), (SCRIPT, True), after=101))
+
+    assert sum(read) <= 5
+    assert len(desk.rows()) == 41
 
 
 # ------------------------------------------------------------------------------------------------ what arrives later
