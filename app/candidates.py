@@ -154,6 +154,7 @@ class Run:
         cut_short: True where the history ends without a valid attempt and without an outcome that explains it, or
             with an error of the loop itself.
         prompts: prompt texts by stage, where a capture recorded them.
+        error: what ended the run from outside, an exception's whole text, or empty.
     """
 
     form: str
@@ -165,6 +166,7 @@ class Run:
     direction_why: str = ""
     cut_short: bool = False
     prompts: Mapping[str, str] = field(default_factory=dict)
+    error: str = ""
 
     @property
     def final(self) -> Attempt | None:

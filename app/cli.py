@@ -191,6 +191,8 @@ def ingest(
         domain.finish(db, project_id, now=_now)
         with db.read() as session:
             total = deliveries.add_up(session, project_id, reports, refused)
+    if reports:
+        say(f"{total['candidates']:,} candidates: entries that speak of one change are one.")
     if as_json:
         _print_json(total)
     if total["refused"]:
@@ -296,6 +298,7 @@ def watch(
         watcher = watching.Watcher(
             db, settings, project_id, folder, now=_now, name=name, wanted=wanted, stop=stop.is_set
         )  # fmt: skip
+        say(f"Watching {name or folder}; Ctrl-C ends it.")
         for change in watcher.follow(stop.wait, poll=poll, once=once):
             refused += change.message is not None
             quarantined += change.quarantined

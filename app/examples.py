@@ -30,6 +30,7 @@ class Provenance:
         template: name and version of the prompt template.
         group: digest of the group that decides the split.
         answer: which text the completion is: `script`, `edited_script` or `edited_diff`.
+        answer_from: the part of the evidence that the script was found in, where the entry has none; else empty.
     """
 
     candidate_id: int
@@ -43,6 +44,7 @@ class Provenance:
     template: str
     group: str
     answer: str
+    answer_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)

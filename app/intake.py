@@ -425,6 +425,8 @@ def _is_json(name: str) -> bool:
 
 
 def _may_be_log(name: str) -> bool:
+    if name.rpartition("/")[2].startswith(".") and not _is_json(name):
+        return False  # .gitignore has no suffix either
     return _is_json(name) or Path(name).suffix.lower() in {"", ".gz", ".tgz", ".zip", ".tar", ".log", ".txt"}
 
 

@@ -221,7 +221,12 @@ def _judged(
                     said = evidence.read_success(raw) if is_lone else evidence.read_whole(session, number)
                     revision, candidate, findings = _check(said, changed, text)
                 place = (group.hex(), digest.hex(), source.name, line, offset)
-                yield status, source, Judged(candidate, number, verdict, revision, decision_id, findings, *place)
+                found_in = "" if is_lone else said.found_in.get("script", "")
+                yield (
+                    status,
+                    source,
+                    Judged(candidate, number, verdict, revision, decision_id, findings, *place, found_in),
+                )
 
 
 def _holds(rows: Iterable[Sequence[Any]]) -> dict[int, tuple[Finding, ...]]:
@@ -469,7 +474,7 @@ def _lineage(example: Example) -> dict[str, object]:
         "template": way.template,
         "group": way.group,
         "answer": way.answer,
-    }
+    } | ({"answer_from": way.answer_from} if way.answer_from else {})
 
 
 def _newest_decision(session: Session, project_id: int) -> DecisionRow | None:

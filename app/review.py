@@ -140,8 +140,10 @@ class Filter:
         if also is not None:
             _known(query, also)
         named = {one.name: query.get(one.name, "").strip() for one in fields(cls)}
+        named["finding"] = named["finding"].lower().replace(" ", "_").replace("-", "_")
         made = cls(**named)
         _one_of("status", made.status, SHOWN)
+        _one_of("kind", made.kind, [*Kind])
         _one_of("order", made.order, ["oldest", "newest"])
         _one_of("rating", made.rating, ["none", "1", "2", "3", "4", "5"])
         _day("since", made.since)

@@ -151,7 +151,7 @@ def test_what_ends_a_block_is_logged_and_goes_on(log: Capture, path: Path, error
     said = the_run(path)
     assert said.run is not None
     assert (said.run.outcome, said.run.cut_short) == (type(error).__name__, True)
-    assert "raise error" in str(said.extra["error"])
+    assert "raise error" in said.run.error
 
 
 def test_a_block_that_settles_on_nothing_is_no_success(log: Capture, path: Path) -> None:

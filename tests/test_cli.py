@@ -76,7 +76,9 @@ def test_a_log_goes_in_and_is_looked_at(desk: Desk, tmp_path: Path) -> None:
 
     read = desk("ingest", sound)
     assert (read.status, read.out) == (0, "")
-    assert read.err == f"{sound}: 2 lines, 2 new, 0 repeated\n"
+    assert read.err == (
+        f"{sound}: 2 lines, 2 new, 0 repeated\n2 candidates: entries that speak of one change are one.\n"
+    )
     held = desk("ingest", "--json", sound, broken)
     assert held.status == 3
     expected = {"entries": 4, "new": 1, "repeated": 2, "quarantined": 1, "blank": 0, "candidates": 1, "job": None}

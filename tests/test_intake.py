@@ -203,6 +203,13 @@ def test_what_may_not_be_read_is_evidence_that_is_broken(tmp_path: Path) -> None
     (tmp_path / "b").chmod(0o700)
 
 
+def test_a_file_that_a_tool_hides_is_no_log(tmp_path: Path) -> None:
+    taken = walk(lay(tmp_path, {".agent_data/patchsift/.gitignore": b"*\n", ".agent_data/.lock": b"1"}))
+
+    assert (taken.found, taken.broken) == ((), ())
+    assert sum(one.n_files for one in taken.passed) == 2
+
+
 def test_a_name_that_a_terminal_would_obey_is_escaped(tmp_path: Path) -> None:
     bad = os.fsdecode(b"feature/a\n'b': \xff\x1b[2J")
     taken = walk(lay(tmp_path, {f"{bad}/patch_meta.json": META, f"{bad}/\u202e.py": b""}))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from app import evidence, jobs, prepare, releases, review
+from app import evidence, jobs, joining, prepare, releases, review
 from app.db import Database
 from app.errors import BadInputError, NotFoundError, NotStoredError
 from app.examples import Example
@@ -105,6 +105,27 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def hash_only(issue: str) -> bytes:
     return line(issue, successful_script=None, successful_script_hash="-0x1f")
+
+
+def test_a_script_that_a_run_holds_leaves_with_the_name_of_the_run(desk: Desk) -> None:
+    run = {
+        "timestamp_utc": "2025-06-24T13:13:42+00:00",
+        "spec": {"issue_description": "Fix a", "target_files": ["src/x.py"], "operations": []},
+        "patch_source": "LLMCore_polish_iteration_1",
+        "patch_history": [[SCRIPT, True, 0.75, None]],
+    }
+    desk.read(hash_only("Fix a"), json.dumps(run).encode())
+    joining.run(desk.db, desk.project_id)
+    with desk.db.read() as session:
+        (number,) = [row.id or 0 for row in review.list_candidates(session, desk.project_id, Filter()).candidates]
+    desk.decide(number, Verdict.ACCEPT)
+
+    folder = desk.build()
+
+    (row,) = rows(folder).values()
+    assert row["completion"] == SCRIPT
+    way = lineage(folder)[number]
+    assert (way["source"], way["answer_from"]) == ("log.jsonl:1:0", "run log.jsonl")
 
 
 def test_only_what_was_accepted_or_edited_leaves(desk: Desk) -> None:

@@ -38,7 +38,7 @@ _ABOUT = ("issue", "issue_id", "target_files", "operations", "acceptance_tests",
 _SHOWN = {
     "run": frozenset(_ABOUT),
     "final": frozenset({"script", "diff", "patch_source"}),
-    "end": frozenset({"outcome"}),
+    "end": frozenset({"outcome", *_ERROR}),
     "prompt": frozenset({"stage", "text"}),
     "output": frozenset({"stage", "text"}),
     "attempt": frozenset({*_SCRIPT, *_VALID, *_SCORE, *_ERROR, *_LABEL}),
@@ -191,6 +191,7 @@ def _run(lines: Sequence[fields.Entry], about: fields.Entry, final: fields.Entry
         run,
         attempts=tuple(map(_as_labelled, run.attempts)),
         phase=phase if isinstance(phase, dict) else {"description": phase} if phase else {},
+        error=fields.loose_text(fields.first(end, _ERROR)) or "",
         cut_short=runs.is_cut_short(outcome, last) if end.get("raised") or not final else False,
         prompts=dict(_by_stage(lines, "prompt")),
     )

@@ -46,6 +46,8 @@ class Judged(NamedTuple):
         source_name: the file's name as it was given.
         line: line of the entry, from 1.
         offset_bytes: byte offset of that line.
+        answer_from: the entry that the script was found in, where the candidate's own has none:
+            `run patch_history/run_1.json, joined with low confidence`.
     """
 
     candidate: Told
@@ -59,3 +61,4 @@ class Judged(NamedTuple):
     source_name: str
     line: int
     offset_bytes: int
+    answer_from: str = ""

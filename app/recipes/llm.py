@@ -79,6 +79,7 @@ def scaffold_sft(judged: Judged, seed: int = 0) -> Example | HeldBack:
             template.name,
             judged.group,
             answer,
+            judged.answer_from,
         ),
     )
 

@@ -32,7 +32,7 @@ TABS = (
 # What the checks may notice, for the filter's list of suggestions; any other code may be typed.
 FINDINGS = (
     "diff_cut", "no_diff", "not_a_diff", "diff_malformed", "files_outside_spec", "hash_only", "no_script",
-    "never_validated", "run_cut_short", "no_run", "post_image_differs",
+    "never_validated", "run_cut_short", "no_run", "script_unsure", "post_image_differs",
     "script_unparsable", "script_too_large", "no_codemod", "several_codemods", "bidi", "hidden", "control", "nul",
     "lone_surrogate", "injection", "secret",
     "spec_not_yaml", "spec_cut", "spec_not_plain", "spec_field", "spec_operation", "spec_files_missing",

@@ -179,7 +179,7 @@ _TITLES = {
     409: "Changed meanwhile",
     413: "Too large",
     415: "Not a kind that is read here",
-    422: "That does not parse",
+    422: "That cannot be done",
     503: "Not available right now",
     507: "Not stored",
 }

@@ -319,7 +319,10 @@ def _sent_texts(sent: Fields) -> tuple[str, tuple[str, ...]]:
 @router.get("/candidates/{candidate_id}/edit")
 def edit(request: Request, session: Db, project: Project, candidate_id: int, field: str = "") -> Response:
     """The script, or the new side of every hunk, as text to edit."""
-    return page(request, "edit.html", _edit_view(session, project, candidate_id, wanted_of(request), field))
+    view = _edit_view(session, project, candidate_id, wanted_of(request), field)
+    if view.opened.lead is not None:
+        return see_other(url(f"/candidates/{view.opened.lead}/edit", **view.query))
+    return page(request, "edit.html", view)
 
 
 @router.post("/candidates/{candidate_id}/check")
