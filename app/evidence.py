@@ -3,7 +3,7 @@
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy import exists, select, update
 from sqlmodel import Session, col
@@ -28,18 +28,34 @@ class Unit:
 
     Attributes:
         said: what it says; a score's direction is the source's where a person set one.
-        entry: the entry that first said it.
-        source_name: where that stands.
+        entry: the entry that said it.
+        source_name: where that first came in.
+        place: where it is told from: the same bytes may stand in several files, of which one names the run's time.
     """
 
     said: Candidate
     entry: EntryRow
     source_name: str
+    place: "Place"
 
     @property
     def name(self) -> str:
         """What it is, in short: `run projects/x/run_1.json`, `patch set feature/auto-patch-x-1`."""
-        return f"{in_words(self.said)} {self.source_name}"
+        return f"{in_words(self.said)} {self.place.name}"
+
+
+class Place(NamedTuple):
+    """A place where an entry stands: `Place("projects/x/run_1.json", 1, 7)`.
+
+    Attributes:
+        name: the file.
+        line: from 1.
+        source_id: as what the file came in.
+    """
+
+    name: str
+    line: int
+    source_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +65,8 @@ class Part:
     Attributes:
         unit: its own candidate's id.
         entry: its entry.
-        name: the file that it stands in.
+        source_id: as what the file that it stands in came in.
+        name: that file.
         place: `line 12`, or empty for a file that is one entry.
         form: `success entry`, `run`, `patch set` or `captured run`.
         reason: why it is here, a sentence.
@@ -58,6 +75,7 @@ class Part:
 
     unit: int
     entry: EntryRow
+    source_id: int
     name: str
     place: str
     form: str
@@ -82,7 +100,7 @@ def in_words(said: Candidate) -> str:
 
 def read_units(session: Session, ids: Iterable[int]) -> dict[int, Unit]:
     """What each of these candidates' own entries say; parts are not looked at."""
-    found: dict[int, list[tuple[EntryRow, str, str | None]]] = {}
+    found: dict[int, list[_Entry]] = {}
     wanted = (
         select(EntryRow, SourceRow.name, SourceRow.score_direction)  # type: ignore[call-overload]
         .join(SourceRow, col(SourceRow.id) == col(EntryRow.source_id))
@@ -90,9 +108,12 @@ def read_units(session: Session, ids: Iterable[int]) -> dict[int, Unit]:
         .order_by(col(EntryRow.candidate_id), col(EntryRow.id))
     )
     for entry, name, direction in session.execute(wanted):
-        found.setdefault(entry.candidate_id, []).append((entry, name, direction))
-    attached = _attachments(session, [one[0].id for told in found.values() for one in told if _has_files(one[0])])
-    return {number: _unit(told, attached) for number, told in found.items()}
+        own = Place(name, entry.line, entry.source_id)
+        found.setdefault(entry.candidate_id, []).append(_Entry(entry, direction, {own}, {}))
+    told = [one for entries in found.values() for one in entries]
+    _add_repeats(session, told)
+    _add_files(session, [one for one in told if one.row.format == formats.patch_set.FORMAT])
+    return {number: _unit(entries) for number, entries in found.items()}
 
 
 def read_candidate(session: Session, row: CandidateRow) -> Told:
@@ -203,8 +224,10 @@ def _told(row: CandidateRow, units: Mapping[int, Unit], joined: Sequence[PartRow
 
 
 def _part(unit: Unit, row: PartRow) -> Part:
-    place = f"line {unit.entry.line}" if unit.entry.line > 1 or unit.entry.format == formats.SUCCESS else ""
-    return Part(row.candidate_id, unit.entry, unit.source_name, place, in_words(unit.said), row.reason, row.confidence)
+    name, line, source_id = unit.place
+    place = f"line {line}" if line > 1 or unit.entry.format == formats.SUCCESS else ""
+    form = in_words(unit.said)
+    return Part(row.candidate_id, unit.entry, source_id, name, place, form, row.reason, row.confidence)
 
 
 def _parts(session: Session, lead_id: int) -> list[PartRow]:
@@ -218,27 +241,59 @@ def _parts(session: Session, lead_id: int) -> list[PartRow]:
     return list(session.execute(wanted).scalars())
 
 
-def _has_files(entry: EntryRow) -> bool:
-    return entry.format == "patch_set"
+class _Entry(NamedTuple):
+    """An entry with what its source says of scores, everywhere that its bytes stand, and the files beside it."""
+
+    row: EntryRow
+    direction: str | None
+    places: set[Place]
+    files: dict[str, bytes]
 
 
-def _attachments(session: Session, entry_ids: Sequence[int | None]) -> dict[int, dict[str, bytes]]:
-    found: dict[int, dict[str, bytes]] = {}
-    if entry_ids:
-        wanted = select(AttachmentRow).where(col(AttachmentRow.entry_id).in_(entry_ids))
+def _add_repeats(session: Session, told: Sequence[_Entry]) -> None:
+    by_id = {one.row.id: one for one in told}
+    wanted = (
+        select(RepeatRow.entry_id, SourceRow.name, RepeatRow.line, SourceRow.id)  # type: ignore[call-overload]
+        .join(SourceRow, col(SourceRow.id) == col(RepeatRow.source_id))
+        .where(col(RepeatRow.entry_id).in_(list(by_id)))
+    )
+    for number, *place in session.execute(wanted):
+        by_id[number].places.add(Place(*place))
+
+
+def _add_files(session: Session, told: Sequence[_Entry]) -> None:
+    by_id = {one.row.id: one for one in told}
+    if by_id:
+        wanted = select(AttachmentRow).where(col(AttachmentRow.entry_id).in_(list(by_id)))
         for one in session.execute(wanted).scalars():
-            found.setdefault(one.entry_id, {})[one.path] = bytes(one.raw)
-    return found
+            by_id[one.entry_id].files[one.path] = bytes(one.raw)
 
 
-def _unit(told: Sequence[tuple[EntryRow, Any, Any]], attached: Mapping[int, Mapping[str, bytes]]) -> Unit:
-    # Of entries that say the same, the fullest is told, whichever came first: a run may have lost its tracebacks.
-    if told[0][0].format != formats.SUCCESS:
-        told = sorted(told, key=lambda one: (-len(one[0].raw), bytes(one[0].digest)))
-    entry, name, direction = told[0]
-    entries = [(bytes(one.raw), Given(source, attached.get(one.id or 0, {}))) for one, source, _ in told]
-    said = formats.read_entries(entry.format, entries, entry.slice)
+def _unit(told: Sequence[_Entry]) -> Unit:
+    # Of entries that say the same, the fullest is told, whichever came first: a run may have lost its tracebacks. Of
+    # success entries, which differ in time and rating alone, a page shows the first and knows the others' place.
+    is_success = told[0].row.format == formats.SUCCESS
+    ordered = sorted(told, key=lambda one: (0 if is_success else -len(one.row.raw), bytes(one.row.digest)))
+    said, place = _read(ordered)
+    direction = ordered[0].direction
     if direction is not None and said.run is not None:
         run = replace(said.run, direction=Direction(direction), direction_why="A person set it for this source.")
         said = replace(said, run=run)
-    return Unit(said, entry, name)
+    shown = told[0] if is_success else ordered[0]
+    own = next(one.name for one in shown.places if one.source_id == shown.row.source_id)
+    return Unit(said, shown.row, own, place)
+
+
+def _read(told: Sequence[_Entry]) -> tuple[Candidate, Place]:
+    """What entries say, and where it is told from: of several files with the same bytes, one that tells the time."""
+    row, _, places, files = told[0]
+    names = sorted({one.name for one in places})
+    if row.format == formats.SUCCESS:
+        names = names[:1]  # There a file's name says nothing.
+    others = [(bytes(one.row.raw), Given()) for one in told[1:]]
+    read = [
+        (formats.read_entries(row.format, [(bytes(row.raw), Given(name, files)), *others], row.slice), name)
+        for name in names
+    ]
+    said, name = min(read, key=lambda one: (one[0].logged_at is None, one[1]))
+    return said, min(one for one in places if one.name == name)

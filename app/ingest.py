@@ -97,6 +97,7 @@ class _Batch:
         self.session = session
         self.project_id = source.project_id
         self.source_id = source.id or 0
+        self.name = source.name
         self.instant = instants(session)
         self.now = self.instant(now)
         self.sign = driver_sign(session)
@@ -107,8 +108,9 @@ class _Batch:
         found = self._find("digest, id, rating, logged_at", "candidate", "digest", contents, "project_id")
         self.candidates = {bytes(digest): _Known(*rest) for digest, *rest in found}
         known = [one.number for one in self.candidates.values()]
-        found = self._find("candidate_id, digest, id", "entry", "candidate_id", known, "project_id")
-        self.entries: dict[tuple[int, bytes], int] = {(of, bytes(digest)): number for of, digest, number in found}
+        found = self._find("candidate_id, digest, id, source_id", "entry", "candidate_id", known, "project_id")
+        self.entries: dict[tuple[int, bytes], int] = {(of, bytes(digest)): number for of, digest, number, _ in found}
+        self.came_in: dict[int, int] = {number: source_id for _, _, number, source_id in found}
         found = self._find("external_id", "candidate", "external_id", external, "source_id")
         self.external: set[str] = {row[0] for row in found}
         found = self._find("digest, entry_id", "quarantine", "digest", held, "project_id")
@@ -204,9 +206,14 @@ class _Batch:
             # Also of an entry that is known: a rating may be set back to what it was.
             self.counts.updated += is_new
             self.rated.add(known.number)
-        if is_new and line.format != SUCCESS:
+        if line.format != SUCCESS and (is_new or self._stands_elsewhere(entry_id)):
             self.clues.extend((joining.GREW, known.number))
         self._see_time(line, known)
+
+    def _stands_elsewhere(self, entry_id: int) -> bool:
+        """Whether an entry came in under another name, which may say more of it, or less."""
+        first = self.session.get(SourceRow, self.came_in.get(entry_id, self.source_id))
+        return first is not None and first.name != self.name
 
     def _see_time(self, line: Ready, known: _Known) -> bool:
         """A change was logged when it was first logged, whichever of its entries comes first; tells a new time."""

@@ -87,8 +87,8 @@ def main() -> None:
     found = [_measure_apart(n, given.share, shuffle=given.shuffle, parent=given.folder) for n in given.sizes]
     for one in found:
         print(
-            f"{one['entries']:>9,.0f} entries, {one['joined']:>7,.0f} joined: ingest {one['ingest_us']:.0f} us of CPU an "
-            f"entry, joining {one['join_us']:.0f}, together {one['ingest_us'] + one['join_us']:.0f}; "
+            f"{one['entries']:>9,.0f} entries, {one['joined']:>7,.0f} joined: ingest {one['ingest_us']:.0f} us of CPU "
+            f"an entry, joining {one['join_us']:.0f}, together {one['ingest_us'] + one['join_us']:.0f}; "
             f"{one['database_mb']:,.0f} MB"
         )
     for what in ("ingest_us", "join_us"):

@@ -86,9 +86,7 @@ def run(*tried: Tried, after: float = 0, issue: str = "", name: str = "", form: 
             "patch_source": SOURCE,
             "patch_history": attempts,
         }
-    # Of one run that was saved at two times the bytes differ, as they do where times stand in them.
-    raw = json.dumps(said).encode() + b" " * int(after)
-    return name or f"patch_history/run_{at:%Y%m%dT%H%M%S}.json", raw, {}
+    return name or f"patch_history/run_{at:%Y%m%dT%H%M%S}.json", json.dumps(said).encode(), {}
 
 
 def patch_set(issue: str = "Fix x", diff: str = DIFF, *, after: float = 0, name: str = "fix-x-1234") -> Piece:
@@ -186,6 +184,8 @@ def variants() -> list[Piece]:
         ("saved/run_20250630T172600.json", json.dumps(as_tuples).encode(), {}),
         ("saved/run_20250630T172700.json", json.dumps(bare).encode(), {}),
         ("saved/again.json", json.dumps(json.loads(raw), indent=1).encode(), {}),
+        ("a copy without a time.json", raw, {}),
+        ("a copy.jsonl", piece("run_20250611T191147_87f155.json")[1], {}),
         other_log(line, "rated.jsonl", user_rating=4),
         other_log(line, "rated_too.jsonl", user_rating=2, timestamp_utc="2025-06-30T17:25:42+00:00"),
         other_log(success_line("flask", 1), "later.jsonl", timestamp_utc="2025-06-11T19:11:49+00:00"),

@@ -151,10 +151,12 @@ def read_entries(name: str, entries: Sequence[tuple[bytes, Given]], piece: int) 
         piece: which of the candidates that the entry speaks of, from 0.
 
     """
-    values = [parse(raw, first=True, last=False, wanted=name) for raw, _ in entries]
-    if name == capture.FORMAT and capture.is_run_event(values[0]):
-        return capture.read_run(values, entries[0][1])
-    return READERS[name].read(values[0], entries[0][1])[piece]
+    (raw, given), *more = entries
+    value = parse(raw, first=True, last=False, wanted=name)
+    if grows(name, value):
+        others = [parse(raw, first=True, last=False, wanted=name) for raw, _ in more]
+        return capture.read_run([value, *others], given)
+    return READERS[name].read(value, given)[piece]
 
 
 def grows(name: str, value: object) -> bool:
