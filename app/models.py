@@ -155,7 +155,8 @@ class CandidateRow(SQLModel, table=True):
     Each thing that a log says of a change is a row of its own; those that speak of one change are joined, and one of
     them leads (docs/decisions/0015). `n_parts` counts what a lead has taken in. `judged_from` is the first version
     whose texts are today's: a decision on an earlier one saw something else, and does not stand. `texts_digest` is of
-    the texts that joining saw last; None where it has had nothing to say yet.
+    the texts that joining saw last; None where it has had nothing to say yet. `findings` names the codes that call for
+    a look: warnings and holds.
     """
 
     __tablename__ = "candidate"
