@@ -8,7 +8,7 @@ from sqlmodel import Session, col
 
 from app.db import LARGEST_ID, Database
 from app.errors import AppError, NotFoundError
-from app.models import CandidateRow, EntryRow, QuarantineRow, RepeatRow, SourceRow, Status
+from app.models import AttachmentRow, CandidateRow, EntryRow, QuarantineRow, RepeatRow, SourceRow, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +169,10 @@ def get_quarantined(session: Session, project_id: int, quarantine_id: int) -> tu
 
 
 def verify_entries(session: Session, project_id: int) -> int:
-    """Take every entry's digest anew; gives how many there are.
+    """Take the digest of every entry, and of every file that came with one, anew; gives how many entries there are.
 
     Raises:
-        AppError: an entry's bytes are not those that came in.
+        AppError: its bytes are not those that came in.
 
     """
     n = 0
@@ -181,4 +181,12 @@ def verify_entries(session: Session, project_id: int) -> int:
         if hashlib.sha256(raw).digest() != bytes(digest):
             raise AppError(f"Entry {number} was changed: its bytes do not fit its digest.")
         n += 1
+    files = (
+        select(EntryRow.id, AttachmentRow.path, AttachmentRow.digest, AttachmentRow.raw)  # type: ignore[call-overload]
+        .join(EntryRow, col(EntryRow.id) == col(AttachmentRow.entry_id))
+        .where(col(EntryRow.project_id) == project_id)
+    )
+    for number, path, digest, raw in session.execute(files.execution_options(yield_per=200)):
+        if hashlib.sha256(raw).digest() != bytes(digest):
+            raise AppError(f"The file {path} of entry {number} was changed: its bytes do not fit its digest.")
     return n
