@@ -60,10 +60,11 @@ _FIRST_BATCH, _SMALLEST_BATCH, _LARGEST_BATCH = 200, 20, 1000
 _A_FILE = 10
 # A large file is compared from its start as often as that takes a tenth of the time.
 _COMPARED_A_SECOND = 50 << 20
-# Walks through very many files fill no more than this part of the time.
-_WALKS_SHARE = 0.1
-# Between two walks only files are looked at that changed in this time.
-_ALIVE_SECONDS = 600
+# Walks through very many files fill no more than this part of the time, and this where a folder has new names.
+_WALKS_SHARE, _NEW_NAMES_SHARE = 0.1, 0.4
+_MOST_FOLDERS = 1000
+# Between two walks only the files are looked at that changed last.
+_MOST_ALIVE = 500
 _JOIN_SECONDS = 2
 _ASKED = 500
 _MOST_SET_FILES = 500
@@ -247,7 +248,8 @@ class Watcher:
         self._looks: dict[Path, _Look] = {}
         self._by_identity: dict[str, _Look] = {}
         self._broken: dict[str, float] = {}
-        self._walk_seconds = 0.0
+        self._folders: dict[Path, int | None] = {}
+        self._walk_seconds = self._walked_at = 0.0
         self._size = _FIRST_BATCH
         self._is_to_join = False
 
@@ -264,7 +266,11 @@ class Watcher:
         """
         if walk:
             yield from self._walk()
-        busy = [look for look in list(self._looks.values()) if self._is_to_read(look, walked=walk)]
+        looks = list(self._looks.values())
+        if not walk:
+            looks.sort(key=lambda look: look.stamp.changed_at, reverse=True)
+            looks = [look for number, look in enumerate(looks) if number < _MOST_ALIVE or not look.is_done]
+        busy = [look for look in looks if self._is_to_read(look)]
         self._load([look for look in busy if not look.is_loaded])
         busy = [look for look in busy if not look.is_done]
         self._adopt([look for look in busy if look.row is None or look.row.identity != look.stamp.identity])
@@ -283,15 +289,12 @@ class Watcher:
             AppError: with `once`, what a scan raises.
 
         """
-        told, walk_at = "", 0.0
+        told = ""
         ingest.finish(self._db, self._project_id, now=self._now)
         while not self._stop():
-            walk = once or time.monotonic() >= walk_at
             try:
-                yield from self._scan_and_join(walk=walk)
+                yield from self._scan_and_join(walk=once or self._is_to_walk())
                 told = ""
-                if walk:
-                    walk_at = time.monotonic() + self._walk_seconds / _WALKS_SHARE
             except (AppError, DBAPIError) as error:
                 if once:
                     raise
@@ -302,6 +305,15 @@ class Watcher:
             if once and not self._waits:
                 return
             wait(poll)
+
+    def _is_to_walk(self) -> bool:
+        """Whether it is time for a walk again; sooner where a folder that holds logs got or lost a name."""
+        passed = time.monotonic() - self._walked_at
+        if passed * _NEW_NAMES_SHARE < self._walk_seconds:
+            return False
+        if passed * _WALKS_SHARE >= self._walk_seconds:
+            return True
+        return any(_names_at(folder) != at for folder, at in self._folders.items())
 
     def _scan_and_join(self, *, walk: bool) -> Iterator[Change]:
         joined_at = time.monotonic()
@@ -326,6 +338,7 @@ class Watcher:
     def _walk(self) -> Iterator[Change]:
         """See which files there are."""
         began = time.monotonic()
+        names_at = {folder: _names_at(folder) for folder in self._folders}
         taken = intake.walk(self._root, name=self._name, seen=self._seen)
         looks: dict[Path, _Look] = {}
         for found in taken.found:
@@ -340,8 +353,11 @@ class Watcher:
             if look is not None:
                 looks[found.path] = look
         self._looks = looks
+        # One that was not known before is looked through once more.
+        self._folders = {folder: names_at.get(folder) for folder in _folders_of(looks, self._root)}
+        self._walked_at = time.monotonic()
+        self._walk_seconds = self._walked_at - began
         yield from self._tell_broken({one.name: one.why for one in taken.broken}, began)
-        self._walk_seconds = time.monotonic() - began
 
     def _tell_broken(self, broken: Mapping[str, str], at: float) -> Iterator[Change]:
         """Say once what is evidence and cannot be used, when it has been so for a while: it may be half written."""
@@ -351,10 +367,8 @@ class Watcher:
                 self._broken[name] = _TOLD
                 yield Change(name, _REFUSED, message=broken[name])
 
-    def _is_to_read(self, look: _Look, *, walked: bool) -> bool:
-        """Whether a file looks otherwise, or was not done with; between two walks only those that are alive count."""
-        if not walked and look.is_done and time.time() - look.stamp.changed_at > _ALIVE_SECONDS:
-            return False
+    def _is_to_read(self, look: _Look) -> bool:
+        """Whether a file looks otherwise, or was not done with."""
         stamp = _look_at(look.found)
         if stamp is None:
             return False
@@ -506,7 +520,7 @@ class Watcher:
 
         A file can change twice within one tick of its clock.
         """
-        look.is_done = is_compared and not look.waits and not self._stop() and self._is_quiet(look)
+        look.is_done = is_compared and not self._stop() and self._is_quiet(look)
         return look.stamp.text if look.is_done else ""
 
     @property
@@ -763,6 +777,22 @@ def _is_of(row: _Row | None, n_bytes: int, digest: bytes) -> bool:
 
 def _look_at(found: Found) -> Stamp | None:
     return stamp_of((found.path, *found.files.values()))
+
+
+def _names_at(folder: Path) -> int | None:
+    """When a folder got or lost a name last."""
+    try:
+        return folder.lstat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def _folders_of(paths: Iterable[Path], root: Path) -> list[Path]:
+    """The folders of these files and those above them, down from the root; of very many the upper ones."""
+    found = {root}
+    for parent in {path.parent for path in paths}:
+        found.update(one for one in (parent, *parent.parents) if one.is_relative_to(root))
+    return sorted(found, key=lambda folder: len(folder.parts))[:_MOST_FOLDERS]
 
 
 def _why(row: _Row | None, begun: object, opened: PlainFile) -> str:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col
 
 from app import ingest, review, sources, watching
@@ -434,9 +436,12 @@ def test_a_source_that_a_change_cut_off_says_so(desk: Desk) -> None:
     assert second.state == "done"
 
 
+@pytest.mark.parametrize("patience", [60.0, 0.0])
 def test_a_large_log_is_compared_now_and_then_and_no_change_stays_unseen(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, patience: float
 ) -> None:
+    desk.patience = patience
+    desk.start()
     desk.log.write_bytes(ended(*(f"Issue {n}" for n in range(20)), user_rating=1))
     desk.scan()
     desk.scan()
@@ -453,6 +458,63 @@ def test_a_large_log_is_compared_now_and_then_and_no_change_stays_unseen(
 
     assert desk.scan_the_log() == ["rewritten 0+22"]
     assert desk.ratings()["Issue 10"] == 2
+
+
+def test_of_a_large_log_both_ends_are_compared_each_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n, changed in enumerate((0, 19)):
+        desk.log.write_bytes(ended(*(f"Log {n} issue {k}" for k in range(20)), user_rating=1))
+        desk.scan()
+        desk.scan()
+        monkeypatch.setattr(watching, "_COMPARED_A_SECOND", 1)
+        before = line(f"Log {n} issue {changed}", user_rating=1)
+        after = line(f"Log {n} issue {changed}", user_rating=2)
+        desk.log.write_bytes(desk.log.read_bytes().replace(before, after) + ended("More"))
+        desk.scan()
+        assert desk.ratings()[f"Log {n} issue {changed}"] == 2
+        monkeypatch.undo()
+
+
+def test_what_was_read_is_believed_only_when_the_clock_has_moved_on(desk: Desk) -> None:
+    desk.log.write_bytes(ended("One"))
+    desk.scan()
+    assert [row.stamp for row in desk.rows(WatchedRow)] == [""]
+    desk.patience = 0
+    desk.start()
+    desk.scan()
+
+    assert [len(row.stamp) for row in desk.rows(WatchedRow)] == [64]
+
+
+def test_a_log_that_is_cut_off_while_it_is_read_is_not_taken_for_broken(hasty: Desk) -> None:
+    hasty.log.write_bytes(ended(*(f"Issue {n}" for n in range(3000))))
+    n_bytes = len(hasty.log.read_bytes()[:1_500_000].rpartition(b"\n")[0]) + 20
+
+    asked = count()
+
+    def cut() -> bool:
+        # Asked before each line: by the tenth the file is open, and a first part of it is in memory.
+        if next(asked) == 10:
+            os.truncate(hasty.log, n_bytes)
+        return False
+
+    hasty.start(stop=cut)
+    hasty.scan()
+
+    assert hasty.held() == []
+    assert 0 < len(hasty.titles()) < 3000
+
+
+def test_one_file_under_two_names_is_read_under_both_and_stays_so(desk: Desk) -> None:
+    desk.log.write_bytes(ended("One"))
+    desk.scan()
+    os.link(desk.log, rotated(desk.log))
+    for n in range(3):
+        with desk.log.open("ab") as log:
+            log.write(ended(f"More {n}"))
+        desk.scan()
+
+    assert len(desk.titles()) == 4
+    assert [(row.n_new, row.n_repeated) for row in desk.rows(SourceRow)] == [(4, 0), (0, 4)]
 
 
 # ------------------------------------------------------------------------------------------------ files that are one
@@ -624,8 +686,16 @@ def test_what_may_not_be_read_is_told_once_and_read_when_it_may(hasty: Desk) -> 
         assert hasty.scan() == [".agent_data/success_memory.jsonl refused 0+0"]
         assert hasty.scan() == []
     hasty.log.chmod(0o600)
-
     assert hasty.scan_the_log() == ["new 1+0"]
+    with hasty.log.open("ab") as log:
+        log.write(ended("Two"))
+    hasty.log.chmod(0)
+    with only_what_permissions_allow():
+        assert hasty.scan(walk=False) == [".agent_data/success_memory.jsonl refused 0+0"]
+        assert hasty.scan(walk=False) == []
+    hasty.log.chmod(0o600)
+
+    assert hasty.scan_the_log() == ["grown 1+0"]
 
 
 def test_what_is_no_log_at_all_is_told_once(hasty: Desk) -> None:
@@ -730,6 +800,39 @@ def test_two_watchers_at_once_take_every_line_once(desk: Desk, settings: Setting
     assert len(desk.titles()) == 96
     assert sum(row.n_new for row in desk.rows(SourceRow)) == 96
     assert sum(row.n_repeated for row in desk.rows(SourceRow)) == 0
+
+
+def test_what_could_not_be_stored_is_read_again(hasty: Desk) -> None:
+    hasty.log.write_bytes(ended("One"))
+    rotated(hasty.log).write_bytes(ended("Two") + b"broken\n")
+    with hasty.db.write() as session:
+        session.connection().exec_driver_sql("ALTER TABLE quarantine RENAME TO away")
+    with pytest.raises(DBAPIError):
+        hasty.scan()
+    assert hasty.titles() == []
+    with hasty.db.write() as session:
+        session.connection().exec_driver_sql("ALTER TABLE away RENAME TO quarantine")
+
+    assert hasty.scan_the_log() == ["new 1+0", ".1 new 1+0"]
+    assert hasty.held() == [("not_json", 2)]
+
+
+def test_a_packed_log_that_two_watchers_read_on_is_in_once(hasty: Desk) -> None:
+    rotated(hasty.log).with_suffix(".gz").write_bytes(gzip.compress(ended(*(f"Issue {n}" for n in range(400)))))
+    asked = iter([False] * 300)
+    hasty.start(stop=lambda: next(asked, True))
+    hasty.scan()
+    stopped = [True]
+    late = hasty.start(stop=lambda: stopped[0])
+    hasty.scan()
+    hasty.start()
+    hasty.scan()
+    stopped[0] = False
+    list(late.scan())
+    list(late.scan())
+
+    [source] = hasty.rows(SourceRow)
+    assert (source.state, source.n_new, source.n_repeated) == ("done", 400, 0)
 
 
 def test_following_joins_what_came_in(hasty: Desk) -> None:
