@@ -177,16 +177,18 @@ def verify_entries(session: Session, project_id: int) -> int:
     """
     n = 0
     wanted = select(EntryRow.id, EntryRow.digest, EntryRow.raw).where(col(EntryRow.project_id) == project_id)  # type: ignore[call-overload]
-    for number, digest, raw in session.execute(wanted.execution_options(yield_per=200)):
-        if hashlib.sha256(raw).digest() != bytes(digest):
-            raise AppError(f"Entry {number} was changed: its bytes do not fit its digest.")
-        n += 1
+    with session.execute(wanted.execution_options(yield_per=200)) as rows:
+        for number, digest, raw in rows:
+            if hashlib.sha256(raw).digest() != bytes(digest):
+                raise AppError(f"Entry {number} was changed: its bytes do not fit its digest.")
+            n += 1
     files = (
         select(EntryRow.id, AttachmentRow.path, AttachmentRow.digest, AttachmentRow.raw)  # type: ignore[call-overload]
         .join(EntryRow, col(EntryRow.id) == col(AttachmentRow.entry_id))
         .where(col(EntryRow.project_id) == project_id)
     )
-    for number, path, digest, raw in session.execute(files.execution_options(yield_per=200)):
-        if hashlib.sha256(raw).digest() != bytes(digest):
-            raise AppError(f"The file {path} of entry {number} was changed: its bytes do not fit its digest.")
+    with session.execute(files.execution_options(yield_per=200)) as rows:
+        for number, path, digest, raw in rows:
+            if hashlib.sha256(raw).digest() != bytes(digest):
+                raise AppError(f"The file {path} of entry {number} was changed: its bytes do not fit its digest.")
     return n
