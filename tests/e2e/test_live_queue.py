@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from tests.e2e.conftest import Trouble
 from tests.logs import SCRIPT, line
@@ -180,11 +180,18 @@ def test_a_full_page_says_how_many_came(page: Page, push: Push) -> None:
 
 def test_the_keys_work_while_the_page_asks(page: Page, push: Push) -> None:
     push("One", "Two")
-    open_queue(page)
-    for _ in range(20):
-        page.keyboard.press("/")
-        expect(page.get_by_label("Search issues")).to_be_focused()
-        page.keyboard.press("Escape")
+    waiting: list[Route] = []
+    page.route("**/queue/live*", lambda route: waiting.append(route))  # noqa: PLW0108  (Playwright reads its parameters)
+    with page.expect_request("**/queue/live*"):
+        open_queue(page)
+    page.keyboard.press("/")
+    expect(page.get_by_label("Search issues")).to_be_focused()
+    for route in waiting:
+        route.continue_()
+    page.unroute("**/queue/live*")
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    expect(page.get_by_label("Search issues")).to_be_focused()
 
 
 def asked(page: Page) -> list[str]:
@@ -216,10 +223,13 @@ def test_a_server_that_is_away_for_a_while_is_no_trouble(page: Page, push: Push,
     push("One")
     open_queue(page)
     page.route("**/queue/live*", lambda route: route.abort())
-    page.clock.run_for(3000)
+    with page.expect_event("console", lambda message: "Failed to fetch" in message.text):
+        page.clock.run_for(1000)
+    expect(page.locator("#notice")).to_be_empty()
     page.unroute("**/queue/live*")
     page.route("**/queue/live*", lambda route: route.fulfill(status=503, body="away"))
-    page.clock.run_for(3000)
+    with page.expect_response("**/queue/live*"):
+        page.clock.run_for(1000)
     expect(page.locator("#notice")).to_be_empty()
     page.unroute("**/queue/live*")
     push("Two")
