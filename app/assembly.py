@@ -235,14 +235,12 @@ def _says(said: Candidate) -> tuple[bytes | None, ...]:
 
 
 def keys(facts: Facts) -> frozenset[int]:
-    """The clues of a unit, as 64-bit numbers with a sign: two units can be joined only where they share one.
+    """The clues of a unit, each with how it is held, as 64-bit numbers with a sign, all of them negative.
 
-    More exactly, and far less often: where one holds the `counterpart` of what the other holds. A clue that very many
-    units may have, as a script has all runs that tried it, is held in one way by those that only wait to be found by
-    it, and in two by those that look for them: what waits hangs together with what looks for it, not with all that
-    waits. All are negative.
+    Two units can be joined only where one holds what a key of the other seeks (`sought`). A clue that very many may
+    have, as a script has all runs that tried it, most only wait by: what waits does not find what waits.
     """
-    return frozenset(number | side for role, number in _clues(facts) for side in _SIDES[role])
+    return frozenset(number | role for role, number in _clues(facts))
 
 
 def keys_of(said: Candidate) -> tuple[int, ...]:
@@ -257,22 +255,27 @@ def keys_of(said: Candidate) -> tuple[int, ...]:
     # What `_clues` says of an entry that holds its script.
     found: tuple[int, ...]
     script = _number(_SCRIPT, _digest(said.script))
-    found = (script | 1, script | 2)
+    found = (script | _Role.SEEKS,)
     if diff:
-        found += (_number(_DIFF, diff) | 2,)
+        found += (_number(_DIFF, diff) | _Role.WAITS,)
     if issue and said.logged_at is not None:
-        found += (_number(_ISSUE, issue, _seconds(said.logged_at) // _HOUR) | 2,)
+        found += (_number(_ISSUE, issue, _seconds(said.logged_at) // _HOUR) | _Role.WAITS,)
     return found
 
 
-def counterpart(key: int) -> int:
-    """The key that units hold which can be joined by this one; a key may be its own."""
-    return key ^ 3 if key & 3 else key
+def sought(key: int) -> tuple[int, ...]:
+    """The keys of those that can be joined by this one; each of them seeks it, too."""
+    role, clue = key & _ROLES, key & ~_ROLES
+    if role == _Role.MEETS:
+        return (key,)
+    if role == _Role.WAITS:
+        return (clue | (_Role.ASKS if key & _OF_A_MOMENT else _Role.SEEKS),)
+    return (clue | _Role.WAITS,) if role == _Role.ASKS else (clue | _Role.WAITS, key)
 
 
 def clue_of(key: int) -> int:
     """The key without how it is held: one number for all who hold the clue."""
-    return key & ~3
+    return key & ~_ROLES
 
 
 def most_holders(key: int) -> int:
@@ -285,22 +288,20 @@ def may_belong(one: Facts, other: Facts) -> bool:
     return _rank(one, other) is not None
 
 
-class _Role(StrEnum):
+class _Role(IntEnum):
     """How a unit holds a clue: `ASKS` looks for what waits, `SEEKS` for what seeks too."""
 
-    MEETS = "meets"
-    SEEKS = "seeks"
-    ASKS = "asks"
-    WAITS = "waits"
+    MEETS = 0
+    ASKS = 1
+    WAITS = 2
+    SEEKS = 3
 
 
-_SIDES = {_Role.MEETS: (0,), _Role.SEEKS: (1, 2), _Role.ASKS: (1,), _Role.WAITS: (2,)}
-
-
+_ROLES = 3
 # Kinds of clues, as numbers that keep equal digests of two kinds apart.
 _SCRIPT, _DIFF, _ATTEMPTS = 0x1F83D9ABFB41BD6B, 0x2B0E61C8A5D3F947, 0x3C6EF372FE94F82B
 _ISSUE, _MOMENT = 0x510E527FADE682D1, 0x6A09E667F3BCC909
-# 63 bits but for one that tells a moment and two that say how a clue is held; and what spreads hours and moments.
+# 63 bits but for one that tells a moment and two for the role; and what spreads hours and moments over them.
 _BITS, _LEAST, _SPREAD, _OF_A_MOMENT = (1 << 63) - 8, -(1 << 63), 0x9E3779B97F4A7C15, 4
 
 

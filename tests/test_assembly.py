@@ -16,12 +16,12 @@ from app.assembly import (
     Form,
     assemble,
     clue_of,
-    counterpart,
     facts,
     form_of,
     keys,
     keys_of,
     partition,
+    sought,
 )
 from app.candidates import Attempt, Candidate, Kind, PatchSet, Run, Stage, Validity
 
@@ -523,11 +523,11 @@ def test_no_cluster_contradicts_itself(units: list[Facts]) -> None:
 
 
 def hanging_together(units: Sequence[Facts]) -> list[list[Facts]]:
-    """The units that hold counterparts of each other's keys, over any number of steps."""
+    """The units that seek each other's keys, over any number of steps."""
     found: list[tuple[set[int], set[int], list[Facts]]] = []
     for one in units:
         held = set(keys(one))
-        mine = (held, set(map(counterpart, held)), [one])
+        mine = (held, {wanted for key in held for wanted in sought(key)}, [one])
         for other in [each for each in found if not each[0].isdisjoint(mine[1])]:
             mine[0].update(other[0])
             mine[1].update(other[1])
@@ -538,7 +538,7 @@ def hanging_together(units: Sequence[Facts]) -> list[list[Facts]]:
 
 
 @given(UNITS)
-def test_what_holds_no_counterpart_may_be_left_out(units: list[Facts]) -> None:
+def test_what_no_key_seeks_may_be_left_out(units: list[Facts]) -> None:
     piecewise = [one for some in hanging_together(units) for one in partition(some)]
 
     assert set(piecewise) == set(partition(units))
@@ -551,8 +551,7 @@ def test_the_same_units_twice_over_give_the_same(units: list[Facts]) -> None:
     assert again == partition(units)
     for key in {key for one in units for key in keys(one)}:
         assert key in range(-(2**63), 0)
-        assert clue_of(key) == clue_of(counterpart(key))
-        assert counterpart(counterpart(key)) == key
+        assert all(clue_of(one) == clue_of(key) and key in sought(one) for one in sought(key))
 
 
 def test_a_stream_of_runs_does_not_hang_together() -> None:
@@ -568,8 +567,8 @@ def test_of_units_that_can_be_joined_each_finds_the_other() -> None:
 
     for one, other in combinations(units, 2):
         if len(partition([one, other])) == 1:
-            assert not keys(one).isdisjoint(map(counterpart, keys(other)))
-            assert not keys(other).isdisjoint(map(counterpart, keys(one)))
+            assert not keys(one).isdisjoint(wanted for key in keys(other) for wanted in sought(key))
+            assert not keys(other).isdisjoint(wanted for key in keys(one) for wanted in sought(key))
 
 
 @pytest.mark.parametrize("shown", [None, DIFF, LONG, CUT, "No textual changes detected.", "\ud83d\n@@ -1 +1 @@\n"])

@@ -281,7 +281,7 @@ def test_a_script_that_a_crowd_holds_says_nothing_whoever_comes_first(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a model the agent writes one and the same script for everything."""
-    monkeypatch.setattr(assembly, "_CROWDED", 6)
+    monkeypatch.setattr(assembly, "_CROWDED", 4)
     crowd = [success(f"Fix {n}", diff=DIFF.replace("+b", f"+b{n}"), after=7200 * n) for n in range(5)]
     crowd += [run((BROKEN, False), (SCRIPT, True), after=7200 * n + 300) for n in range(5)]
     crowd.append(run((BROKEN, False), (SCRIPT, True), issue="Fix 2", after=7200 * 2 + 400))
