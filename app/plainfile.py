@@ -141,10 +141,12 @@ class PlainFile:
     def _around(self, offset: int) -> tuple[bytes, bytes]:
         return self.read_at(max(0, offset - 1), min(offset, 1)), self.read_at(offset, 2)
 
-    def end_of_lines(self, start: int) -> int:
-        """Where the last line that has its end is over, or `start`."""
+    def end_of_lines(self, start: int, most: int) -> int | None:
+        """Where the last line that has its end is over, or `start`; None where so many bytes at the end have none."""
         at = self.n_bytes
         while at > start:
+            if at < self.n_bytes - most:
+                return None
             begin = max(start, at - CHUNK)
             found = self.read_at(begin, at - begin).rfind(b"\n")
             if found >= 0:

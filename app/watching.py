@@ -24,7 +24,7 @@ from sqlmodel import Session, col
 
 from app import ingest, intake
 from app.db import Database, does_not_answer, insert_rows, lock_ingest
-from app.errors import AppError, BadInputError, ConflictError
+from app.errors import AppError, BadInputError, ConflictError, TooLargeError
 from app.formats import reading, stream
 from app.formats.given import Given
 from app.formats.reading import Held, Read, Ready, Share
@@ -68,6 +68,7 @@ _MOST_ALIVE = 500
 _JOIN_SECONDS = 2
 _ASKED = 500
 _MOST_SET_FILES = 500
+_MOST_WITHOUT_END = 256 << 20
 
 _TOLD = float("inf")
 _NEW, _GROWN, _REWRITTEN, _REFUSED = "new", "grown", "rewritten", "refused"
@@ -465,12 +466,17 @@ class Watcher:
 
     def _pieces(self, look: _Look, opened: PlainFile) -> Iterator[_Piece]:
         stream.refuse_other_kinds(opened.head, opened.tail, look.found.name)
-        if stream.is_gzip(opened.head):
-            yield from self._packed(look, opened)
-        elif look.found.format == PATCH_SET or ingest.is_document(opened.head):
-            yield from self._whole(look, opened)
-        else:
+        is_packed, most = stream.is_gzip(opened.head), self._settings.max_unpacked_bytes
+        if not is_packed and look.found.format != PATCH_SET and not ingest.is_document(opened.head):
             yield from self._lines(look, opened)
+        elif opened.n_bytes > most:
+            raise TooLargeError(
+                f"It holds {opened.n_bytes:,} bytes; the limit is {most:,} (PATCHSIFT_MAX_UNPACKED_BYTES)."
+            )
+        elif is_packed:
+            yield from self._packed(look, opened)
+        else:
+            yield from self._whole(look, opened)
 
     def _reading(self, look: _Look, opened: PlainFile, what: str) -> _Reading:
         """A pass that goes on where the last one ended, or one into a source of its own."""
@@ -583,7 +589,11 @@ class Watcher:
     def _finished(self, look: _Look, opened: PlainFile, start: int, number: int) -> Iterator[Read]:
         """Every line that has its end, read; then the last one without, if it is whole all the same."""
         limit, given = self._settings.max_line_bytes, Given(shown_name(look.found.name))
-        end = opened.end_of_lines(start)
+        end = opened.end_of_lines(start, _MOST_WITHOUT_END)
+        if end is None:
+            raise TooLargeError(
+                f"Its last {_MOST_WITHOUT_END:,} bytes hold no line end: this is no log, or it is damaged."
+            )
         span = opened.span(start, end)
         lines = stream.read_lines(span, start=start, number=number, max_line_bytes=limit, overflow=self._overflow)  # type: ignore[arg-type]
         for line in lines:

@@ -709,6 +709,24 @@ def test_what_is_no_log_at_all_is_told_once(hasty: Desk) -> None:
     assert hasty.scan_the_log() == ["new 1+0"]
 
 
+@pytest.mark.parametrize(
+    ("begin", "why"),
+    [
+        (ended("One"), "Its last 268,435,456 bytes hold no line end"),
+        (b"[\n", "It holds 1,099,511,627,776 bytes; the limit is"),
+        (gzip.compress(b"x"), "It holds 1,099,511,627,776 bytes; the limit is"),
+    ],
+)
+def test_a_hole_of_a_terabyte_costs_a_sentence(hasty: Desk, begin: bytes, why: str) -> None:
+    hasty.log.write_bytes(begin)
+    os.truncate(hasty.log, 1 << 40)
+    rotated(hasty.log).write_bytes(ended("Two"))
+
+    assert hasty.scan_the_log() == ["refused 0+0", ".1 new 1+0"]
+    assert (hasty.changes[0].message or "").startswith(why)
+    assert hasty.scan() == []
+
+
 def test_the_desk_does_not_watch_itself(db: Database, settings: Settings, project_id: int) -> None:
     folder = settings.data_dir / "uploads" / "x"
     folder.mkdir(parents=True)
