@@ -45,6 +45,9 @@ DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder for dat
 DatabaseUrl = Annotated[str | None, typer.Option("--database-url", help="PostgreSQL URL; without it SQLite is used.")]
 ProjectName = Annotated[str | None, typer.Option("--project", help="Name of the project.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Scores = Annotated[
+    str, typer.Option("--scores", help="Style scores of runs: higher (more is better) or lower (a penalty).")
+]
 
 _QUARANTINED = 3
 _FEW = 20
@@ -154,9 +157,7 @@ def worker(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: 
 def ingest(
     paths: Annotated[list[str], typer.Argument(help="Files, folders, archives, or - for standard input.")],
     forced: Annotated[str | None, typer.Option("--format", help="Read logs as this format, whatever they say.")] = None,
-    scores: Annotated[
-        str, typer.Option("--scores", help="Style scores of runs: higher (more is better) or lower (a penalty).")
-    ] = "",
+    scores: Scores = "",
     as_json: Json = False,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
@@ -192,7 +193,8 @@ def ingest(
         with db.read() as session:
             total = deliveries.add_up(session, project_id, reports, refused)
     if reports:
-        say(f"{total['candidates']:,} candidates: entries that speak of one change are one.")
+        n = total["candidates"]
+        say(f"{n:,} {'candidate' if n == 1 else 'candidates'}: entries that speak of one change are one.")
     if as_json:
         _print_json(total)
     if total["refused"]:
@@ -267,6 +269,7 @@ def watch(
     once: Annotated[bool, typer.Option("--once", help="End when all that is there has been read.")] = False,
     poll: Annotated[float, typer.Option("--poll", min=0.05, help="Seconds between two looks.")] = 0.5,
     forced: Annotated[str | None, typer.Option("--format", help="Read logs as this format, whatever they say.")] = None,
+    scores: Scores = "",
     as_json: Json = False,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
@@ -279,11 +282,12 @@ def watch(
     import signal  # noqa: PLC0415
     import threading  # noqa: PLC0415
 
-    from app import deliveries, watching  # noqa: PLC0415
+    from app import deliveries, evidence, watching  # noqa: PLC0415
     from app.ingest import shown_name  # noqa: PLC0415
 
     settings = _settings(data_dir, database_url, project)
-    wanted, name = deliveries.check_format(forced), "" if folder == Path() else shown_name(str(folder))
+    wanted, direction = deliveries.check_format(forced), evidence.parse_direction(scores)
+    name = "" if folder == Path() else shown_name(str(folder))
     stop = threading.Event()
 
     def end(number: int, _: object) -> None:
@@ -296,8 +300,8 @@ def watch(
     refused = quarantined = 0
     with _opened(settings) as (db, project_id):
         watcher = watching.Watcher(
-            db, settings, project_id, folder, now=_now, name=name, wanted=wanted, stop=stop.is_set
-        )  # fmt: skip
+            db, settings, project_id, folder, now=_now, name=name, wanted=wanted, direction=direction, stop=stop.is_set
+        )
         say(f"Watching {name or folder}; Ctrl-C ends it.")
         for change in watcher.follow(stop.wait, poll=poll, once=once):
             refused += change.message is not None

@@ -378,7 +378,8 @@ def test_the_command_says_of_many_files_only_what_wants_a_look(tmp_path: Path) -
 
     assert ended.status == 1
     said = ended.err.splitlines()
-    assert len(said) == 3
+    assert len(said) == 4
+    assert said[3] == "1 candidate: entries that speak of one change are one."
     assert "run_broken.json: 1 lines, 0 new, 0 repeated, 1 quarantined" in said[0]
     assert "program.json is a program" in said[1]
     assert said[2].startswith(f"{tmp_path}/p, 41 files: 41 lines, ")
