@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col
 
 from app import ingest, intake
+from app.candidates import Direction
 from app.db import Database, does_not_answer, insert_rows, lock_ingest
 from app.errors import AppError, BadInputError, ConflictError, TooLargeError
 from app.formats import reading, stream
@@ -37,6 +38,7 @@ from app.settings import Settings
 # Built once: a walk may find very many files, and a statement costs more to build than to run.
 _source, _watched = (metadata.tables[name] for name in ("source", "watched"))
 _OPEN = insert(_source).returning(_source.c.id)
+_DIRECTION = select(_source.c.score_direction).where(_source.c.id == bindparam("source"))
 _CLOSE = (
     update(_source)
     .where(_source.c.id == bindparam("source"))
@@ -216,6 +218,7 @@ class Watcher:
         now: Callable[[], datetime],
         name: str = "",
         wanted: str | None = None,
+        direction: Direction | None = None,
         stop: Callable[[], bool] = lambda: False,
         patience: float = PATIENCE,
     ) -> None:
@@ -229,6 +232,7 @@ class Watcher:
             now: gives an aware UTC instant.
             name: what the names of its files begin with.
             wanted: the format, where a person said it; else it is recognised.
+            direction: of style scores, where a person said it.
             stop: asked between two lines.
             patience: see `PATIENCE`.
 
@@ -239,7 +243,7 @@ class Watcher:
         if not folder.is_dir():
             raise BadInputError(f"There is no folder {shown_name(str(folder))} to watch.")
         self._db, self._settings, self._project_id = db, settings, project_id
-        self._root, self._name, self._wanted = folder.resolve(), name, wanted
+        self._root, self._name, self._wanted, self._direction = folder.resolve(), name, wanted, direction
         self._now, self._stop, self._patience = now, stop, patience
         own = settings.data_dir.resolve()
         self._own = own if own.is_relative_to(self._root) else None
@@ -488,6 +492,7 @@ class Watcher:
             origin="watch",
             format=self._wanted or look.found.format or "",
             head_digest=hashlib.sha256(opened.head).digest(),
+            score_direction=self._direction,
             created_at=self._now(),
         )
         return _Reading(look, source, what)
@@ -817,10 +822,12 @@ def _why(row: _Row | None, begun: object, opened: PlainFile) -> str:
 
 
 def _open_source(session: Session, source: SourceRow, former: _Row | None) -> None:
-    """Add a source; one that the same file was being read into before it changed gets no more."""
-    source.id = session.connection().execute(_OPEN, source.model_dump(exclude={"id"})).scalar_one()
+    """Add a source; one that the same file was being read into gets no more, but what a person said of it holds on."""
     if former is not None:
         session.connection().execute(_CUT_OFF, {"source": former.source_id})
+        said = session.connection().execute(_DIRECTION, {"source": former.source_id}).scalar_one()
+        source.score_direction = source.score_direction or said
+    source.id = session.connection().execute(_OPEN, source.model_dump(exclude={"id"})).scalar_one()
 
 
 def _close_source(session: Session, source: SourceRow, digest: bytes, now: datetime) -> None:

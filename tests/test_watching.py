@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col
 
 from app import ingest, review, sources, watching
+from app.candidates import Direction
 from app.db import Database
 from app.errors import BadInputError
 from app.models import CandidateRow, EntryRow, QuarantineRow, SourceRow, Status, WatchedRow
@@ -515,6 +516,18 @@ def test_one_file_under_two_names_is_read_under_both_and_stays_so(desk: Desk) ->
 
     assert len(desk.titles()) == 4
     assert [(row.n_new, row.n_repeated) for row in desk.rows(SourceRow)] == [(4, 0), (0, 4)]
+
+
+def test_which_way_scores_count_can_be_said_and_holds_on(hasty: Desk) -> None:
+    path = hasty.project / ".agent_data" / "run_1.json"
+    path.write_text(json.dumps(RUN))
+    hasty.start(direction=Direction.LOWER)
+    hasty.scan()
+    path.write_text(json.dumps([*RUN, *RUN]))
+    hasty.start()
+    hasty.scan()
+
+    assert [row.score_direction for row in hasty.rows(SourceRow)] == ["lower", "lower"]
 
 
 # ------------------------------------------------------------------------------------------------ files that are one
