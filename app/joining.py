@@ -120,6 +120,7 @@ class _Line:
 
     def __init__(self, ids: Iterable[int]) -> None:
         self._waiting = deque(sorted(ids))
+        self._taken: set[int] = set()
         self._looked_at: set[int] = set()
         self.n_all = len(self._waiting)
 
@@ -129,15 +130,16 @@ class _Line:
 
     def take(self, most: int) -> set[int]:
         """The next ones; none where all were looked at."""
-        some: set[int] = set()
-        while self._waiting and len(some) < most:
+        self._taken = set()
+        while self._waiting and len(self._taken) < most:
             number = self._waiting.popleft()
             if number not in self._looked_at:
-                some.add(number)
-        return some
+                self._taken.add(number)
+        return self._taken
 
     def cross_off(self, seen: "_Seen") -> None:
-        """Note what was looked at with all that is beside it."""
+        """Note what was looked at with all that is beside it; what was taken and was not waits again."""
+        self._waiting.extendleft(sorted(self._taken - seen.whole, reverse=True))
         self._looked_at |= seen.whole
         self._looked_at -= seen.stirred
         self._waiting.extend(sorted(seen.stirred))
@@ -386,6 +388,9 @@ def _settle_some(session: Session, project_id: int, starts: set[int], grown: fro
     frontier = starts
     while frontier:
         frontier = seen.step(frontier)
+    if len(seen.inside) > _WIDEST and len(starts) > 1:
+        # Together they are too many, alone they may not be.
+        return _settle_some(session, project_id, set(sorted(starts)[: len(starts) // 2]), grown)
     _note_whole(session, project_id, [seen.facts[number] for number in sorted(seen.inside & grown)])
     together, apart, decided = _by_people(session, seen.inside)
     clusters = partition(

@@ -295,6 +295,14 @@ def test_a_script_that_a_crowd_holds_says_nothing_whoever_comes_first(
     assert [part[3] for part in parts] == ["same_diff"]
 
 
+def test_as_many_are_looked_at_together_as_there_is_room_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = arrive(desk, real_pieces(), one_by_one=False)
+
+    monkeypatch.setattr(joining, "_WIDEST", 3)
+
+    assert arrive(desk, real_pieces(), one_by_one=False) == first
+
+
 def test_a_stream_of_entries_that_share_little_is_not_read_again_and_again(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
