@@ -68,6 +68,8 @@ _MOST_FOLDERS = 1000
 # Between two walks only the files are looked at that changed last.
 _MOST_ALIVE = 500
 _JOIN_SECONDS = 2
+# For so many times its patience a single reading waits for what does not come to rest.
+_ONCE_AT_MOST = 10
 _ASKED = 500
 _MOST_SET_FILES = 500
 _MOST_WITHOUT_END = 256 << 20
@@ -256,7 +258,8 @@ class Watcher:
         self._folders: dict[Path, int | None] = {}
         self._walk_seconds = self._walked_at = 0.0
         self._size = _FIRST_BATCH
-        self._is_to_join = False
+        # What came in before, and was not joined, because somebody was killed.
+        self._is_to_join = True
 
     def scan(self, *, walk: bool = True) -> Iterator[Change]:
         """Read what is new.
@@ -287,15 +290,14 @@ class Watcher:
         Args:
             wait: called between two scans with how many seconds to wait.
             poll: these seconds.
-            once: end when all that is there has been read. Otherwise a fault of the database or of the folder is told,
-                and waited out.
+            once: end when all that is there has been read; what changes all the time is waited for no longer than ten
+                times the patience. Otherwise a fault of the database or of the folder is told, and waited out.
 
         Raises:
             AppError: with `once`, what a scan raises.
 
         """
-        told = ""
-        ingest.finish(self._db, self._project_id, now=self._now)
+        told, until = "", time.monotonic() + _ONCE_AT_MOST * self._patience
         while not self._stop():
             try:
                 yield from self._scan_and_join(walk=once or self._is_to_walk())
@@ -307,7 +309,7 @@ class Watcher:
                 if why != told:
                     told = why
                     yield Change(self._name, _REFUSED, message=why)
-            if once and not self._waits:
+            if once and (not self._waits or time.monotonic() > until):
                 return
             wait(poll)
 
