@@ -1,64 +1,74 @@
-"""What a recipe is given: a candidate together with the decision on it."""
+"""What a recipe is given: a candidate together with the decision on it, and what stands beside it."""
 
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from functools import cached_property
 
-from app.candidates import Finding
-
-
-class Told(Protocol):
-    """What a recipe reads of a candidate; `Candidate` is one, and so is whatever holds no more than this."""
-
-    @property
-    def issue(self) -> str:
-        """The issue text; empty when the log has none."""
-
-    @property
-    def target_files(self) -> tuple[str, ...]:
-        """Paths that the spec names."""
-
-    @property
-    def operations(self) -> tuple[object, ...]:
-        """Open dicts, or bare names."""
-
-    @property
-    def script(self) -> str | None:
-        """The whole script, or None."""
-
-    @property
-    def script_hash(self) -> str | None:
-        """The agent's salted hash, or None."""
+from app.candidates import Candidate, Finding
 
 
-class Judged(NamedTuple):
-    r"""A candidate and the standing decision on it. A tuple, because millions are made in one export.
+@dataclass(frozen=True)
+class Rival:
+    """A rejected candidate of the same issue: `Rival(candidate, 9, "5c…", ("wrong_fix",), findings)`.
 
-    `Judged(candidate, 7, "edit", ("script", "import libcst\n"), 31, (), "5c…", "9f…", "log.jsonl", 12, 34567)`
+    Attributes:
+        candidate: what the log says of it.
+        candidate_id: its number.
+        digest: SHA-256 hex of its content.
+        reasons: why it was rejected.
+        findings: what the checks noticed of it.
+    """
+
+    candidate: Candidate
+    candidate_id: int
+    digest: str
+    reasons: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """A decided candidate that changes the same file for another issue, and is no near-duplicate: a hard negative."""
+
+    candidate: Candidate
+    candidate_id: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Judged:
+    r"""A candidate and the standing decision on it.
+
+    `Judged(candidate, 7, "5c…", "edit", revision=("script", "import libcst\n"))`
 
     Attributes:
         candidate: what the log says; the texts are the log's own, not the reviewer's.
         candidate_id: the candidate's number.
-        verdict: `accept` or `edit`.
-        revision: (field, text) as the reviewer left it, field `script` or `diff`; None where nothing was edited.
-        decision_id: the decision that counts.
+        digest: SHA-256 hex of the candidate's content; ids of examples are made of it.
+        verdict: `accept`, `edit` or `reject`.
+        reasons: why it was rejected.
+        rating: 1 to 5 as the reviewer gave it with the decision, else the log's, or None.
+        revision: (field, text) as the reviewer left it; None where nothing was edited.
         findings: of the candidate as it would leave: after an edit, of the edited text.
-        group: SHA-256 hex of what keeps candidates in one split.
-        entry_digest: SHA-256 hex of the log line.
-        source_name: the file's name as it was given.
-        line: line of the entry, from 1.
-        offset_bytes: byte offset of that line.
-        answer_from: the entry that the script was found in, where the candidate's own has none:
-            `run patch_history/run_1.json, joined with low confidence`.
+        rivals: rejected candidates of the same issue, in the order of their numbers.
+        strangers: hard negatives, in the order of their numbers.
     """
 
-    candidate: Told
+    candidate: Candidate
     candidate_id: int
+    digest: str
     verdict: str
-    revision: tuple[str, str] | None
-    decision_id: int
-    findings: tuple[Finding, ...]
-    group: str
-    entry_digest: str
-    source_name: str
-    line: int
-    offset_bytes: int
-    answer_from: str = ""
+    reasons: tuple[str, ...] = ()
+    rating: int | None = None
+    revision: tuple[str, str] | None = None
+    findings: tuple[Finding, ...] = ()
+    rivals: tuple[Rival, ...] = ()
+    strangers: tuple[Stranger, ...] = ()
+
+    @cached_property
+    def stands(self) -> Candidate:
+        """The candidate with the edit that counts."""
+        return self.candidate if self.revision is None else self.candidate.with_text(*self.revision)
+
+    def is_edited(self, name: str) -> bool:
+        """Whether the reviewer edited this text: `judged.is_edited("script")`."""
+        return self.revision is not None and self.revision[0] == name
