@@ -455,3 +455,37 @@ class JobRow(SQLModel, table=True):
     heartbeat_at: datetime | None = None
     created_at: datetime
     finished_at: datetime | None = None
+
+
+class TemplateRow(SQLModel, table=True):
+    """A project's own version of a prompt template; written once, never changed."""
+
+    __tablename__ = "template"
+    __table_args__ = (Index("uq_template_version", "project_id", "name", "version", unique=True),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    project_id: int = Field(foreign_key="project.id")
+    name: str
+    version: int
+    text: str = Field(sa_column=Column(Text, nullable=False))
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    comment: str = Field(default="", sa_column=Column(Text, nullable=False))
+    reviewer_id: int = Field(foreign_key="reviewer.id")
+    created_at: datetime
+
+
+class TemplateUseRow(SQLModel, table=True):
+    """From when on a project fills which version of a template; the newest row counts, none means the shipped one.
+
+    `version` is one of `template`, or None for the newest that ships with the program.
+    """
+
+    __tablename__ = "template_use"
+    __table_args__ = (Index("ix_template_use_name", "project_id", "name", "id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    project_id: int = Field(foreign_key="project.id")
+    name: str
+    version: int | None = None
+    reviewer_id: int = Field(foreign_key="reviewer.id")
+    created_at: datetime
