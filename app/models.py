@@ -61,6 +61,16 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class ReleaseState(StrEnum):
+    """Where a release stands; only a frozen or a withdrawn one has a folder that anyone may read."""
+
+    QUEUED = "queued"
+    FREEZING = "freezing"
+    FROZEN = "frozen"
+    FAILED = "failed"
+    WITHDRAWN = "withdrawn"
+
+
 class SourceState(StrEnum):
     """Whether every byte of a source has been accounted for."""
 
@@ -74,13 +84,21 @@ def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
+DECIDED = "status IN ('accepted', 'edited', 'rejected')"
+"""Candidates with a judgement, as SQL: written so wherever an index over them is to be used."""
+_DECIDED = {"sqlite_where": text(DECIDED), "postgresql_where": text(DECIDED)}
+
+
 class ProjectRow(SQLModel, table=True):
-    """A container; a fresh install has one."""
+    """A container; a fresh install has one. `settings` is read by `app.projects` alone."""
 
     __tablename__ = "project"
 
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True)
+    settings: dict[str, object] = Field(
+        default_factory=dict, sa_column=Column(JSON, nullable=False, server_default="{}")
+    )
     created_at: datetime
 
 
@@ -172,6 +190,9 @@ class CandidateRow(SQLModel, table=True):
             sqlite_where=text("checks_version = 0"),
             postgresql_where=text("checks_version = 0"),
         ),
+        # What an export asks of a candidate's surroundings, and only of decided ones: reading a log pays nothing for it.
+        Index("ix_candidate_decided_group", "project_id", "group_digest", "id", **_DECIDED),
+        Index("ix_candidate_decided_target", "project_id", "target", "id", **_DECIDED),
         Index(
             "uq_candidate_external",
             "source_id",
@@ -489,3 +510,86 @@ class TemplateUseRow(SQLModel, table=True):
     version: int | None = None
     reviewer_id: int = Field(foreign_key="reviewer.id")
     created_at: datetime
+
+
+class RulingRow(SQLModel, table=True):
+    """A person's word on one example. Append-only: the last word on an example and a gate counts.
+
+    `gate` names what lets it pass although it holds it back, or is `left_out`; `in_force` is False where it is taken
+    back. `digest` is of the example's texts as the person saw them: a word does not count for other texts.
+    """
+
+    __tablename__ = "ruling"
+    __table_args__ = (Index("ix_ruling_candidate", "candidate_id", "id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    project_id: int = Field(foreign_key="project.id")
+    candidate_id: int = Field(foreign_key="candidate.id")
+    example: str
+    gate: str
+    in_force: bool
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    reason: str = Field(default="", sa_column=Column(Text, nullable=False))
+    reviewer_id: int = Field(foreign_key="reviewer.id")
+    made_at: datetime
+
+
+class ReleaseRow(SQLModel, table=True):
+    """A numbered, immutable set of examples; its folder is written once.
+
+    `spec` is what was asked for, `counts` what came of it. `decisions_to` and `rulings_to` are the last ones that it
+    saw. `manifest_digest` is of its manifest, which names every other file by digest.
+    """
+
+    __tablename__ = "release"
+    __table_args__ = (
+        _one_of("state", ReleaseState),
+        Index("uq_release_number", "project_id", "number", unique=True),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    project_id: int = Field(foreign_key="project.id")
+    number: int
+    name: str
+    state: str = ReleaseState.QUEUED
+    spec: dict[str, object] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    counts: dict[str, object] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    decisions_to: int = 0
+    rulings_to: int = 0
+    manifest_digest: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    n_bytes: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    job_id: int | None = None
+    reviewer_id: int = Field(foreign_key="reviewer.id")
+    message: str = ""
+    created_at: datetime
+    frozen_at: datetime | None = None
+    withdrawn_at: datetime | None = None
+    withdrawn_why: str = ""
+
+
+class ReleasedRow(SQLModel, table=True):
+    """Which release holds examples of which candidate, and the decision that let them in."""
+
+    __tablename__ = "released"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    candidate_id: int = Field(primary_key=True, foreign_key="candidate.id", sa_column_kwargs={"autoincrement": False})
+    release_id: int = Field(primary_key=True, foreign_key="release.id", sa_column_kwargs={"autoincrement": False})
+    decision_id: int
+
+
+class LedgerRow(SQLModel, table=True):
+    """Which split an issue was in when it was first released: it never moves.
+
+    It counts for releases numbered `since` and later. `release_id` is the release that dealt it, None where a person set
+    it as benchmark.
+    """
+
+    __tablename__ = "ledger"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    project_id: int = Field(primary_key=True, foreign_key="project.id", sa_column_kwargs={"autoincrement": False})
+    issue: bytes = Field(sa_column=Column(LargeBinary, primary_key=True, nullable=False))
+    split: str
+    since: int
+    release_id: int | None = Field(default=None, foreign_key="release.id", index=True)
