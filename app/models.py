@@ -84,9 +84,9 @@ def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
-DECIDED = "status IN ('accepted', 'edited', 'rejected')"
-"""Candidates with a judgement, as SQL: written so wherever an index over them is to be used."""
-_DECIDED = {"sqlite_where": text(DECIDED), "postgresql_where": text(DECIDED)}
+MOVED = "version > 1"
+"""Candidates that were ever decided, as SQL: written so wherever an index over them is to be used."""
+_MOVED = {"sqlite_where": text(MOVED), "postgresql_where": text(MOVED)}
 
 
 class ProjectRow(SQLModel, table=True):
@@ -190,9 +190,9 @@ class CandidateRow(SQLModel, table=True):
             sqlite_where=text("checks_version = 0"),
             postgresql_where=text("checks_version = 0"),
         ),
-        # What an export asks of a candidate's surroundings, and only of decided ones: reading a log pays nothing for it.
-        Index("ix_candidate_decided_group", "project_id", "group_digest", "id", **_DECIDED),
-        Index("ix_candidate_decided_target", "project_id", "target", "id", **_DECIDED),
+        # What an export asks of a candidate's surroundings, and only of decided ones: to read a log costs nothing more.
+        Index("ix_candidate_moved_group", "project_id", "group_digest", "id", **_MOVED),
+        Index("ix_candidate_moved_target", "project_id", "target", "id", **_MOVED),
         Index(
             "uq_candidate_external",
             "source_id",
@@ -581,8 +581,8 @@ class ReleasedRow(SQLModel, table=True):
 class LedgerRow(SQLModel, table=True):
     """Which split an issue was in when it was first released: it never moves.
 
-    It counts for releases numbered `since` and later. `release_id` is the release that dealt it, None where a person set
-    it as benchmark.
+    It counts for releases numbered `since` and later. `release_id` is the release that dealt it, None where a person
+    set it as benchmark.
     """
 
     __tablename__ = "ledger"

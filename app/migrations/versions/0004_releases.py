@@ -9,10 +9,10 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-_DECIDED = sa.text("status IN ('accepted', 'edited', 'rejected')")
+_MOVED = sa.text("version > 1")
 _INDEXES = {
-    "ix_candidate_decided_group": ["project_id", "group_digest", "id"],
-    "ix_candidate_decided_target": ["project_id", "target", "id"],
+    "ix_candidate_moved_group": ["project_id", "group_digest", "id"],
+    "ix_candidate_moved_target": ["project_id", "target", "id"],
 }
 _SQLITE_TRIGGERS = (
     """CREATE TRIGGER ruling_no_update BEFORE UPDATE ON ruling
@@ -31,7 +31,7 @@ _POSTGRES_TRIGGERS = (
 def upgrade() -> None:
     op.add_column("project", sa.Column("settings", sa.JSON(), server_default="{}", nullable=False))
     for name, columns in _INDEXES.items():
-        op.create_index(name, "candidate", columns, unique=False, sqlite_where=_DECIDED, postgresql_where=_DECIDED)
+        op.create_index(name, "candidate", columns, unique=False, sqlite_where=_MOVED, postgresql_where=_MOVED)
     _create_templates()
     op.create_table(
         "ruling",
