@@ -593,3 +593,90 @@ class LedgerRow(SQLModel, table=True):
     split: str
     since: int
     release_id: int | None = Field(default=None, foreign_key="release.id", index=True)
+
+
+class ShapeRow(SQLModel, table=True):
+    """What candidates look like whose fingerprints are equal: the shingles, 4 bytes each in ascending order.
+
+    `digest` is of the shingles. Candidates of one shape are always in one cluster, so only shapes are compared.
+    """
+
+    __tablename__ = "shape"
+    __table_args__ = (Index("uq_shape_digest", "project_id", "digest", unique=True),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    project_id: int = Field(foreign_key="project.id")
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    shingles: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class FingerprintRow(SQLModel, table=True):
+    """The shape of a candidate, and its issue, as the groups know them; a part has none, its lead speaks for it."""
+
+    __tablename__ = "fingerprint"
+    __table_args__ = (Index("ix_fingerprint_shape", "shape_id", "candidate_id"),)
+
+    candidate_id: int = Field(primary_key=True, foreign_key="candidate.id", sa_column_kwargs={"autoincrement": False})
+    project_id: int = Field(foreign_key="project.id")
+    shape_id: int
+    issue: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class NewFingerprintRow(SQLModel, table=True):
+    """A candidate that the groups have to look at, with its shingles; none where it stands for itself no more."""
+
+    __tablename__ = "new_fingerprint"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    project_id: int = Field(primary_key=True, foreign_key="project.id", sa_column_kwargs={"autoincrement": False})
+    candidate_id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    shingles: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class BandRow(SQLModel, table=True):
+    """Shapes that share a key may be near-duplicates: one key for each band of the signature."""
+
+    __tablename__ = "band"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    project_id: int = Field(primary_key=True, foreign_key="project.id", sa_column_kwargs={"autoincrement": False})
+    key: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False, nullable=False))
+    shape_id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+
+
+class ClusterRow(SQLModel, table=True):
+    """A candidate that has near-duplicates: its cluster, named by the smallest candidate in it, and its issue."""
+
+    __tablename__ = "cluster"
+    __table_args__ = (
+        Index("ix_cluster_cluster", "cluster_id", "candidate_id"),
+        Index("ix_cluster_issue", "project_id", "issue"),
+    )
+
+    candidate_id: int = Field(primary_key=True, foreign_key="candidate.id", sa_column_kwargs={"autoincrement": False})
+    project_id: int = Field(foreign_key="project.id")
+    cluster_id: int
+    issue: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class IssueGroupRow(SQLModel, table=True):
+    """An issue that near-duplicates tie to others; the smallest of them names the group.
+
+    An issue that is not here is a group of its own.
+    """
+
+    __tablename__ = "issue_group"
+    __table_args__ = (Index("ix_issue_group_key", "project_id", "group_key"), {"sqlite_with_rowid": False})
+
+    project_id: int = Field(primary_key=True, foreign_key="project.id", sa_column_kwargs={"autoincrement": False})
+    issue: bytes = Field(sa_column=Column(LargeBinary, primary_key=True, nullable=False))
+    group_key: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class NearnessRow(SQLModel, table=True):
+    """By which version of the fingerprints a project's groups were made; 0: they have to be made anew."""
+
+    __tablename__ = "nearness"
+
+    project_id: int = Field(primary_key=True, foreign_key="project.id", sa_column_kwargs={"autoincrement": False})
+    version: int = Field(sa_column=Column(BigInteger, nullable=False))
