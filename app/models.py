@@ -578,6 +578,20 @@ class ReleasedRow(SQLModel, table=True):
     decision_id: int
 
 
+class ProjectFileRow(SQLModel, table=True):
+    """A file that a project gives to its releases: `tokenizer`, `block_list` or `benchmark`."""
+
+    __tablename__ = "project_file"
+
+    project_id: int = Field(primary_key=True, foreign_key="project.id", sa_column_kwargs={"autoincrement": False})
+    digest: bytes = Field(sa_column=Column(LargeBinary, primary_key=True, nullable=False))
+    kind: str
+    name: str
+    content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    reviewer_id: int = Field(foreign_key="reviewer.id")
+    created_at: datetime
+
+
 class LedgerRow(SQLModel, table=True):
     """Which split an issue was in when it was first released: it never moves.
 

@@ -74,6 +74,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("project_id", "issue", name=op.f("pk_ledger")),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "project_file",
+        sa.Column("project_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("reviewer_id", sa.Integer(), nullable=False),
+        sa.Column("created_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["project.id"], name=op.f("fk_project_file_project_id_project")),
+        sa.ForeignKeyConstraint(["reviewer_id"], ["reviewer.id"], name=op.f("fk_project_file_reviewer_id_reviewer")),
+        sa.PrimaryKeyConstraint("project_id", "digest", name=op.f("pk_project_file")),
+    )
     op.create_index("ix_ledger_release_id", "ledger", ["release_id"], unique=False)
     dialect = op.get_bind().dialect.name
     for statement in _SQLITE_TRIGGERS if dialect == "sqlite" else _POSTGRES_TRIGGERS:
@@ -144,7 +157,7 @@ def _create_release() -> None:
 
 
 def downgrade() -> None:
-    for table in ("ledger", "released", "release", "ruling", "template_use", "template"):
+    for table in ("project_file", "ledger", "released", "release", "ruling", "template_use", "template"):
         op.drop_table(table)
     if op.get_bind().dialect.name != "sqlite":
         op.execute("DROP FUNCTION ruling_is_append_only()")

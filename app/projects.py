@@ -1,0 +1,281 @@
+"""What a project says of its releases: how groups are split, what its models take, which files it gives."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import func, select
+from sqlmodel import Session, col
+
+from app import tokens
+from app.contamination import Benchmark, BlockList, Overlap, benchmark_texts
+from app.errors import BadInputError, NotFoundError, TooLargeError
+from app.models import ProjectFileRow, ProjectRow
+from app.splits import Plan
+from app.tokens import DEFAULT_BUDGETS, Budget, Count, parse_budget
+
+MOST_BYTES = 64 << 20
+
+
+class FileKind(StrEnum):
+    """What a file is for: exact token counts, names that must stay out, texts that must stay out."""
+
+    TOKENIZER = "tokenizer"
+    BLOCK_LIST = "block_list"
+    BENCHMARK = "benchmark"
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectSettings:
+    """What a project says of its releases.
+
+    Attributes:
+        plan: how groups are dealt to the splits.
+        budgets: what its models take, in tokens.
+        licence_required: whether an example is held back whose source names no licence.
+        overlap: when an example says too much of a benchmark.
+    """
+
+    plan: Plan = field(default_factory=Plan)
+    budgets: tuple[Budget, ...] = DEFAULT_BUDGETS
+    licence_required: bool = False
+    overlap: Overlap = field(default_factory=Overlap)
+
+    @classmethod
+    def parse(cls, given: Mapping[str, object]) -> "ProjectSettings":
+        """Settings as `as_json` writes them, or a person did; what is left out has its default.
+
+        Raises:
+            BadInputError: a value that cannot be; `where` names the field.
+
+        """
+        known = {"split", "budgets", "licence_required", "overlap"}
+        unknown = sorted(set(given) - known)
+        if unknown:
+            raise BadInputError(
+                f"A project has no setting {str(unknown[0])[:40]!r}; it has {', '.join(sorted(known))}.",
+                where=f"field {str(unknown[0])[:40]}",
+            )
+        made = cls()
+        if "split" in given:
+            made = replace(made, plan=Plan.parse(_object(given["split"], "split")))
+        if "overlap" in given:
+            made = replace(made, overlap=Overlap.parse(_object(given["overlap"], "overlap")))
+        if "licence_required" in given:
+            made = replace(made, licence_required=_flag(given["licence_required"], "licence_required"))
+        if "budgets" in given:
+            budgets = given["budgets"]
+            if not isinstance(budgets, list):
+                raise BadInputError("budgets is a list of budgets.", where="field budgets")
+            made = replace(made, budgets=tuple(parse_budget(one) for one in budgets))
+        return made
+
+    def as_json(self) -> dict[str, object]:
+        """`{"split": {"by": "issue", "seed": 0, …}, "budgets": […], "licence_required": false, "overlap": {…}}`."""
+        return {
+            "split": self.plan.as_json(),
+            "budgets": [one.as_json() for one in self.budgets],
+            "licence_required": self.licence_required,
+            "overlap": self.overlap.as_json(),
+        }
+
+
+def _object(value: object, name: str) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise BadInputError(f"{name} is an object.", where=f"field {name}")
+    return value
+
+
+def _flag(value: object, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise BadInputError(f"{name} is true or false; it is {str(value)[:40]!r}.", where=f"field {name}")
+    return value
+
+
+def get_settings(session: Session, project_id: int) -> ProjectSettings:
+    """The project's settings; those of a project that said nothing are the defaults."""
+    return ProjectSettings.parse(session.get_one(ProjectRow, project_id).settings)
+
+
+def change_settings(session: Session, project_id: int, changes: Mapping[str, object]) -> ProjectSettings:
+    """Change some of a project's settings; releases that were made keep theirs.
+
+    Raises:
+        BadInputError: a value that cannot be, or a tokenizer that the project has no file of; `where` names the field.
+
+    """
+    row = session.get_one(ProjectRow, project_id)
+    made = ProjectSettings.parse({**row.settings, **changes})
+    for budget in made.budgets:
+        if budget.tokenizer:
+            get_file(session, project_id, FileKind.TOKENIZER, budget.tokenizer)
+    row.settings = made.as_json()
+    session.add(row)
+    return made
+
+
+# ------------------------------------------------------------------------------------------------ files
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectFile:
+    """A file that the project gives: `ProjectFile("tokenizer", "qwen.json", "9f…", 7_031_645)`."""
+
+    kind: FileKind
+    name: str
+    digest: str
+    n_bytes: int
+
+
+def add_file(
+    session: Session,
+    project_id: int,
+    reviewer_id: int,
+    kind: FileKind,
+    name: str,
+    content: bytes,
+    *,
+    now: datetime,
+) -> ProjectFile:
+    """Keep a file for the project's releases; the same bytes once more change nothing.
+
+    Raises:
+        BadInputError: it is not what it is given as; the message names the line.
+        TooLargeError: it is larger than 64 MiB.
+        UnsupportedError: a tokenizer, and the extra `tokenizers` is not installed.
+
+    """
+    if len(content) > MOST_BYTES:
+        raise TooLargeError(f"{name[:200]} has {len(content):,} bytes; {MOST_BYTES:,} is the most that is kept.")
+    _check(kind, name, content)
+    digest = hashlib.sha256(content).digest()
+    row = session.get(ProjectFileRow, (project_id, digest))
+    if row is None:
+        row = ProjectFileRow(
+            project_id=project_id,
+            digest=digest,
+            kind=kind,
+            name=name[:200],
+            content=content,
+            reviewer_id=reviewer_id,
+            created_at=now,
+        )
+        session.add(row)
+        session.flush()
+    elif row.kind != kind:
+        raise BadInputError(f"{name[:200]} is kept already, as {row.kind} {row.name}.", where="field kind")
+    return ProjectFile(FileKind(row.kind), row.name, digest.hex(), len(content))
+
+
+def _check(kind: FileKind, name: str, content: bytes) -> None:
+    if kind is FileKind.TOKENIZER:
+        tokens.counter_of(content)
+    elif kind is FileKind.BLOCK_LIST:
+        BlockList.parse(_text(name, content), name)
+    else:
+        next(benchmark_texts(_text(name, content), name), None)
+
+
+def _text(name: str, content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{name[:200]} is no UTF-8 text: byte {error.start:,} cannot be read.") from error
+
+
+def list_files(session: Session, project_id: int) -> list[ProjectFile]:
+    """The project's files, by kind and name."""
+    rows = session.execute(
+        select(ProjectFileRow.kind, ProjectFileRow.name, ProjectFileRow.digest, func.length(ProjectFileRow.content))  # type: ignore[call-overload]
+        .where(col(ProjectFileRow.project_id) == project_id)
+        .order_by(col(ProjectFileRow.kind), col(ProjectFileRow.name), col(ProjectFileRow.digest))
+    )
+    return [ProjectFile(FileKind(kind), name, bytes(digest).hex(), n) for kind, name, digest, n in rows]
+
+
+def get_file(session: Session, project_id: int, kind: FileKind, named: str) -> ProjectFile:
+    """The file of a kind by its name or the start of its digest.
+
+    Raises:
+        NotFoundError: the project has none, or several, of this name.
+
+    """
+    of_kind = [one for one in list_files(session, project_id) if one.kind is kind]
+    found = [one for one in of_kind if one.digest == named] or [one for one in of_kind if one.name == named]
+    if len(found) != 1:
+        several = "several files" if found else "no file"
+        raise NotFoundError(f"The project has {several} for {kind.value} called {named[:80]!r}.", where="field file")
+    return found[0]
+
+
+def remove_file(session: Session, project_id: int, digest: str) -> None:
+    """Give up a file; releases that used it name its digest and stay as they are.
+
+    Raises:
+        NotFoundError: the project has no such file.
+        BadInputError: a budget counts with it.
+
+    """
+    found = next((one for one in list_files(session, project_id) if one.digest == digest), None)
+    if found is None:
+        raise NotFoundError("The project has no such file.")
+    for budget in get_settings(session, project_id).budgets:
+        if budget.tokenizer in {found.digest, found.name}:
+            raise BadInputError(f"The budget {budget.name} counts with {found.name}; change it first.")
+    session.delete(session.get_one(ProjectFileRow, (project_id, bytes.fromhex(digest))))
+
+
+def _content(session: Session, project_id: int, file: ProjectFile) -> bytes:
+    return bytes(session.get_one(ProjectFileRow, (project_id, bytes.fromhex(file.digest))).content)
+
+
+def counters(session: Session, project_id: int, settings: ProjectSettings) -> dict[str, Count]:
+    """Exact counters for the budgets that name a tokenizer, by that name.
+
+    Raises:
+        NotFoundError: the file is not there any more.
+        UnsupportedError: the extra `tokenizers` is not installed.
+
+    """
+    named = {one.tokenizer for one in settings.budgets if one.tokenizer}
+    return {
+        name: tokens.counter_of(_content(session, project_id, get_file(session, project_id, FileKind.TOKENIZER, name)))
+        for name in sorted(named)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What must stay out of a release: names and texts, and the files that say so."""
+
+    block_lists: tuple[BlockList, ...]
+    benchmark: Benchmark | None
+    files: tuple[ProjectFile, ...]
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is anything to look for."""
+        return bool(self.block_lists) or self.benchmark is not None
+
+
+def read_guard(session: Session, project_id: int, settings: ProjectSettings) -> Guard:
+    """The project's block lists and benchmarks, read.
+
+    Raises:
+        BadInputError: a file cannot be read any more, or the benchmark is too large.
+
+    """
+    files = tuple(one for one in list_files(session, project_id) if one.kind is not FileKind.TOKENIZER)
+    block_lists: list[BlockList] = []
+    benchmark: Benchmark | None = None
+    for one in files:
+        text = _text(one.name, _content(session, project_id, one))
+        if one.kind is FileKind.BLOCK_LIST:
+            block_lists.append(BlockList.parse(text, one.name))
+            continue
+        benchmark = benchmark or Benchmark(settings.overlap)
+        for said in benchmark_texts(text, one.name):
+            benchmark.learn(said)
+    return Guard(tuple(block_lists), benchmark, files)
