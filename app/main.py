@@ -13,7 +13,19 @@ from starlette.types import ASGIApp, Scope
 from app import __version__, migrations, review
 from app.db import Database
 from app.settings import MIB, Settings
-from app.web import api, exports_page, guard, imports, jobs_page, ladder, parts, queue, render, review_page
+from app.web import (
+    api,
+    exports_page,
+    guard,
+    imports,
+    jobs_page,
+    ladder,
+    parts,
+    queue,
+    render,
+    review_page,
+    templates_page,
+)
 
 _EDIT_BYTES = 16 * MIB
 
@@ -70,7 +82,7 @@ def create_app(settings: Settings, db: Database | None = None) -> FastAPI:
     app.state.project_id = project_id
     app.state.reviewer_id = reviewer_id
     app.state.templates = render.environment(settings.data_dir / "cache" / __version__)
-    for part in (queue, review_page, ladder, parts, imports, exports_page, jobs_page, api):
+    for part in (queue, review_page, ladder, parts, imports, exports_page, templates_page, jobs_page, api):
         app.include_router(part.router)
     app.mount("/static", _Static(directory=render.STATIC), name="static")
     render.add_handlers(app)

@@ -57,6 +57,11 @@ class Version:
     in_use: bool
     may_be_used: bool
 
+    @property
+    def key(self) -> str:
+        """The label without the name, as an address holds it: `p3`, or `1` of a shipped one."""
+        return self.label.partition("/")[2]
+
 
 @dataclass(frozen=True, slots=True)
 class Use:

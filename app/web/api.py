@@ -219,7 +219,13 @@ JsonObject = Annotated[dict[str, object], Depends(_json_object)]
 OptionalObject = Annotated[dict[str, object], Depends(_optional_object)]
 
 
-def _as(model: type[Model], body: dict[str, object]) -> Model:
+def read_as(model: type[Model], body: dict[str, object]) -> Model:
+    """A body as what a route takes: `read_as(UndoIn, {"key": "k1"})`.
+
+    Raises:
+        BadInputError: a field that is missing, of another type, or not known; says which.
+
+    """
     try:
         return model.model_validate(body)
     except ValidationError as error:
@@ -228,7 +234,8 @@ def _as(model: type[Model], body: dict[str, object]) -> Model:
         raise BadInputError(f"{field}: {first['msg']}.", where=f"field {field}") from error
 
 
-def _takes(model: type[BaseModel]) -> dict[str, object]:
+def takes(model: type[BaseModel]) -> dict[str, object]:
+    """What the description of the API says of a route's body."""
     return {"requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}, "required": True}}
 
 
@@ -282,10 +289,10 @@ def post_next(session: Db, project: Project, me: Me, now: Now, wanted: FilterQue
     return as_json({"candidate": _opened_json(opened), "lease": {"number": lease.number, "until": lease.until}})
 
 
-@router.post("/api/v1/candidates/{candidate_id}/decisions", openapi_extra=_takes(DecisionIn))
+@router.post("/api/v1/candidates/{candidate_id}/decisions", openapi_extra=takes(DecisionIn))
 def post_decision(body: JsonObject, session: Db, project: Project, me: Me, now: Now, candidate_id: int) -> Response:
     """Record a verdict. The same key again gets the first answer; a version that is not current gets 409."""
-    given = _as(DecisionIn, body)
+    given = read_as(DecisionIn, body)
     act = review.Act(
         verdict=review.parse_verdict(given.verdict),
         version=given.version,
@@ -323,24 +330,24 @@ def _outcome_json(outcome: review.Outcome) -> dict[str, object]:
     return made
 
 
-@router.post("/api/v1/undo", openapi_extra=_takes(UndoIn))
+@router.post("/api/v1/undo", openapi_extra=takes(UndoIn))
 def post_undo(body: OptionalObject, session: Db, project: Project, me: Me, now: Now) -> Response:
     """Take back the caller's last decision that stands."""
-    return as_json(_outcome_json(review.undo(session, project, me, key=_as(UndoIn, body).key, now=now)))
+    return as_json(_outcome_json(review.undo(session, project, me, key=read_as(UndoIn, body).key, now=now)))
 
 
-@router.post("/api/v1/candidates/{candidate_id}/join", openapi_extra=_takes(OfTwoIn))
+@router.post("/api/v1/candidates/{candidate_id}/join", openapi_extra=takes(OfTwoIn))
 def post_join(body: JsonObject, session: Db, project: Project, me: Me, now: Now, candidate_id: int) -> Response:
     """Say that another candidate speaks of the same change; undo takes it back."""
-    given = _as(OfTwoIn, body)
+    given = read_as(OfTwoIn, body)
     made = review.join(session, project, me, candidate_id, given.other, version=given.version, key=given.key, now=now)
     return as_json(_outcome_json(made))
 
 
-@router.post("/api/v1/candidates/{candidate_id}/split", openapi_extra=_takes(OfTwoIn))
+@router.post("/api/v1/candidates/{candidate_id}/split", openapi_extra=takes(OfTwoIn))
 def post_split(body: JsonObject, session: Db, project: Project, me: Me, now: Now, candidate_id: int) -> Response:
     """Say that a part speaks of another change; undo takes it back."""
-    given = _as(OfTwoIn, body)
+    given = read_as(OfTwoIn, body)
     made = review.split(session, project, me, candidate_id, given.other, version=given.version, key=given.key, now=now)
     return as_json(_outcome_json(made))
 

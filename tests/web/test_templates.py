@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from jinja2 import meta
 
-from app.web import exports_page, imports, jobs_page, ladder, queue, review_page
+from app.web import exports_page, imports, jobs_page, ladder, queue, review_page, templates_page
 from app.web.render import ErrorView, environment
 
 GIVEN = {"path", "theme", "url", "asset", "ui", "version", "keys"}
@@ -24,10 +24,15 @@ VIEWS: dict[str, Any] = {
     "quarantine.html": imports.QuarantineView,
     "quarantined.html": imports.HeldView,
     "exports.html": exports_page.ExportsView,
+    "templates.html": templates_page.TemplatesView,
+    "template.html": templates_page.TemplateView,
     "job.html": jobs_page.JobView,
     "error.html": ErrorView,
 }
-ROUTES = [Path(str(module.__file__)) for module in (exports_page, imports, jobs_page, ladder, queue, review_page)]
+ROUTES = [
+    Path(str(module.__file__))
+    for module in (exports_page, imports, jobs_page, ladder, queue, review_page, templates_page)
+]
 
 
 @pytest.mark.parametrize("name", VIEWS)
