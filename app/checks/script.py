@@ -26,15 +26,27 @@ def script(reading: Reading) -> Iterator[Finding]:
     text = candidate.script or ""
     if not text.strip():
         yield _absent(candidate.script_hash)
-    elif len(text) > MOST_BYTES or len(text.encode(errors="surrogatepass")) > MOST_BYTES:
-        yield Finding(
-            "script_too_large",
-            Severity.HOLD,
-            "script",
-            f"This script is larger than {MOST_BYTES:,} bytes, so it was not parsed. Read it before you let it pass.",
-        )
     else:
-        yield from _parsed(text)
+        tree = parse(text)
+        yield from (tree,) if isinstance(tree, Finding) else _codemods(tree)
+
+
+def parse(text: str) -> ast.Module | Finding:
+    """A text as Python, or the finding about it: `script_unparsable` or `script_too_large`, at `script`.
+
+    `parse("import libcst")` gives a tree, `parse("def")` the finding that it does not parse. Nothing is raised.
+    """
+    if len(text) > MOST_BYTES or len(text.encode(errors="surrogatepass")) > MOST_BYTES:
+        message = f"This script is larger than {MOST_BYTES:,} bytes, so it was not parsed."
+        return Finding("script_too_large", Severity.HOLD, "script", f"{message} Read it before you let it pass.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an invalid escape in a logged script is not ours to print
+            return ast.parse(text)
+    except SyntaxError as error:
+        return _unparsable(error.msg, error.lineno)
+    except (ValueError, RecursionError, MemoryError) as error:
+        return _unparsable(str(error) or "it is nested too deeply", None)
 
 
 def _absent(script_hash: str | None) -> Finding:
@@ -46,19 +58,6 @@ def _absent(script_hash: str | None) -> Finding:
             "The log holds only a salted hash of the script, which matches nothing: there is nothing to train on.",
         )
     return Finding("no_script", Severity.HOLD, "script", "The log holds no script: there is nothing to train on.")
-
-
-def _parsed(text: str) -> Iterator[Finding]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an invalid escape in a logged script is not ours to print
-            tree = ast.parse(text)
-    except SyntaxError as error:
-        yield _unparsable(error.msg, error.lineno)
-    except (ValueError, RecursionError, MemoryError) as error:
-        yield _unparsable(str(error) or "it is nested too deeply", None)
-    else:
-        yield from _codemods(tree)
 
 
 def _unparsable(reason: str, line: int | None) -> Finding:

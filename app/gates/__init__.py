@@ -1,0 +1,191 @@
+"""What keeps an example out of a release, each time with a sentence that says why. Pure.
+
+A gate holds back unless a curator let the row pass, by name and with a reason. What is known only beside the example is
+`Given`; what is known only of all examples together (twins, splits, benchmarks) is decided by the caller, and worded
+here.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from app import checks
+from app.candidates import Finding, Severity
+from app.checks.script import parse
+from app.examples import ANSWERS, QUESTIONS, Example, Hold
+from app.gates import leak
+from app.gates.sameness import is_same
+from app.tokens import Budget, Count, measure
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One reason to hold an example back.
+
+    Attributes:
+        code: lower case with underscores, as in filters, manifests and rulings; of a finding, the finding's code.
+        title: for people, as a heading: "Answer in the prompt".
+        why: a sentence: what it protects from.
+        can_pass: whether a curator may let a row pass; False where there is nothing to let pass, or where what passes
+            would break what a release promises.
+    """
+
+    code: str
+    title: str
+    why: str
+    can_pass: bool = True
+
+
+_NOTHING = False  # there is nothing to let pass
+
+_ALL = (
+    Gate("answer_in_prompt", "Answer in the prompt", "A model that is shown the answer learns to copy, not to solve."),
+    Gate(
+        "same_after_normalisation",
+        "Chosen and rejected are the same",
+        "A pair that differs in white space or comments alone teaches that one and the same code is good and bad.",
+        _NOTHING,
+    ),
+    Gate("empty", "Empty", "An empty text teaches a model to say nothing, and some trainers stop at it.", _NOTHING),
+    Gate("diff_cut", "Diff is cut", "A model that learns from half a diff learns to stop midway."),
+    Gate("no_diff", "No diff", "What is to be learned from the changed lines cannot be: there are none.", _NOTHING),
+    Gate("not_a_diff", "No diff but text", "A sentence that stands where a diff should be is no code.", _NOTHING),
+    Gate("diff_malformed", "Malformed diff", "A diff whose headers lie applies to nothing, and may name any file."),
+    Gate("no_old_code", "No old code", "A change that only adds has no code that its issue could be found by.", _NOTHING),
+    Gate("hash_only", "Only a hash of the script", "A salted hash matches nothing: there is no text to learn.", _NOTHING),
+    Gate("no_script", "No script", "Without a script there is no answer to learn.", _NOTHING),
+    Gate(
+        "placeholder_score",
+        "No score of its own",
+        "A score that was copied or forced says nothing about the text beside it.",
+        _NOTHING,
+    ),
+    Gate(
+        "direction_unknown",
+        "Direction of scores unknown",
+        "Where nobody said whether more is better, a scorer may learn the opposite.",
+        _NOTHING,
+    ),
+    Gate("core_unknown", "Core unknown", "Without the core that made the patch there is nothing to predict.", _NOTHING),
+    Gate(
+        "never_validated",
+        "Never validated",
+        "A success that the agent's own checks never passed may not work: the agent takes what is pending for true.",
+    ),
+    Gate("script_unparsable", "Script does not parse", "A model must not learn to write what no Python can read."),
+    Gate("script_too_large", "Script too large to parse", "What was not parsed was not checked."),
+    Gate("spec_not_yaml", "Spec is no YAML", "The agent's planner refuses what is no mapping of fields."),
+    Gate("spec_cut", "Spec is cut", "A model that learns from half a spec learns to stop midway."),
+    Gate("spec_not_plain", "Spec is not plain", "Anchors, tags and depth make a spec that its reader refuses."),
+    Gate("refined_not_pairs", "Fingerprint cannot be read", "The agent drops what is no list of pairs."),
+    Gate("refined_cut", "Fingerprint is cut", "A model that learns from half a text learns to stop midway."),
+    Gate("unified_not_json", "Profile is no JSON", "The agent drops a profile that is no JSON object."),
+    Gate("unified_cut", "Profile is cut", "A model that learns from half a text learns to stop midway."),
+    Gate("secret", "Secret", "A model repeats the keys and passwords that it has seen, to anybody."),
+    Gate("bidi", "Reordered text", "Text that reads in another order than it runs deceives whoever reviews it."),
+    Gate("hidden", "Hidden text", "What a reviewer cannot see was not reviewed, and a model reads it all the same."),
+    Gate("control", "Control characters", "They steer a terminal, and no code needs them."),
+    Gate(
+        "injection",
+        "Text aimed at a model",
+        "Chat control tokens break the trainer's structure, and orders in the text would be learned as such.",
+    ),
+    Gate("over_budget", "Over the token budget", "A model cuts what is too long, and then learns from what is left."),
+    Gate("exact_duplicate", "Exact duplicate", "What stands twice counts twice, and is learned by heart."),
+    Gate("near_duplicate", "Near-duplicate", "The same change in small variations outweighs all others."),
+    Gate("reviewers_disagree", "Reviewers disagree", "A label that people do not agree on teaches noise."),
+    Gate("licence_unknown", "Licence unknown", "Code of unknown licence may not be yours to train on."),
+    Gate("nul", "NUL character", "It ends a text for some programs, so not every trainer would read the same row."),
+    Gate("lone_surrogate", "Half a character", "No UTF-8 file can hold it: the row cannot be written.", _NOTHING),
+    Gate(
+        "split_conflict",
+        "Would stand in two splits",
+        "A model that is tested on what it was trained on seems better than it is.",
+        _NOTHING,
+    ),
+    Gate("contaminated", "Part of a benchmark", "A model that has seen a benchmark can no longer be measured by it."),
+    Gate("left_out", "Left out by hand", "A person said that this row should not be in a release.", _NOTHING),
+)  # fmt: skip
+
+GATES: Mapping[str, Gate] = MappingProxyType({gate.code: gate for gate in _ALL})
+"""Every gate by its code, in the order in which they are told."""
+
+_ORDER = {code: n for n, code in enumerate(GATES)}
+
+
+def title_of(code: str) -> str:
+    """The heading of a gate: `"answer_in_prompt"` → `"Answer in the prompt"`; of an unknown one, its code in words."""
+    gate = GATES.get(code)
+    return code.replace("_", " ").capitalize() if gate is None else gate.title
+
+
+# ------------------------------------------------------------------------------------------------ one example
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a gate must know besides the example; one for all examples of a candidate.
+
+    Attributes:
+        licence: of the source, or None.
+        licence_required: whether the release asks for one.
+        disagree: the sentence about reviewers who disagree, or empty.
+        budgets: what the target models take.
+        counters: exact counters by `Budget.tokenizer`; without one the count is an estimate.
+        diff: of the candidate as it stands: a question that holds it tells the answer, whatever the answer's form.
+        alike: place of a text → the place at which an equal text of the candidate is reported: `checks.alike`.
+        beside: findings of another candidate whose script stands in the example: the rejected rival.
+    """
+
+    licence: str | None = None
+    licence_required: bool = False
+    disagree: str = ""
+    budgets: Sequence[Budget] = ()
+    counters: Mapping[str, Count] = field(default_factory=dict)
+    diff: str = ""
+    alike: Mapping[str, str] = field(default_factory=dict)
+    beside: Sequence[Finding] = ()
+
+
+def check(example: Example, judged_findings: Sequence[Finding], *, given: Given) -> list[Hold]:
+    """Everything that holds an example back, in the order of `GATES`, each gate once; empty where nothing does.
+
+    Args:
+        example: as the recipe made it.
+        judged_findings: of its candidate as it would leave: `Judged.findings`.
+        given: what is known besides.
+    """
+    raise NotImplementedError
+
+
+# ------------------------------------------------------------------------------------------------ decided elsewhere
+
+
+def duplicate_of(example_id: str) -> Hold:
+    """Every column is equal to another row's of the same dataset: `duplicate_of("scaffold-sft-9f…")`."""
+    return Hold("exact_duplicate", f"The same row, to the letter, is there already: {example_id}.")
+
+
+def near_duplicate_of(candidate_id: int, likeness: float | None = None) -> Hold:
+    """Nearly the same change as another candidate's, whose rows stay: `near_duplicate_of(7, 0.93)`."""
+    alike = "" if likeness is None else f" ({likeness:.0%} alike)"
+    return Hold("near_duplicate", f"Nearly the same change as candidate {candidate_id}{alike}, whose rows are there.")
+
+
+def in_two_splits(first: str, second: str) -> Hold:
+    """Its group would stand in two splits: `in_two_splits("train", "test")`."""
+    message = f"Its issue or a near-duplicate of it stands in {first} already, and another in {second}."
+    return Hold("split_conflict", f"{message} It would leak from one to the other.")
+
+
+def contaminated_by(file: str, share: float | None = None) -> Hold:
+    """A benchmark holds it: `contaminated_by("swe.jsonl", 0.4)`; without a share it is on the block list."""
+    if share is None:
+        return Hold("contaminated", f"{file} lists its repository and issue as part of a benchmark.")
+    return Hold("contaminated", f"{share:.0%} of its word sequences stand in {file}.")
+
+
+def left_out_by(name: str, reason: str = "") -> Hold:
+    """A person left it out: `left_out_by("ana", "too trivial")`."""
+    return Hold("left_out", f"{name} left it out: {reason.rstrip('.')}." if reason.strip() else f"{name} left it out.")
