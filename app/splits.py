@@ -282,7 +282,7 @@ def _remembered(split: Split, *, is_own: bool) -> Placed:
 
 def _torn(kept: Split | None, held: Sequence[Split]) -> Placed:
     """Of a group that earlier releases put into several splits: only the most held-out one keeps what it has."""
-    if kept is held[0]:
+    if kept == held[0]:
         return _remembered(kept, is_own=True)
     before = f"it was in {kept}" if kept else "it is new"
     why = (
@@ -342,7 +342,7 @@ def _shares(given: object) -> tuple[float, float, float]:
     if unknown:
         raise BadInputError(
             f"Shares are of train, validation and test. {_quoted(unknown[0])} is none of them.",
-            where=f"field shares.{shortened(unknown[0])}",
+            where=f"field shares.{_shortened(unknown[0])}",
         )
     train, validation, test = (_share(given.get(split.value), split) for split in SHARES)
     return train, validation, test
@@ -418,10 +418,12 @@ def _written(instant: datetime) -> str:
 
 def _quoted(given: object) -> str:
     """`'tset'`, and of what is long its beginning."""
-    return repr(given if isinstance(given, int | float | None) else shortened(str(given)))
+    if isinstance(given, int) and abs(given) > _LARGEST_SEED:
+        return "a number that long"
+    return repr(given if isinstance(given, int | float | None) else _shortened(str(given)))
 
 
-def shortened(text: str) -> str:
+def _shortened(text: str) -> str:
     """The first 40 characters, with three dots where there were more."""
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
