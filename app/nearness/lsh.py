@@ -1,0 +1,112 @@
+"""Who may look alike, by keys that near-duplicates share with near certainty; and who does, exactly. Pure.
+
+MinHash by rensa: 60 numbers in 12 bands of 5. Two sets of which 0.8 is common share a band with a chance of 0.99, two of
+which half is common with 0.3, and each pair that shares one is compared exactly.
+"""
+
+import hashlib
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+
+from rensa import RMinHash
+
+from app.nearness.fingerprint import MOST, VERSION, Shingles, unpack
+
+THRESHOLD = 0.8
+BANDS, ROWS = 12, 5
+_SEED = 20_260_301
+# Where more shapes than this share a key, each is compared with the first of them only: looking like one of these ties
+# as many together as looking at all, and a million that share a licence header would be compared for ever.
+CROWD = 256
+
+
+def version() -> int:
+    """Names everything that fingerprints and keys hang on, the library's own algorithm included; never 0."""
+    said = f"{VERSION} {BANDS} {ROWS} {_SEED} {THRESHOLD} {MOST} {CROWD} {RMinHash.ALGORITHM_VERSION}"
+    return int.from_bytes(hashlib.blake2b(said.encode(), digest_size=6).digest(), "big") + 1
+
+
+def keys(sets: Sequence[Shingles]) -> list["array[int]"]:
+    """The keys of each, signed 64 bits wide, one for each band; none of one that only an equal set is like."""
+    flat = array("Q")
+    ends = [0]
+    for one in sets:
+        flat.fromlist(unpack(one).tolist())
+        ends.append(len(flat))
+    if not flat:
+        return [array("q") for _ in sets]
+    rows = RMinHash.digest_matrix_from_flat_token_hashes(flat, ends, BANDS * ROWS, _SEED).to_rows()
+    return [_bands(row) if is_compared(one) else array("q") for one, row in zip(sets, rows, strict=True)]
+
+
+def is_compared(shingles: Shingles) -> bool:
+    """Whether another than an equal set can be like this one."""
+    n = len(shingles) // 4
+    return n - 1 >= THRESHOLD * n
+
+
+def _bands(row: Sequence[int]) -> "array[int]":
+    packed = array("I", row).tobytes()
+    size = ROWS * 4
+    found = array("q")
+    for band in range(BANDS):
+        at = band * size
+        found.frombytes(hashlib.blake2b(packed[at : at + size], digest_size=8, salt=_SALTS[band]).digest())
+    return found
+
+
+_SALTS = [number.to_bytes(1, "big") for number in range(BANDS)]
+
+
+def is_alike(one: frozenset[int], other: frozenset[int]) -> bool:
+    """Whether at least 0.8 of all that two sets hold is common to both.
+
+    Of a set that was cut to its smallest numbers, what counts are the smallest of both together.
+    """
+    small, large = sorted((len(one), len(other)))
+    if small < THRESHOLD * large:
+        return False
+    common = one & other
+    if large < MOST:
+        return len(common) >= THRESHOLD * (small + large - len(common))
+    both = sorted(one | other)[:MOST]
+    return sum(number in common for number in both) >= THRESHOLD * len(both)
+
+
+def pairs(holders: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Who of those that share a key is compared with whom; of a crowd they stand in the order of their digests."""
+    for at, one in enumerate(holders):
+        for other in holders[: min(at, CROWD)]:
+            yield other, one
+
+
+class Sets:
+    """Numbers from 0 that are joined to sets, one after the other."""
+
+    def __init__(self, numbers: Iterable[int] = ()) -> None:
+        self._above: dict[int, int] = dict.fromkeys(numbers, -1)
+
+    def find(self, number: int) -> int:
+        """What stands for the set that a number is in."""
+        above = self._above
+        top = number
+        while (following := above.get(top, -1)) != -1:
+            top = following
+        while number != top:
+            above[number], number = top, above[number]
+        return top
+
+    def join(self, one: int, other: int) -> bool:
+        """Put two sets together, the smaller number standing for both; tells whether they were two."""
+        low, high = sorted((self.find(one), self.find(other)))
+        if low == high:
+            return False
+        self._above[high] = low
+        return True
+
+    def all(self) -> dict[int, list[int]]:
+        """Every set of two or more, by what stands for it."""
+        found: dict[int, list[int]] = {}
+        for number in sorted(self._above):
+            found.setdefault(self.find(number), []).append(number)
+        return {top: sorted({top, *members}) for top, members in found.items()}
