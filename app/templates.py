@@ -12,7 +12,6 @@ from sqlalchemy import func, select
 from sqlmodel import Session, col
 
 from app import decisions, recipes, review
-from app.db import LARGEST_ID
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.models import CandidateRow, ProjectRow, ReviewerRow, Status, TemplateRow, TemplateUseRow, Verdict
 from app.recipes import Judged
@@ -21,7 +20,7 @@ from app.recipes.prompt import shipped as shipped_prompts
 
 _LONGEST_COMMENT = 2_000
 _LISTED = 100
-_LARGEST_VERSION = 2**31 - 1
+_LARGEST_NUMBER = 2**31 - 1
 # How many candidates are looked at for one that a template can be shown with; each is read whole.
 _TRIED = 40
 _GLANCED = 500
@@ -117,7 +116,7 @@ def get_in_use(session: Session, project_id: int, name: str) -> Template:
 
 def find_version(session: Session, project_id: int, name: str, version: int) -> Template | None:
     """One of the project's own versions, or None."""
-    if version > _LARGEST_VERSION:
+    if version > _LARGEST_NUMBER:
         return None
     row = session.execute(
         select(TemplateRow).where(
@@ -349,6 +348,7 @@ def preview(
 
     Raises:
         NotFoundError: no such candidate.
+        BadInputError: it holds a value that no prompt can say.
 
     """
     chosen = candidate_id if candidate_id is not None else find_example(session, project_id, template.name)
@@ -359,13 +359,15 @@ def preview(
 
 
 def find_example(session: Session, project_id: int, name: str, after: int = 0) -> int | None:
-    """The next accepted or edited candidate that goes into this template, or None; after the last the first again.
+    """The next accepted or edited candidate that fills this template's required gaps, or None; after the last the first.
 
     Where nothing is accepted yet, one that waits will do. Looks at a few hundred candidates, not at all of them.
     """
+    required = get_form(name).required
     for statuses in (_JUDGED, (Status.PENDING,)):
-        for candidate_id in _likely(session, project_id, name, statuses, min(after, LARGEST_ID - 1)):
-            if any(_fillings(_judged(session, project_id, candidate_id), name)):
+        for candidate_id in _likely(session, project_id, name, statuses, min(after, _LARGEST_NUMBER)):
+            fillings = _fillings(_judged(session, project_id, candidate_id), name)
+            if any(all(values[gap].strip() for gap in required) for _, values in fillings):
                 return candidate_id
     return None
 
