@@ -359,7 +359,7 @@ def preview(
 
 
 def find_example(session: Session, project_id: int, name: str, after: int = 0) -> int | None:
-    """The next accepted or edited candidate that fills this template's required gaps, or None; after the last the first.
+    """The next accepted or edited candidate that fills what is required, or None; after the last the first again.
 
     Where nothing is accepted yet, one that waits will do. Looks at a few hundred candidates, not at all of them.
     """
@@ -367,7 +367,7 @@ def find_example(session: Session, project_id: int, name: str, after: int = 0) -
     for statuses in (_JUDGED, (Status.PENDING,)):
         for candidate_id in _likely(session, project_id, name, statuses, min(after, _LARGEST_NUMBER)):
             fillings = _fillings(_judged(session, project_id, candidate_id), name)
-            if any(all(values[gap].strip() for gap in required) for _, values in fillings):
+            if any(all(values.get(gap, "").strip() for gap in required) for _, values in fillings):
                 return candidate_id
     return None
 
