@@ -13,7 +13,7 @@ from app.candidates import Candidate, Finding, Severity
 from app.checks import ladder, patch, script, secrets, spec, style, text
 from app.checks.reading import Reading
 
-CHECKS_VERSION = 3
+CHECKS_VERSION = 4
 MOST_FINDINGS = 50
 # A hostile text may hold millions; beyond this many the count says "at least".
 _MOST_COUNTED = 1_000

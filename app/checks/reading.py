@@ -13,9 +13,11 @@ from app.diffs.unicode import HiddenCharacter, hidden_characters
 # Everything that ASCII text may hold without a trick in it: letters, and what ends a line or a column somewhere.
 _PLAIN = bytes(range(0x20, 0x7F)) + b"\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f"
 _EXCERPT_LENGTH = 80
-_MOST_CHARACTERS = 50_000
+# A text may hold millions; after so many in all, a few of each text still say that it is not what it seems.
+_MOST_CHARACTERS, _FEW_CHARACTERS = 50_000, 100
 _KEY_LENGTH = 40
-_NUMBERED = frozenset({"diff", "script", "spec", "symbols", "snippet", "refined", "unified"})
+# Texts of many lines, where a finding says which even if there is but one.
+_NUMBERED = re.compile(r"diff|script|spec|symbols|snippet|refined|unified|attempt\d+|trace\d+|patched\[\d+\]")
 
 
 class Passage(NamedTuple):
@@ -26,7 +28,7 @@ class Passage(NamedTuple):
 
     def place_of(self, line: int) -> str:
         """Where a finding is: `diff:41`; only the field for a text of one line, such as an id."""
-        return f"{self.place}:{line}" if self.place in _NUMBERED or "\n" in self.text else self.place
+        return f"{self.place}:{line}" if "\n" in self.text or _NUMBERED.fullmatch(self.place) else self.place
 
     def lines(self) -> Iterator[tuple[int, str]]:
         r"""Each line with its number from 1; lines end at `\n` only, as everywhere."""
@@ -44,8 +46,13 @@ class Reading:
 
     @cached_property
     def passages(self) -> tuple[Passage, ...]:
-        """Every text of the candidate that is not empty, keys of nested values included."""
-        return tuple(passage for passage in _passages(self.candidate) if passage.text)
+        """Every text of the candidate that is not empty, keys of nested values included; of equal evidence the first.
+
+        Prompts that a capture recorded are left out: nothing is trained on them.
+        """
+        same = alike(self.candidate)
+        parts = (*_passages(self.candidate), *_evidence(self.candidate))
+        return tuple(passage for passage in parts if passage.text and passage.place not in same)
 
     @cached_property
     def blob(self) -> str:
@@ -59,21 +66,34 @@ class Reading:
 
     @cached_property
     def deceptive(self) -> tuple[tuple[Passage, HiddenCharacter], ...]:
-        """Characters that deceive a reader, each with its text; 50,000 at most, as a text may hold millions."""
-        if is_plain(self.blob):
-            return ()
-        found = (
-            (passage, character)
-            for passage in self.passages
-            if not is_plain(passage.text)
-            for character in hidden_characters(passage.text)
-        )
-        return tuple(islice(found, _MOST_CHARACTERS))
+        """Characters that deceive a reader, each with its text; of a text with many, as many as can be counted."""
+        found: list[tuple[Passage, HiddenCharacter]] = []
+        for passage in self.passages if not is_plain(self.blob) else ():
+            if not is_plain(passage.text):
+                most = max(_MOST_CHARACTERS - len(found), _FEW_CHARACTERS)
+                found += ((passage, character) for character in islice(hidden_characters(passage.text), most))
+        return tuple(found)
 
     @cached_property
     def diff(self) -> DiffDoc:
         """The diff, parsed; the text is empty where the candidate has none."""
         return parse(self.candidate.diff or "", snippet=self.candidate.diff_is_snippet)
+
+
+def alike(candidate: Candidate) -> dict[str, str]:
+    """Which text of the evidence is equal to one before it, and at which place both are reported.
+
+    Of a run whose attempts 2 and 4 are the candidate's script, and whose first two errors are one:
+    `{"attempt2": "script", "trace2": "trace1", "attempt4": "script"}`. Texts are equal but for line ends at their end:
+    the agent's own merging of scripts takes them off.
+    """
+    first = {(candidate.script or "").rstrip("\n"): "script"}
+    same: dict[str, str] = {}
+    for place, text in _evidence(candidate):
+        told_at = first.setdefault(text.rstrip("\n"), place)
+        if told_at != place and text:
+            same[place] = told_at
+    return same
 
 
 def is_plain(text: str) -> bool:
@@ -96,7 +116,18 @@ def _passages(candidate: Candidate) -> Iterator[Passage]:
     for place in ("diff", "script", "script_hash", "patch_source", "predicted_core"):
         yield Passage(place, getattr(candidate, place) or "")
     yield from _nested("extra", candidate.extra)
+    if candidate.run is not None:
+        yield from _nested("phase", candidate.run.phase)
     yield from _pair_passages(candidate)
+
+
+def _evidence(candidate: Candidate) -> Iterator[Passage]:
+    """What the run and the patch set beside a patch hold: attempts and their errors counted from 1, files from 0."""
+    for n, attempt in enumerate(candidate.run.attempts if candidate.run is not None else (), 1):
+        yield Passage(f"attempt{n}", attempt.script or "")
+        yield Passage(f"trace{n}", "" if attempt.trace is None else attempt.trace.text)
+    for n, image in enumerate(candidate.patch_set.files if candidate.patch_set is not None else ()):
+        yield Passage(f"patched[{n}]", image.text or "")
 
 
 def _pair_passages(candidate: Candidate) -> Iterator[Passage]:

@@ -208,7 +208,7 @@ def secret(reading: Reading) -> Iterator[Finding]:
             if budget < 0:
                 message = "So many places look like secrets that not all were searched. Read it before you let it pass."
                 yield Finding("secret", Severity.HOLD, passage.place_of(line), message)
-                return
+                break  # what stands in the next text is not known either, and is told the same
             for kind in (kind for gate in near for find in _FINDERS[gate] for kind in find(window)):
                 if (line, kind) not in told:
                     told.add((line, kind))

@@ -80,7 +80,7 @@ _HOLDS = {
 def spec(reading: Reading) -> Iterator[Finding]:
     """What keeps the YAML from being a spec, or is odd about it, in the order of its lines.
 
-    `spec_not_yaml`, `spec_cut` and `spec_not_plain` hold: there is no spec to train on. `spec_field`,
+    `spec_not_yaml`, `spec_cut`, `spec_not_plain` and `empty` hold: there is no spec to train on. `spec_field`,
     `spec_operation`, `spec_files_missing` and `spec_duplicate_key` warn.
     """
     candidate = reading.candidate
@@ -109,6 +109,9 @@ def spec(reading: Reading) -> Iterator[Finding]:
         yield sheet.finding("spec_not_yaml", message, at=0, severity=Severity.HOLD)
         return
     if isinstance(root, yaml.MappingNode):
+        if all(_kind(value) == "null" for _, value in root.value):
+            message = "This spec holds no value of any field: there is nothing to learn from it."
+            yield sheet.finding("empty", message, at=0, severity=Severity.HOLD)
         yield from sorted(_read(sheet, root), key=_line_of)
     else:
         is_what = "is empty" if root is None else f"holds {_IS.get(_kind(root), 'text')} instead of fields"

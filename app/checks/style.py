@@ -7,7 +7,7 @@ for more than the profile keeps.
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -247,7 +247,10 @@ _PROFILE_RULES: Mapping[str, _Rule] = {
 
 
 def refined(reading: Reading) -> Iterator[Finding]:
-    """What is odd about a refined fingerprint: `refined_not_pairs` and `refined_cut` hold, `refined_field` warns."""
+    """What is odd about a refined fingerprint.
+
+    `refined_not_pairs`, `refined_cut` and `empty` hold, `refined_field` warns.
+    """
     pair = reading.candidate.refine
     if reading.candidate.kind is not Kind.STYLE_REFINE or pair is None:
         return
@@ -256,12 +259,13 @@ def refined(reading: Reading) -> Iterator[Finding]:
     if pairs.fault:
         yield sheet.unreadable(pairs, "refined_not_pairs", "These are no pairs of keys and values")
         return
+    yield from sheet.emptiness(pairs, FINGERPRINT)
     yield from sheet.fields(pairs, _REFINED_RULES, required=FINGERPRINT, may_be_null=False)
     yield from sheet.sum_of(pairs, [key for key in FINGERPRINT if key.endswith("_pct")])
 
 
 def unified(reading: Reading) -> Iterator[Finding]:
-    """What is odd about a unified profile: `unified_not_json` and `unified_cut` hold.
+    """What is odd about a unified profile: `unified_not_json`, `unified_cut` and `empty` hold.
 
     `unified_field` warns, and so does `unified_disagrees`: a profile that says otherwise than most of its samples.
     """
@@ -273,6 +277,7 @@ def unified(reading: Reading) -> Iterator[Finding]:
     if pairs.fault:
         yield sheet.unreadable(pairs, "unified_not_json", "This is no JSON object")
         return
+    yield from sheet.emptiness(pairs, PROFILE_OF.values())
     yield from sheet.fields(pairs, _PROFILE_RULES, required=tuple(PROFILE_OF.values()), may_be_null=True)
     yield from sheet.sum_of(pairs, [field for field in PROFILE_OF.values() if field.endswith("_pct")])
     most = majority(pair.samples)
@@ -307,6 +312,13 @@ class _Sheet:
             return self.finding(f"{self.name}_cut", message, pairs.offset, Severity.HOLD)
         message = f"{what}: {pairs.fault}{here}."
         return self.finding(code, message, pairs.offset, Severity.HOLD)
+
+    def emptiness(self, pairs: Pairs, keys: Iterable[str]) -> Iterator[Finding]:
+        """A text that can be read and says nothing, as the agent's models give where they fail."""
+        said = pairs.by_key()
+        if all(said.get(key) is None for key in keys):
+            message = "This holds no value of any field that the agent reads: there is nothing to learn from it."
+            yield self.finding("empty", message, 0, Severity.HOLD)
 
     def fields(
         self, pairs: Pairs, rules: Mapping[str, _Rule], *, required: Sequence[str], may_be_null: bool

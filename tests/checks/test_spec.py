@@ -317,3 +317,10 @@ def test_whatever_the_text_is_the_check_says_something_or_nothing(yaml: str) -> 
         field, _, line = finding.place.partition(":")
         assert field != "spec" or 1 <= int(line) <= lines
         assert finding.message.isprintable()
+
+
+@pytest.mark.parametrize("yaml", ["{}", "issue_description:\ntarget_files: null\n"])
+def test_a_spec_that_says_nothing_is_held(yaml: str) -> None:
+    held = [one for one in found(yaml) if one.severity is Severity.HOLD]
+
+    assert [(one.code, one.place) for one in held] == [("empty", "spec:1")]

@@ -186,8 +186,29 @@ def test_a_sound_profile_has_no_finding() -> None:
     assert set(PROFILE) == {*PROFILE_OF_ALL, "details"}
 
 
-def test_every_field_of_a_profile_may_be_null() -> None:
-    assert checks.run(unify(dict.fromkeys(PROFILE_OF_ALL))) == ()
+@pytest.mark.parametrize("name", PROFILE_OF_ALL)
+def test_every_field_of_a_profile_may_be_null(name: str) -> None:
+    assert checks.run(unify({**PROFILE_OF_ALL, name: None})) == ()
+
+
+@pytest.mark.parametrize("unified", ["{}", dict.fromkeys(PROFILE_OF_ALL), {"error": "the model gave no JSON"}])
+def test_a_profile_that_says_nothing_is_held(unified: str | dict[str, Any]) -> None:
+    found = next(one for one in checks.run(unify(unified)) if one.severity is Severity.HOLD)
+
+    assert (found.code, found.place) == ("empty", "unified:1")
+
+
+@pytest.mark.parametrize("refined", ["{}", '"indent": null, "quotes": null', '"language": "python"'])
+def test_a_fingerprint_that_says_nothing_is_held(refined: str) -> None:
+    found = next(one for one in checks.run(refine(refined)) if one.severity is Severity.HOLD)
+
+    assert (found.code, found.place) == ("empty", "refined:1")
+
+
+@pytest.mark.parametrize("text", ["", "\n", "null"])
+def test_an_output_that_was_null_is_held(text: str) -> None:
+    for candidate in (refine(text), unify(text)):
+        assert [one.severity for one in checks.run(candidate)] == [Severity.HOLD]
 
 
 @pytest.mark.parametrize(
