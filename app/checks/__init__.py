@@ -11,7 +11,9 @@ from itertools import islice
 
 from app.candidates import Candidate, Finding, Severity
 from app.checks import ladder, patch, script, secrets, spec, style, text
-from app.checks.reading import Reading
+from app.checks.reading import Reading, alike
+
+__all__ = ["CHECKS", "CHECKS_VERSION", "MOST_FINDINGS", "alike", "find_unreadable", "run"]
 
 CHECKS_VERSION = 4
 MOST_FINDINGS = 50

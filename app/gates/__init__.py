@@ -5,15 +5,17 @@ A gate holds back unless a curator let the row pass, by name and with a reason. 
 here.
 """
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 
 from app import checks
 from app.candidates import Finding, Severity
 from app.checks.script import parse
-from app.examples import ANSWERS, QUESTIONS, Example, Hold
+from app.examples import ANSWERS, COLUMNS, QUESTIONS, Example, Hold
 from app.gates import leak
 from app.gates.sameness import is_same
 from app.tokens import Budget, Count, measure
@@ -52,8 +54,8 @@ _ALL = (
     Gate("no_diff", "No diff", "What is to be learned from the changed lines cannot be: there are none.", _NOTHING),
     Gate("not_a_diff", "No diff but text", "A sentence that stands where a diff should be is no code.", _NOTHING),
     Gate("diff_malformed", "Malformed diff", "A diff whose headers lie applies to nothing, and may name any file."),
-    Gate("no_old_code", "No old code", "A change that only adds has no code that its issue could be found by.", _NOTHING),
-    Gate("hash_only", "Only a hash of the script", "A salted hash matches nothing: there is no text to learn.", _NOTHING),
+    Gate("no_old_code", "No old code", "A change that only adds has no code to find by its issue.", _NOTHING),
+    Gate("hash_only", "Only a hash of the script", "A salted hash matches nothing: there is nothing to learn.", _NOTHING),
     Gate("no_script", "No script", "Without a script there is no answer to learn.", _NOTHING),
     Gate(
         "placeholder_score",
@@ -151,12 +153,176 @@ class Given:
 def check(example: Example, judged_findings: Sequence[Finding], *, given: Given) -> list[Hold]:
     """Everything that holds an example back, in the order of `GATES`, each gate once; empty where nothing does.
 
+    A finding counts where its severity is `HOLD` and its text went into the example (`Example.places`). What is wrong
+    with a script as an answer (`never_validated`, `script_unparsable`, `script_too_large`) counts only where a model
+    is to write one (`Example.code`); what is wrong with a diff counts where the diff went in, a warning or not.
+
     Args:
         example: as the recipe made it.
         judged_findings: of its candidate as it would leave: `Judged.findings`.
         given: what is known besides.
     """
-    raise NotImplementedError
+    holds = [hold for rule in _RULES for hold in rule(example, given)]
+    if judged_findings or given.beside:
+        holds += _findings(example, judged_findings, given)
+    if example.code:
+        holds += _code(example, judged_findings)
+    if len(holds) > 1:
+        holds = list({hold.gate: hold for hold in reversed(holds)}.values())
+        holds.sort(key=lambda hold: _ORDER.get(hold.gate, len(_ORDER)))
+    return holds
+
+
+def _answer_in_prompt(example: Example, given: Given) -> Iterator[Hold]:
+    asked = _question(example)
+    if not asked:
+        return
+    answers = [column for column in _ANSWER_COLUMNS[example.dataset.objective] if example.text(column)]
+    whole = (
+        None
+        if example.may_repeat
+        else next((column for column in answers if leak.holds_answer(asked, example.text(column))), None)
+    )
+    if whole is not None:
+        yield Hold("answer_in_prompt", f"The whole {whole} stands in the question.")
+    elif leak.holds_diff(asked, given.diff):
+        yield Hold("answer_in_prompt", "The question holds the diff, which is what the answer has to make.")
+    elif example.told and (
+        most := next((column for column in answers if leak.tells_most(example.told, example.text(column))), None)
+    ):
+        yield Hold("answer_in_prompt", f"The question holds most lines of the {most}.")
+
+
+def _question(example: Example) -> str:
+    return next((example.text(column) for column in example.dataset.columns if column in QUESTIONS), "")
+
+
+def _same_after_normalisation(example: Example, given: Given) -> Iterator[Hold]:  # noqa: ARG001  as all rules
+    if "rejected" in example.values and is_same(example.text("chosen"), example.text("rejected")):
+        message = "Chosen and rejected differ in nothing but white space, comments or the form of their quotes."
+        yield Hold("same_after_normalisation", message)
+
+
+def _unwritable(example: Example, given: Given) -> Iterator[Hold]:  # noqa: ARG001
+    """Texts that are empty, or that a file cannot hold."""
+    for column, value in example.values.items():
+        texts = (value,) if isinstance(value, str) else value if isinstance(value, tuple) else ()
+        for text in texts:
+            if not text or text.isspace():
+                # Only the scorer asks nothing: its pairs are compared without a question.
+                if column != "prompt" or example.templates:
+                    yield Hold("empty", f"The {column} is empty.")
+            elif not text.isascii() or "\x00" in text:
+                yield from _characters(column, text)
+
+
+def _characters(column: str, text: str) -> Iterator[Hold]:
+    if "\x00" in text:
+        yield Hold("nul", f"The {column} holds a NUL character, which ends a text for some programs.")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        yield Hold("lone_surrogate", f"The {column} holds half a character, which no UTF-8 file can hold.")
+
+
+def _over_budget(example: Example, given: Given) -> Iterator[Hold]:
+    said = [
+        f"{'' if measured.is_exact else 'Estimated '}{part.n_tokens:,} tokens of {part.limit:,} for the {part.what}; "
+        f"{measured.name} cuts there."
+        for measured in (measure(example, given.budgets, given.counters) if given.budgets else ())
+        for part in measured.over
+    ]
+    if said:
+        yield Hold("over_budget", " ".join(said))
+
+
+def _people(example: Example, given: Given) -> Iterator[Hold]:  # noqa: ARG001
+    """What people have not agreed on, or not said."""
+    if given.disagree:
+        yield Hold("reviewers_disagree", given.disagree)
+    if given.licence_required and not given.licence:
+        yield Hold("licence_unknown", "Nobody said under which licence this code is, and this release requires one.")
+
+
+_RULES: tuple[Callable[[Example, Given], Iterator[Hold]], ...] = (
+    _answer_in_prompt, _same_after_normalisation, _unwritable, _over_budget, _people,
+)  # fmt: skip
+_ANSWER_COLUMNS = {objective: tuple(c for c in columns if c in ANSWERS) for objective, columns in COLUMNS.items()}
+
+
+# ------------------------------------------------------------------------------------------------ findings
+
+
+# Warnings elsewhere, but not where the diff itself is what is learned.
+_OF_A_DIFF = frozenset({"diff_cut", "no_diff", "not_a_diff"})
+# What makes a script a bad answer; it may well be a bad example.
+_OF_AN_ANSWER = frozenset({"never_validated", "script_unparsable", "script_too_large"})
+# Wherever such a text stands, it leaves with the row.
+_OF_ANY_TEXT = frozenset({"secret", "bidi", "hidden", "control", "injection", "nul", "lone_surrogate"})
+
+
+def _findings(example: Example, findings: Sequence[Finding], given: Given) -> Iterator[Hold]:
+    found: dict[str, list[Finding]] = {}
+    places = example.places | {given.alike[place] for place in example.places if place in given.alike}
+    flooded = _flooded(findings)
+    for finding in findings:
+        if _counts(finding, example, places) or finding.code in flooded:
+            found.setdefault(finding.code, []).append(finding)
+    for code, same in found.items():
+        more = f", and at {len(same) - 1:,} more places" if len(same) > 1 else ""
+        yield Hold(code, f"{same[0].message} It is at {same[0].place}{more}.")
+    for finding in given.beside:
+        if finding.severity is Severity.HOLD and finding.code in _OF_ANY_TEXT and _root(finding.place) == "script":
+            yield Hold(finding.code, f"In the rejected patch beside it: {finding.message}")
+
+
+def _counts(finding: Finding, example: Example, places: Set[str]) -> bool:
+    if finding.code in _OF_A_DIFF:
+        return "diff" in places
+    if finding.severity is not Severity.HOLD:
+        return False
+    if finding.code in _OF_AN_ANSWER:
+        # A run that never passed is told of at the run, and is one of its script.
+        return bool(example.code) and "script" in places
+    return _root(finding.place) in places
+
+
+def _flooded(findings: Sequence[Finding]) -> frozenset[str]:
+    """Codes of which not all findings are listed: what is not may well stand in any text."""
+    if len(findings) < checks.MOST_FINDINGS:
+        return frozenset()
+    counted = Counter(finding.code for finding in findings if finding.code in _OF_ANY_TEXT)
+    return frozenset(code for code, n in counted.items() if n >= checks.MOST_FINDINGS)
+
+
+def _root(place: str) -> str:
+    """Which text a place is in: `attempt2:7` → `attempt2`, `samples[3].fingerprint` → `samples`."""
+    return _END.split(place, maxsplit=1)[0]
+
+
+_END = re.compile(r"[:.\[]")
+
+
+def _code(example: Example, findings: Sequence[Finding]) -> Iterator[Hold]:
+    """Columns that must parse and were not parsed as the candidate's script."""
+    is_known = example.answer in _CHECKED or (
+        "script" in example.places and any(finding.code in _OF_AN_ANSWER for finding in findings)
+    )
+    for column in () if is_known else example.code:
+        fault = _find_fault(example.text(column))
+        if fault is not None:
+            yield Hold(fault.code, fault.message)
+
+
+# Answers that are the candidate's script as it stands, which the checks have parsed.
+_CHECKED = frozenset({"script", "edited_script"})
+
+
+@lru_cache(maxsize=16)
+def _find_fault(text: str) -> Finding | None:
+    """Why a text does not parse, or None; remembered, as all objectives of a task share their answers."""
+    parsed = parse(text) if text.strip() else None
+    return parsed if isinstance(parsed, Finding) else None
 
 
 # ------------------------------------------------------------------------------------------------ decided elsewhere
