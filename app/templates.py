@@ -195,6 +195,37 @@ def _template(row: TemplateRow) -> Template:
     return Template(row.name, row.version, PROJECT, row.text)
 
 
+def as_json(template: Template) -> dict[str, object]:
+    """Without its text: `{"name": "repair", "version": 3, "origin": "project", "gaps": ["issue", …], …}`."""
+    form = KINDS[template.name]
+    return {
+        "name": template.name,
+        "version": template.version,
+        "origin": template.origin,
+        "label": template.label,
+        "digest": template.digest,
+        "title": form.title,
+        "gaps": template.gaps,
+        "required": form.required,
+        "allowed": dict(form.gaps),
+        "serves": form.serves,
+    }
+
+
+def version_as_json(one: Version) -> dict[str, object]:
+    """`{"label": "repair/p3", "origin": "project", "comment": "", "by": "local", "in_use": true, …}`."""
+    return {
+        "label": one.label,
+        "version": one.version,
+        "origin": one.origin,
+        "digest": one.digest,
+        "comment": one.comment,
+        "by": one.reviewer,
+        "created_at": one.created_at,
+        "in_use": one.in_use,
+    }
+
+
 # ------------------------------------------------------------------------------------------------ changing them
 
 
@@ -405,6 +436,8 @@ def _fillings(judged: Judged, name: str) -> Iterator[tuple[str, dict[str, str]]]
 
 def _judged(session: Session, project_id: int, candidate_id: int) -> Judged:
     """A candidate as a recipe sees it, without what stands beside it: no prompt shows that."""
+    if candidate_id > _LARGEST_NUMBER:
+        raise NotFoundError(f"There is no candidate {candidate_id} here.")
     opened = review.open_candidate(session, project_id, candidate_id)
     standing = decisions.find_standing((one for one, _, _ in opened.history), opened.row.judged_from)
     edit = next((edit for one, _, edit in opened.history if one is standing), None)

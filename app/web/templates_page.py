@@ -289,42 +289,11 @@ class TemplateIn(BaseModel):
     use: str | None = None
 
 
-def template_json(template: Template) -> dict[str, object]:
-    """A template: `{"name": "repair", "version": 3, "origin": "project", "label": "repair/p3", "gaps": [...], …}`."""
-    form = KINDS[template.name]
-    return {
-        "name": template.name,
-        "version": template.version,
-        "origin": template.origin,
-        "label": template.label,
-        "digest": template.digest,
-        "title": form.title,
-        "gaps": template.gaps,
-        "required": form.required,
-        "allowed": dict(form.gaps),
-        "serves": form.serves,
-    }
-
-
-def version_json(one: Version) -> dict[str, object]:
-    """A version: `{"label": "repair/p3", "origin": "project", "comment": "", "by": "local", "in_use": true, …}`."""
-    return {
-        "label": one.label,
-        "version": one.version,
-        "origin": one.origin,
-        "digest": one.digest,
-        "comment": one.comment,
-        "by": one.reviewer,
-        "created_at": one.created_at,
-        "in_use": one.in_use,
-    }
-
-
 @router.get("/api/v1/templates")
 def get_templates(session: Db, project: Project) -> Response:
     """Every template that is in use, without its text."""
     prompts = templates.get_prompts(session, project)
-    return as_json({"templates": [template_json(prompts[name]) for name in KINDS]})
+    return as_json({"templates": [templates.as_json(prompts[name]) for name in KINDS]})
 
 
 @router.get("/api/v1/templates/{name}")
@@ -332,7 +301,9 @@ def get_template(session: Db, project: Project, name: str, version: str = "") ->
     """One template with its text and its history; `version` is `p3` of the project or `1` as it shipped."""
     found = _version(session, project, name, version) or templates.get_in_use(session, project, name)
     listed = templates.list_versions(session, project, name)
-    return as_json(template_json(found) | {"text": found.text, "versions": [version_json(one) for one in listed]})
+    return as_json(
+        templates.as_json(found) | {"text": found.text, "versions": [templates.version_as_json(one) for one in listed]}
+    )
 
 
 @router.post("/api/v1/templates/{name}", openapi_extra=takes(TemplateIn))
@@ -345,4 +316,4 @@ def post_template(body: JsonObject, session: Db, project: Project, me: Me, now: 
         made = templates.save(session, project, me, name, given.text, given.comment, now=now, seen=given.seen)
     else:
         made = templates.use(session, project, me, name, templates.parse_choice(name, given.use or ""), now=now)
-    return as_json(template_json(made) | {"text": made.text})
+    return as_json(templates.as_json(made) | {"text": made.text})
