@@ -342,7 +342,7 @@ def _shares(given: object) -> tuple[float, float, float]:
     if unknown:
         raise BadInputError(
             f"Shares are of train, validation and test. {_quoted(unknown[0])} is none of them.",
-            where=f"field shares.{_shortened(unknown[0])}",
+            where=f"field shares.{shortened(unknown[0])}",
         )
     train, validation, test = (_share(given.get(split.value), split) for split in SHARES)
     return train, validation, test
@@ -420,10 +420,10 @@ def _quoted(given: object) -> str:
     """`'tset'`, and of what is long its beginning."""
     if isinstance(given, int) and abs(given) > _LARGEST_SEED:
         return "a number that long"
-    return repr(given if isinstance(given, int | float | None) else _shortened(str(given)))
+    return repr(given if isinstance(given, int | float | None) else shortened(str(given)))
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
     """The first 40 characters, with three dots where there were more."""
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
@@ -458,13 +458,13 @@ def repository_of(source_name: str, extra: Mapping[str, object]) -> str:
     """
     for key in _NAMING:
         value = extra.get(key)
-        name = _bare_name(value) if isinstance(value, str) else ""
+        name = named(value) if isinstance(value, str) else ""
         if name:
             return name
     return _of_path([part for part in source_name.replace("\\", "/").split("/") if part not in {"", ".", ".."}])
 
 
-def _bare_name(text: str) -> str:
+def named(text: str) -> str:
     """`git@github.com:Pallets/flask.git` → `pallets/flask`; of a path on somebody's machine, its last folder."""
     text = text.strip().replace("\\", "/")
     if len(text) > _LONGEST_NAME or not text.isprintable():
