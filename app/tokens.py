@@ -236,27 +236,27 @@ class Budget:
         """The same as JSON: `{"role": "t5_spec", "name": "…", "question_tokens": 1024, …}`, every key always there."""
         return asdict(self)
 
-    @classmethod
-    def parse(cls, value: object) -> "Budget":
-        """The budget that `as_json` wrote, or that a person did: limits may be absent or null.
 
-        Raises:
-            BadInputError: no such role, no name, or a limit that is no whole number from 1; `where` names the field.
+def parse_budget(value: object) -> Budget:
+    """The budget that `as_json` wrote, or that a person did: limits may be absent or null.
 
-        """
-        known = [field.name for field in fields(cls)]
-        if not isinstance(value, Mapping):
-            raise BadInputError(f"A budget is an object with {', '.join(known)}.", where="field budgets")
-        unknown = [str(key)[:40] for key in value if key not in known]
-        if unknown:
-            raise BadInputError(f"A budget has no {unknown[0]!r}. It has {', '.join(known)}.", where="field budgets")
-        role, name, tokenizer = (_name(value, key) for key in ("role", "name", "tokenizer"))
-        if role not in ROLES:
-            raise BadInputError(f"role must be one of {', '.join(ROLES)}; it is {role!r}.", where="field role")
-        if not name:
-            raise BadInputError("A budget needs a name, so that people know which model cuts.", where="field name")
-        question, answer, total = (_limit(value, key) for key in ("question_tokens", "answer_tokens", "total_tokens"))
-        return cls(role, name, question, answer, total, tokenizer)
+    Raises:
+        BadInputError: no such role, no name, or a limit that is no whole number from 1; `where` names the field.
+
+    """
+    known = [field.name for field in fields(Budget)]
+    if not isinstance(value, Mapping):
+        raise BadInputError(f"A budget is an object with {', '.join(known)}.", where="field budgets")
+    unknown = [str(key)[:40] for key in value if key not in known]
+    if unknown:
+        raise BadInputError(f"A budget has no {unknown[0]!r}. It has {', '.join(known)}.", where="field budgets")
+    role, name, tokenizer = (_name(value, key) for key in ("role", "name", "tokenizer"))
+    if role not in ROLES:
+        raise BadInputError(f"role must be one of {', '.join(ROLES)}; it is {role!r}.", where="field role")
+    if not name:
+        raise BadInputError("A budget needs a name, so that people know which model cuts.", where="field name")
+    question, answer, total = (_limit(value, key) for key in ("question_tokens", "answer_tokens", "total_tokens"))
+    return Budget(role, name, question, answer, total, tokenizer)
 
 
 def _name(value: Mapping[Any, object], key: str) -> str:
