@@ -9,16 +9,28 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
 
-from app.candidates import Candidate, Finding, Severity
+from app.candidates import Candidate, Finding, Kind, Severity
 from app.checks import ladder, patch, script, secrets, spec, style, text
 from app.checks.reading import Reading, alike
 
-__all__ = ["CHECKS", "CHECKS_VERSION", "MOST_FINDINGS", "alike", "find_unreadable", "run"]
+__all__ = ["CHECKS", "CHECKS_VERSION", "MOST_FINDINGS", "TEXT_CODES", "alike", "find_unreadable", "read_text", "run"]
 
 CHECKS_VERSION = 4
 MOST_FINDINGS = 50
 # A hostile text may hold millions; beyond this many the count says "at least".
 _MOST_COUNTED = 1_000
+
+_OF_ANY_TEXT: tuple[Callable[[Reading], Iterator[Finding]], ...] = (
+    text.lone_surrogate,
+    text.nul,
+    text.bidi,
+    text.hidden,
+    text.control,
+    text.injection,
+    secrets.secret,
+)
+TEXT_CODES = frozenset(check.__name__ for check in _OF_ANY_TEXT)
+"""Codes of findings about a text whatever it is: `secret`, `bidi`, ... Wherever it stands, it leaves with the row."""
 
 CHECKS: tuple[Callable[[Reading], Iterator[Finding]], ...] = (
     patch.diff,
@@ -30,13 +42,7 @@ CHECKS: tuple[Callable[[Reading], Iterator[Finding]], ...] = (
     spec.spec,
     style.refined,
     style.unified,
-    text.lone_surrogate,
-    text.nul,
-    text.bidi,
-    text.hidden,
-    text.control,
-    text.injection,
-    secrets.secret,
+    *_OF_ANY_TEXT,
 )
 
 # Text of a spec or style candidate → its check, and the findings after which nobody can tell what the text says.
@@ -58,6 +64,12 @@ def run(candidate: Candidate) -> tuple[Finding, ...]:
     """
     reading = Reading(candidate)
     return tuple(finding for check in CHECKS for finding in _capped(check(reading)))
+
+
+def read_text(alone: str) -> tuple[Finding, ...]:
+    r"""What the checks of any text say of one that no candidate is at hand for: `read_text("a\u202eb")` gives `bidi`."""
+    reading = Reading(Candidate(Kind.PATCH, "other", issue=alone))
+    return tuple(finding for check in _OF_ANY_TEXT for finding in _capped(check(reading)))
 
 
 def find_unreadable(candidate: Candidate, field: str) -> Finding | None:

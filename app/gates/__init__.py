@@ -55,7 +55,7 @@ _ALL = (
     Gate("not_a_diff", "No diff but text", "A sentence that stands where a diff should be is no code.", _NOTHING),
     Gate("diff_malformed", "Malformed diff", "A diff whose headers lie applies to nothing, and may name any file."),
     Gate("no_old_code", "No old code", "A change that only adds has no code to find by its issue.", _NOTHING),
-    Gate("hash_only", "Only a hash of the script", "A salted hash matches nothing: there is nothing to learn.", _NOTHING),
+    Gate("hash_only", "Only a hash of the script", "A salted hash matches nothing: there is no text.", _NOTHING),
     Gate("no_script", "No script", "Without a script there is no answer to learn.", _NOTHING),
     Gate(
         "placeholder_score",
@@ -137,7 +137,6 @@ class Given:
         counters: exact counters by `Budget.tokenizer`; without one the count is an estimate.
         diff: of the candidate as it stands: a question that holds it tells the answer, whatever the answer's form.
         alike: place of a text → the place at which an equal text of the candidate is reported: `checks.alike`.
-        beside: findings of another candidate whose script stands in the example: the rejected rival.
     """
 
     licence: str | None = None
@@ -147,7 +146,6 @@ class Given:
     counters: Mapping[str, Count] = field(default_factory=dict)
     diff: str = ""
     alike: Mapping[str, str] = field(default_factory=dict)
-    beside: Sequence[Finding] = ()
 
 
 def check(example: Example, judged_findings: Sequence[Finding], *, given: Given) -> list[Hold]:
@@ -163,7 +161,7 @@ def check(example: Example, judged_findings: Sequence[Finding], *, given: Given)
         given: what is known besides.
     """
     holds = [hold for rule in _RULES for hold in rule(example, given)]
-    if judged_findings or given.beside:
+    if judged_findings:
         holds += _findings(example, judged_findings, given)
     if example.code:
         holds += _code(example, judged_findings)
@@ -216,6 +214,20 @@ def _unwritable(example: Example, given: Given) -> Iterator[Hold]:  # noqa: ARG0
                 yield from _characters(column, text)
 
 
+def _negatives(example: Example, given: Given) -> Iterator[Hold]:  # noqa: ARG001
+    """Code of other candidates, whose findings are not known here."""
+    negatives = example.values.get("negatives")
+    for text in negatives if isinstance(negatives, tuple) else ():
+        for found in _read(text):
+            yield Hold(found.code, f"In a negative: {found.message}")
+
+
+@lru_cache(maxsize=256)
+def _read(text: str) -> tuple[Finding, ...]:
+    """What the checks see in one text; remembered, as the patches of one file share their negatives."""
+    return checks.read_text(text)
+
+
 def _characters(column: str, text: str) -> Iterator[Hold]:
     if "\x00" in text:
         yield Hold("nul", f"The {column} holds a NUL character, which ends a text for some programs.")
@@ -245,7 +257,7 @@ def _people(example: Example, given: Given) -> Iterator[Hold]:  # noqa: ARG001
 
 
 _RULES: tuple[Callable[[Example, Given], Iterator[Hold]], ...] = (
-    _answer_in_prompt, _same_after_normalisation, _unwritable, _over_budget, _people,
+    _answer_in_prompt, _same_after_normalisation, _unwritable, _negatives, _over_budget, _people,
 )  # fmt: skip
 _ANSWER_COLUMNS = {objective: tuple(c for c in columns if c in ANSWERS) for objective, columns in COLUMNS.items()}
 
@@ -257,8 +269,6 @@ _ANSWER_COLUMNS = {objective: tuple(c for c in columns if c in ANSWERS) for obje
 _OF_A_DIFF = frozenset({"diff_cut", "no_diff", "not_a_diff"})
 # What makes a script a bad answer; it may well be a bad example.
 _OF_AN_ANSWER = frozenset({"never_validated", "script_unparsable", "script_too_large"})
-# Wherever such a text stands, it leaves with the row.
-_OF_ANY_TEXT = frozenset({"secret", "bidi", "hidden", "control", "injection", "nul", "lone_surrogate"})
 
 
 def _findings(example: Example, findings: Sequence[Finding], given: Given) -> Iterator[Hold]:
@@ -271,9 +281,6 @@ def _findings(example: Example, findings: Sequence[Finding], given: Given) -> It
     for code, same in found.items():
         more = f", and at {len(same) - 1:,} more places" if len(same) > 1 else ""
         yield Hold(code, f"{same[0].message} It is at {same[0].place}{more}.")
-    for finding in given.beside:
-        if finding.severity is Severity.HOLD and finding.code in _OF_ANY_TEXT and _root(finding.place) == "script":
-            yield Hold(finding.code, f"In the rejected patch beside it: {finding.message}")
 
 
 def _counts(finding: Finding, example: Example, places: Set[str]) -> bool:
@@ -291,7 +298,7 @@ def _flooded(findings: Sequence[Finding]) -> frozenset[str]:
     """Codes of which not all findings are listed: what is not may well stand in any text."""
     if len(findings) < checks.MOST_FINDINGS:
         return frozenset()
-    counted = Counter(finding.code for finding in findings if finding.code in _OF_ANY_TEXT)
+    counted = Counter(finding.code for finding in findings if finding.code in checks.TEXT_CODES)
     return frozenset(code for code, n in counted.items() if n >= checks.MOST_FINDINGS)
 
 
