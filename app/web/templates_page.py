@@ -43,7 +43,8 @@ class Listed:
     """One template in the list."""
 
     template: Template
-    form: Form
+    title: str
+    serves: str
     since: Use | None
 
 
@@ -132,7 +133,7 @@ def list_templates(request: Request, session: Db, project: Project) -> Response:
     """Every template, which version of it is in use, and what it is for."""
     prompts = templates.get_prompts(session, project)
     rows = [
-        Listed(prompts[name], form, next(iter(templates.list_uses(session, project, name)), None))
+        Listed(prompts[name], form.title, _serves(form), next(iter(templates.list_uses(session, project, name)), None))
         for name, form in KINDS.items()
     ]
     return page(request, "templates.html", TemplatesView(sources.count_quarantine(session, project), rows))
@@ -186,6 +187,11 @@ def use(fields: Sent, session: Db, project: Project, me: Me, now: Now, name: str
     chosen = fields.allow(("version",)).one("version")
     templates.use(session, project, me, name, templates.parse_choice(name, chosen), now=now)
     return see_other(url(f"/templates/{name}", done="2"))
+
+
+def _serves(form: Form) -> str:
+    """`"llm/repair: sft, preference, unpaired, reward"`."""
+    return form.serves[0].rpartition("/")[0] + ": " + ", ".join(one.rpartition("/")[2] for one in form.serves)
 
 
 def _typed(fields: Fields) -> dict[str, str]:
