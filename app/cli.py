@@ -319,6 +319,50 @@ def watch(
 
 
 @app.command()
+def watch(
+    folder: Annotated[Path, typer.Argument(help="A project, an .agent_data, or any folder around them.")],
+    once: Annotated[bool, typer.Option("--once", help="End when all that is there has been read.")] = False,
+    poll: Annotated[float, typer.Option("--poll", min=0.05, help="Seconds between two looks.")] = 0.5,
+    forced: Annotated[str | None, typer.Option("--format", help="Read logs as this format, whatever they say.")] = None,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    project: ProjectName = None,
+) -> None:
+    """Read what is in a folder, then each line when the agent has finished it. With --json, one object a change.
+
+    Ends at Ctrl-C with exit 0. With --once as `ingest` does: 3 when something was quarantined, 1 when a file was refused.
+    """
+    import signal  # noqa: PLC0415
+    import threading  # noqa: PLC0415
+
+    from app import deliveries, watching  # noqa: PLC0415
+    from app.ingest import shown_name  # noqa: PLC0415
+
+    settings = _settings(data_dir, database_url, project)
+    wanted, name = deliveries.check_format(forced), "" if folder == Path() else shown_name(str(folder))
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    refused = quarantined = 0
+    with _opened(settings) as (db, project_id):
+        watcher = watching.Watcher(
+            db, settings, project_id, folder, now=_now, name=name, wanted=wanted, stop=stop.is_set
+        )  # fmt: skip
+        for change in watching.follow(watcher, db, project_id, now=_now, stop=stop, poll=poll, once=once):
+            refused += change.message is not None
+            quarantined += change.quarantined
+            said = _sentence(f"{change.name} ({change.what})", change.as_json())
+            say(said if change.message is None else f"{change.name}: {change.message}")
+            if as_json:
+                _print_json(change.as_json())
+    if once and refused:
+        raise typer.Exit(1)
+    if once and quarantined:
+        raise typer.Exit(_QUARANTINED)
+
+
+@app.command()
 def demo(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: ProjectName = None) -> None:
     """Load the twelve real sample patches."""
     from app import ingest as domain  # noqa: PLC0415
@@ -547,7 +591,10 @@ def export(
     task: Annotated[str, typer.Option("--task", help="What the model learns.")] = "scaffold",
     objective: Annotated[str, typer.Option("--objective", help="How it is trained.")] = "sft",
     form: Annotated[str, typer.Option("--format", help="prompt-completion or messages.")] = "prompt-completion",
-    seed: Annotated[int, typer.Option("--seed", help="Another seed gives other splits.")] = 0,
+    release: Annotated[
+        str, typer.Option("--release", help="A release's number, or latest; without it, everything as it stands now.")
+    ] = "",
+    seed: Annotated[int | None, typer.Option("--seed", help="Another seed gives other splits.")] = None,
     filtered: Annotated[
         str,
         typer.Option(
@@ -562,13 +609,13 @@ def export(
     project: ProjectName = None,
 ) -> None:
     """Write accepted and edited patches as a dataset that trains."""
-    from app import releases  # noqa: PLC0415
+    from app import downloads  # noqa: PLC0415
 
     settings = _settings(data_dir, database_url, project)
     with _opened(settings) as (db, project_id):
         if listed:
             with db.read() as session:
-                exports = releases.list_exports(session, project_id)
+                exports = downloads.list_exports(session, settings, project_id, release)
             if as_json:
                 _print_json({"exports": exports})
                 return
@@ -578,9 +625,9 @@ def export(
         if out is None:
             raise AppError("Say where to: --out FOLDER. What can be exported says --list.")
         wanted = _filter(filtered)
-        order = releases.Order(role, task, objective, form, wanted, seed)
+        order = downloads.Order(role, task, objective, form, wanted, seed, release)
         with _bar(str(out), quiet=as_json) as progress:
-            summary = releases.build(db, settings, project_id, order, out, progress=progress, now=_now)
+            summary = downloads.build(db, settings, project_id, order, out, progress=progress)
     if as_json:
         _print_json(summary.as_json())
     say(summary.sentence())

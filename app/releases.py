@@ -1,627 +1,845 @@
-"""What leaves: judged patches as examples, written as a folder that a trainer loads, each row with its way back.
+"""Releases: numbered, immutable sets of examples. Previewed, frozen as a job, verified, compared, withdrawn.
 
-One read snapshot, in the order of candidates, in memory that does not grow with the rows. The same state of the
-database gives the same bytes: nothing in a folder depends on the time or the machine that made it.
+A release is a row and a folder that is written once. Its row is `frozen` only when its folder is whole and in place and
+the ledger of splits knows it: whatever dies before leaves nothing that anyone can see.
 """
 
+import contextlib
 import json
-import os
-import re
 import shutil
-import zipfile
-from array import array
+import sqlite3
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from hashlib import file_digest
+from importlib.util import module_from_spec, spec_from_file_location
+from itertools import islice
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
-import pydantic_core
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import delete, func, insert, select, update
 from sqlmodel import Session, col
 
-from app import __version__, checks, evidence, jobs
-from app.candidates import Candidate, Finding, Kind, Severity
-from app.db import Database
-from app.decisions import count_by_status
-from app.errors import BadInputError, NotFoundError
-from app.examples import Example, HeldBack, Split
-from app.exports import FORMATS, card, get_format
-from app.exports.folder import Folder, Written, refuse_target
-from app.exports.jsonl import encode
-from app.formats import SUCCESS, success_memory
-from app.models import CandidateRow, DecisionRow, JobRow, ProjectRow, SourceRow, Status, Verdict
-from app.recipes import RECIPES, Judged, llm
-from app.recipes.judged import Told
-from app.recipes.split import RULE
+from app import freeze, jobs, projects, rulings, templates
+from app.db import Database, lock_ingest
+from app.errors import BadInputError, ConflictError, NotFoundError
+from app.examples import Dataset, Split
+from app.exports.folder import Folder
+from app.freeze import Asked, Facts, Progress
+from app.groups import find_groups
+from app.models import (
+    CandidateRow,
+    IssueGroupRow,
+    JobRow,
+    LedgerRow,
+    ReleasedRow,
+    ReleaseRow,
+    ReleaseState,
+    ReviewerRow,
+)
+from app.projects import ProjectSettings
 from app.review import Filter, conditions
 from app.settings import Settings
 
-MANIFEST_SCHEMA = 1
-JOB_KIND = "export"
-_EXPORTED = (Status.ACCEPTED, Status.EDITED)
-_BATCH = 250
-_STREAMED = {"yield_per": 50}
-_PREVIEWED = 2_000
-_LARGEST_SEED = 2**63 - 1
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
-
-Progress = Callable[[int, int], None]
+JOB_KIND = "release"
+PREVIEW_KIND = "preview"
+MOST_PREVIEWED = 500
+SHOWN = (ReleaseState.FROZEN, ReleaseState.WITHDRAWN)
+"""States of a release that has a folder."""
+_SAMPLES = 5
+_HELD_SHOWN = 200
+_LONGEST_NAME = 200
+_BATCH = 500
+_WAIT_SECONDS = 0.5
 
 
 # ------------------------------------------------------------------------------------------------ what is asked for
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What to export, and how.
-
-    `Order("llm", "scaffold", "sft", "prompt-completion", Filter(source="Unknown"), seed=7)`
+class Spec:
+    """What a release is to hold: `Spec("nightly", Filter(source="LLMCore"), {"split": {"seed": 7}})`.
 
     Attributes:
-        role: the model that the examples are for.
-        task: what it learns.
-        objective: how it is trained.
-        format: a format's name or alias.
-        filter: which candidates; its status may be empty, `accepted` or `edited`.
-        seed: deals the groups to the splits.
+        name: for people; may be empty.
+        filter: which candidates, the same filter that a page and a queue have.
+        changes: settings of the project that differ for this release alone.
     """
 
-    role: str = "llm"
-    task: str = "scaffold"
-    objective: str = "sft"
-    format: str = "prompt-completion"
+    name: str = ""
     filter: Filter = field(default_factory=Filter)
-    seed: int = 0
+    changes: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, query: Mapping[str, object]) -> "Order":
-        """The order that a form, a query string or a job's arguments say; what is absent has its default.
+    def parse(cls, given: Mapping[str, object]) -> "Spec":
+        """From a form, the API or a stored row; `seed` and `by` may stand beside `split` for short.
+
+        `Spec.parse({"name": "nightly", "filter": {"source": "LLMCore"}, "seed": 7})`
 
         Raises:
-            BadInputError: no such recipe or format, a filter or seed that cannot be; `where` names the field.
+            BadInputError: a value that cannot be; `where` names the field.
 
         """
-        wanted = query.get("filter")
-        texts = {key: str(value) for key, value in (wanted if isinstance(wanted, Mapping) else query).items()}
-        named = {name: str(query[name]) for name in ("role", "task", "objective", "format") if query.get(name)}
-        made = cls(**named, filter=Filter.parse(texts), seed=_seed(query.get("seed", 0)))
-        made.check()
-        return made
-
-    def check(self) -> None:
-        """Refuse what cannot be exported.
-
-        Raises:
-            BadInputError: no such recipe or format, or a status that is never exported.
-
-        """
-        if (self.role, self.task, self.objective) not in RECIPES:
-            known = "; ".join(" ".join(one) for one in RECIPES)
-            asked = f"{self.role} {self.task} {self.objective}"[:80]
-            raise BadInputError(f"Nothing is exported as {asked!r}; there is {known}.", where="field role")
-        if get_format(self.format).objective != self.objective:
-            raise BadInputError(f"{self.format} cannot hold {self.objective} examples.", where="field format")
-        if self.filter.status not in {"", *_EXPORTED}:
+        known = {"name", "filter", "seed", "split", "budgets", "licence_required", "overlap"}
+        unknown = sorted(set(given) - known)
+        if unknown:
             raise BadInputError(
-                f"Only accepted and edited patches are exported, and the filter asks for {self.filter.status} ones. "
-                "Clear the status.",
-                where="field status",
+                f"A release has no {str(unknown[0])[:40]!r}; it has {', '.join(sorted(known))}.",
+                where=f"field {str(unknown[0])[:40]}",
             )
-
-    @property
-    def config(self) -> str:
-        """The name that a loader asks for: `scaffold_sft_pc`."""
-        return f"{self.task}_{get_format(self.format).name}"
+        name = str(given.get("name") or "").strip()
+        if len(name) > _LONGEST_NAME or not (name.isprintable() or not name):
+            raise BadInputError(f"A name is one line of {_LONGEST_NAME} characters at most.", where="field name")
+        wanted = given.get("filter") or {}
+        if not isinstance(wanted, Mapping):
+            raise BadInputError("filter is an object of fields.", where="field filter")
+        changes = {key: given[key] for key in known - {"name", "filter", "seed"} if key in given}
+        if given.get("seed") not in (None, ""):
+            split = changes.get("split", {})
+            changes["split"] = {**(split if isinstance(split, Mapping) else {}), "seed": given["seed"]}
+        made = cls(name, Filter.parse({k: str(v) for k, v in wanted.items()}, also=()), changes)
+        made.settings(ProjectSettings())
+        return made
 
     def as_json(self) -> dict[str, object]:
         """What `parse` reads back."""
+        return {"name": self.name, "filter": self.filter.query(), **self.changes}
+
+    def settings(self, of_project: ProjectSettings) -> ProjectSettings:
+        """The project's settings with what differs for this release.
+
+        Raises:
+            BadInputError: a value that cannot be.
+
+        """
+        stored = of_project.as_json()
+        merged = {
+            key: {**stored[key], **value} if isinstance(stored[key], dict) and isinstance(value, Mapping) else value  # type: ignore[dict-item]
+            for key, value in self.changes.items()
+        }
+        return ProjectSettings.parse({**stored, **merged})
+
+
+def asked_for(session: Session, project_id: int, spec: Spec, number: int | None = None) -> Asked:
+    """Everything that decides what a release holds, read in one snapshot; without a number, of the next one."""
+    head = freeze.newest_decision(session, project_id)
+    return Asked(
+        number=next_number(session, project_id) if number is None else number,
+        name=spec.name,
+        filter=spec.filter,
+        settings=spec.settings(projects.get_settings(session, project_id)),
+        prompts=templates.get_prompts(session, project_id),
+        decisions_to=(head.id or 0) if head else 0,
+        rulings_to=rulings.newest(session, project_id),
+    )
+
+
+def next_number(session: Session, project_id: int) -> int:
+    """The number that the next release will have."""
+    found = session.execute(
+        select(func.max(ReleaseRow.number)).where(col(ReleaseRow.project_id) == project_id)
+    ).scalar()
+    return int(found or 0) + 1
+
+
+# ------------------------------------------------------------------------------------------------ preview
+
+
+@dataclass(slots=True)
+class Preview:
+    """What a release would hold.
+
+    Attributes:
+        facts: counts, as the release's manifest would have them.
+        samples: up to five rows of each dataset, with the split they go to.
+        held: held-back rows, as `held_back.jsonl` would have them; at most 200.
+        n_seen: candidates looked at.
+        whole: False where only the first of them were looked at.
+        difference: from the last release, where the preview is whole and there is one.
+    """
+
+    facts: Facts
+    samples: dict[Dataset, list[tuple[Split, dict[str, object]]]] = field(default_factory=dict)
+    held: list[dict[str, object]] = field(default_factory=list)
+    n_seen: int = 0
+    whole: bool = True
+    difference: "Difference | None" = None
+
+    def as_json(self) -> dict[str, object]:
+        """The shape of `release preview --json` and of the job's result."""
         return {
-            "role": self.role,
-            "task": self.task,
-            "objective": self.objective,
-            "format": self.format,
-            "filter": self.filter.query(),
-            "seed": self.seed,
+            "candidates": dict(self.facts.candidates),
+            "whole": self.whole,
+            "datasets": [
+                counts.as_json(dataset)
+                | {"samples": [{"split": split.value, "row": row} for split, row in self.samples.get(dataset, [])]}
+                for dataset, counts in self.facts.listed()
+            ],
+            "held": self.held,
+            "held_by_gate": dict(sorted(self.facts.held_by_gate.items())),
+            "leaks": self.facts.leaks.counts,
+            "difference": None if self.difference is None else self.difference.as_json(),
         }
 
 
-def _seed(value: object) -> int:
-    try:
-        seed = int(str(value or 0))
-    except ValueError as error:
-        raise BadInputError(f"A seed is a whole number; it is {str(value)[:40]!r}.", where="field seed") from error
-    if not -_LARGEST_SEED <= seed <= _LARGEST_SEED:
-        raise BadInputError("A seed fits 64 bits.", where="field seed")
-    return seed
+def preview(
+    session: Session,
+    settings: Settings,
+    project_id: int,
+    spec: Spec,
+    *,
+    most: int | None = MOST_PREVIEWED,
+    gate: str = "",
+    dataset: str = "",
+    progress: Progress | None = None,
+) -> Preview:
+    """What a release would hold now, found by making it.
+
+    Args:
+        session: one snapshot.
+        settings: where the last release lies.
+        project_id: whose.
+        spec: what is asked for.
+        most: look at so many candidates only; None for all.
+        gate: list only rows that this gate holds back.
+        dataset: list only held-back rows of this dataset.
+        progress: called with (done, total).
+
+    Raises:
+        BadInputError: the spec cannot be carried out.
+
+    """
+    asked = asked_for(session, project_id, spec)
+    guard = projects.read_guard(session, project_id, asked.settings)
+    counters = projects.counters(session, project_id, asked.settings)
+    n_candidates = len(freeze.list_ids(session, project_id, asked.filter, None if most is None else most + 1))
+    made = Preview(Facts(), whole=most is None or n_candidates <= most)
+    rows = _Rows()
+    for one in freeze.settle(session, project_id, asked, guard, counters, made.facts, most=most, progress=progress):
+        if one.split is None:
+            held = freeze.held_json(one)
+            if len(made.held) < _HELD_SHOWN and _is_wanted(held, gate, dataset):
+                made.held.append(held)
+            continue
+        assert one.made is not None  # noqa: S101
+        samples = made.samples.setdefault(one.dataset, [])
+        if len(samples) < _SAMPLES:
+            samples.append((one.split, json.loads(one.made.line)))
+        rows.add("after", one.dataset.name, one.made.example.id, one.made.digest.hex(), one.split)
+    made.n_seen = min(n_candidates, most or n_candidates)
+    last = find_latest(session, project_id)
+    if made.whole and last is not None:
+        rows.read("before", folder_of(settings, last))
+        made.difference = rows.compare(f"release {last.number}", "this one")
+    return made
 
 
-# ------------------------------------------------------------------------------------------------ judged candidates
-
-
-def _wanted(session: Session, project_id: int, order: Order) -> list[ColumnElement[bool]]:
-    statuses = [order.filter.status] if order.filter.status else list(_EXPORTED)
-    return [
-        *conditions(session, project_id, replace(order.filter, status="", order="")),
-        col(CandidateRow.status).in_(statuses),
-        col(CandidateRow.kind) == Kind.PATCH,
-    ]
-
-
-def _ids(session: Session, project_id: int, order: Order, most: int | None = None) -> "array[int]":
-    """The candidates to export, in order; eight bytes each, which is all that grows with an export."""
-    number = col(CandidateRow.id)
-    wanted = select(number).where(*_wanted(session, project_id, order)).order_by(number).limit(most)
-    found = session.connection().execute(wanted, execution_options={"yield_per": 10_000})
-    return array("q", (row[0] or 0 for row in found))
-
-
-# Plain SQL, read as tuples: an export is measured in microseconds a row. The entry that counts is a candidate's first.
-_ENTRIES = """
-SELECT c.id, c.status, c.group_digest, c.checks_version, c.n_parts, e.format,
-    e.digest, e.raw, e.line, e.offset_bytes, e.source_id
-FROM candidate c JOIN entry e ON e.candidate_id = c.id
-WHERE c.id IN ({ids}) ORDER BY c.id, e.id
-"""
-# A decision stands when it is a verdict on the texts of today and was not taken back; the newest that stands counts.
-_DECISIONS = """
-SELECT d.candidate_id, d.id, d.verdict, r.field, r.text
-FROM decision d JOIN candidate c ON c.id = d.candidate_id LEFT JOIN revision r ON r.id = d.revision_id
-WHERE d.candidate_id IN ({ids}) AND d.verdict NOT IN ('undo', 'join', 'split') AND d.candidate_version >= c.judged_from
-    AND NOT EXISTS (SELECT 1 FROM decision u WHERE u.undoes_id = d.id)
-ORDER BY d.candidate_id, d.id
-"""
-_HOLDS = """
-SELECT candidate_id, code, place, message FROM finding
-WHERE candidate_id IN ({ids}) AND severity = 'hold' ORDER BY candidate_id, id
-"""
-_VERDICTS = frozenset({Verdict.ACCEPT, Verdict.EDIT})
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    name: str
-    licence: str
-
-
-def _sources(session: Session, project_id: int) -> dict[int, _Source]:
-    wanted = select(SourceRow.id, SourceRow.name, SourceRow.licence).where(  # type: ignore[call-overload]
-        col(SourceRow.project_id) == project_id
+def _is_wanted(held: Mapping[str, Any], gate: str, dataset: str) -> bool:
+    return (not dataset or held["dataset"] == dataset) and (
+        not gate or any(one["gate"] == gate for one in held["gates"])
     )
-    return {number: _Source(name, licence or "not stated") for number, name, licence in session.execute(wanted)}
 
 
-def _judged(
-    session: Session, ids: "array[int]", sources: Mapping[int, _Source]
-) -> Iterator[tuple[str, _Source, Judged | HeldBack]]:
-    """Each candidate with its standing decision, as (status, source, what a recipe takes); three statements a batch."""
-    run = session.connection().exec_driver_sql
-    for start in range(0, len(ids), _BATCH):
-        listed = ",".join(map(str, ids[start : start + _BATCH]))
-        decisions = {row[0]: row for row in run(_DECISIONS.format(ids=listed))}
-        holds = _holds(run(_HOLDS.format(ids=listed)).all())
-        last = 0
-        for rows in run(_ENTRIES.format(ids=listed), execution_options=_STREAMED).partitions():
-            for number, status, group, version, n_parts, format_, digest, raw, line, offset, source_id in rows:
-                if number == last:
-                    continue
-                last = number
-                source = sources[source_id]
-                decision = decisions.get(number)
-                if decision is None or decision[2] not in _VERDICTS:
-                    yield status, source, HeldBack(number, "undecided", "No decision of a reviewer stands behind it.")
-                    continue
-                _, decision_id, verdict, changed, text = decision
-                is_lone = not n_parts and format_ == SUCCESS
-                if is_lone and changed is None and version == checks.CHECKS_VERSION:
-                    revision, candidate, findings = None, _read(raw), holds.get(number, ())
-                else:
-                    said = evidence.read_success(raw) if is_lone else evidence.read_whole(session, number)
-                    revision, candidate, findings = _check(said, changed, text)
-                place = (group.hex(), digest.hex(), source.name, line, offset)
-                found_in = "" if is_lone else said.found_in.get("script", "")
-                yield (
-                    status,
-                    source,
-                    Judged(candidate, number, verdict, revision, decision_id, findings, *place, found_in),
-                )
+def start_preview(session: Session, project_id: int, spec: Spec, *, now: datetime) -> JobRow:
+    """Put a preview of all candidates in line for the worker."""
+    return jobs.enqueue(session, project_id, PREVIEW_KIND, spec.as_json(), now=now)
 
 
-def _holds(rows: Iterable[Sequence[Any]]) -> dict[int, tuple[Finding, ...]]:
-    """The findings that hold an export back, as the worker stored them."""
-    found: dict[int, tuple[Finding, ...]] = {}
-    for number, code, place, message in rows:
-        found[number] = (*found.get(number, ()), Finding(code, Severity.HOLD, place, message))
+def run_preview(db: Database, settings: Settings, job: JobRow, reporter: Progress) -> dict[str, object]:
+    """Preview all candidates, as a job; the result is `Preview.as_json`."""
+    with db.read() as session:
+        return preview(session, settings, job.project_id, Spec.parse(job.args), most=None, progress=reporter).as_json()
+
+
+# ------------------------------------------------------------------------------------------------ rows
+
+
+def create(session: Session, project_id: int, reviewer_id: int, spec: Spec, *, now: datetime) -> ReleaseRow:
+    """Give a release its number and put it in line for the worker.
+
+    Raises:
+        BadInputError: the spec cannot be carried out.
+
+    """
+    lock_ingest(session)
+    spec.settings(projects.get_settings(session, project_id))
+    Asked(0, "", spec.filter, ProjectSettings(), {}, 0, 0).check()
+    row = ReleaseRow(
+        project_id=project_id,
+        number=next_number(session, project_id),
+        name=spec.name,
+        spec=spec.as_json(),
+        reviewer_id=reviewer_id,
+        created_at=now,
+    )
+    session.add(row)
+    session.flush()
+    row.job_id = jobs.enqueue(session, project_id, JOB_KIND, {"release": row.number}, now=now).id
+    return row
+
+
+def list_releases(session: Session, project_id: int, limit: int = 50, before: int | None = None) -> list[ReleaseRow]:
+    """Releases, the newest first."""
+    wanted = select(ReleaseRow).where(col(ReleaseRow.project_id) == project_id)
+    if before is not None:
+        wanted = wanted.where(col(ReleaseRow.number) < before)
+    return list(session.execute(wanted.order_by(col(ReleaseRow.number).desc()).limit(limit)).scalars())
+
+
+def get_release(session: Session, project_id: int, number: int | str) -> ReleaseRow:
+    """A release by its number, or `"latest"`: the newest that is frozen and was not withdrawn.
+
+    Raises:
+        NotFoundError: there is none.
+
+    """
+    if str(number) == "latest":
+        found = find_latest(session, project_id)
+        if found is None:
+            raise NotFoundError("There is no release yet. Make one: patchsift release create.")
+        return found
+    text = str(number)
+    row: ReleaseRow | None = None
+    if text.isascii() and text.isdigit() and len(text) < 10:  # noqa: PLR2004
+        row = session.execute(
+            select(ReleaseRow).where(col(ReleaseRow.project_id) == project_id, col(ReleaseRow.number) == int(text))
+        ).scalar()
+    if row is None:
+        raise NotFoundError(f"There is no release {text[:20]} here.")
+    return row
+
+
+def find_latest(session: Session, project_id: int) -> ReleaseRow | None:
+    """The newest release that is frozen and was not withdrawn, or None."""
+    found: ReleaseRow | None = session.execute(
+        select(ReleaseRow)
+        .where(col(ReleaseRow.project_id) == project_id, col(ReleaseRow.state) == ReleaseState.FROZEN)
+        .order_by(col(ReleaseRow.number).desc())
+        .limit(1)
+    ).scalar()
     return found
 
 
-def _check(
-    said: Candidate, changed: str | None, text: str | None
-) -> tuple[tuple[str, str] | None, Candidate, tuple[Finding, ...]]:
-    """The edit, what the log says, and what the checks say now of the patch as it would leave."""
-    if changed is None or text is None:
-        return None, said, checks.run(said)
-    return (changed, text), said, checks.run(said.with_text(changed, text))
+def folder_of(settings: Settings, row: ReleaseRow) -> Path:
+    """Where a release lies: `…/releases/1/3`."""
+    return settings.data_dir / "releases" / str(row.project_id) / str(row.number)
 
 
-class _Lean(NamedTuple):
-    """As much of a candidate as a recipe reads."""
-
-    issue: str
-    target_files: tuple[str, ...]
-    operations: tuple[object, ...]
-    script: str | None
-    script_hash: str | None
-
-
-_COMMON = (str, str, list, list)
-
-
-def _read(raw: bytes) -> Told:
-    """What a recipe reads of an entry: equal to `evidence.read_success` in that, and four times as fast.
-
-    The keys of the agent's own writers are looked up here; everything else is left to the reader of the format.
-    """
-    try:
-        entry = pydantic_core.from_json(raw)
-    except ValueError:  # half a character in an escape, a byte order mark
-        return evidence.read_success(raw)
-    issue, script = entry.get("spec_issue_description"), entry.get("successful_script")
-    files, operations = entry.get("spec_target_files"), entry.get("spec_operations_details")
-    if operations is None:
-        operations = entry.get("spec_operations_summary")
-    if (issue.__class__, script.__class__, files.__class__, operations.__class__) != _COMMON or not issue or not script:
-        return success_memory.read(entry)
-    for path in files:
-        if path.__class__ is not str:
-            return success_memory.read(entry)
-    return _Lean(issue, tuple(files), tuple(operations), script, None)
-
-
-# ------------------------------------------------------------------------------------------------ counting
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What an order would give: accepted + edited = rows + held.
-
-    Attributes:
-        accepted: accepted candidates looked at.
-        edited: edited candidates looked at.
-        rows: rows a split.
-        held: reason → candidates.
-        whole: False when only the first 2,000 candidates were looked at.
-    """
-
-    accepted: int
-    edited: int
-    rows: Mapping[Split, int]
-    held: Mapping[str, int]
-    whole: bool
-
-    @property
-    def n_rows(self) -> int:
-        """Rows in all splits."""
-        return sum(self.rows.values())
-
-
-def preview(session: Session, project_id: int, order: Order, *, most: int = _PREVIEWED) -> Preview:
-    """What an order would give, found by making it, from the first `most` candidates.
+def get_folder(settings: Settings, row: ReleaseRow) -> Path:
+    """The folder of a frozen or withdrawn release.
 
     Raises:
-        BadInputError: the order cannot be carried out.
+        ConflictError: it is not frozen yet, or never will be.
+        NotFoundError: its folder is not there.
 
     """
-    order.check()
-    recipe = RECIPES[order.role, order.task, order.objective]
-    ids = _ids(session, project_id, order, most + 1)
-    statuses: Counter[str] = Counter()
-    rows: Counter[Split] = Counter()
-    held: Counter[str] = Counter()
-    for status, _, judged in _judged(session, ids[:most], _sources(session, project_id)):
-        statuses[status] += 1
-        made = judged if isinstance(judged, HeldBack) else recipe(judged, order.seed)
-        if isinstance(made, HeldBack):
-            held[made.reason] += 1
-        else:
-            rows[made.split] += 1
-    return Preview(statuses[Status.ACCEPTED], statuses[Status.EDITED], rows, held, whole=len(ids) <= most)
+    if row.state not in SHOWN:
+        raise ConflictError(f"Release {row.number} is {row.state}, so it has no files yet.")
+    folder = folder_of(settings, row)
+    if not (folder / "manifest.json").is_file():
+        raise NotFoundError(f"The folder of release {row.number} is gone: {folder}. Bring it back from a backup.")
+    return folder
 
 
-def list_exports(session: Session, project_id: int) -> list[dict[str, object]]:
-    """Everything that can be exported: `[{"role": "llm", "task": "scaffold", …, "formats": […], "n_rows": 381}]`."""
-    return [
-        {
-            "role": role,
-            "task": task,
-            "objective": objective,
-            "formats": [one.alias for one in FORMATS if one.objective == objective],
-            "n_rows": count_exportable(session, project_id, Order(role, task, objective)),
-        }
-        for role, task, objective in RECIPES
-    ]
+def withdraw(session: Session, project_id: int, number: int, why: str, *, now: datetime) -> ReleaseRow:
+    """Say that a release must not be trained on; its files stay, so that what was trained can be explained.
+
+    Raises:
+        NotFoundError: no such release.
+        BadInputError: no reason is given.
+        ConflictError: it is not frozen.
+
+    """
+    row = get_release(session, project_id, number)
+    why = why.strip()
+    if not why:
+        raise BadInputError("Say why it is withdrawn: whoever trained on it will ask.", where="field why")
+    if row.state != ReleaseState.FROZEN:
+        raise ConflictError(f"Release {number} is {row.state}; only a frozen one can be withdrawn.")
+    row.state, row.withdrawn_at, row.withdrawn_why = ReleaseState.WITHDRAWN, now, why[:2_000]
+    session.add(row)
+    return row
 
 
-def count_exportable(session: Session, project_id: int, order: Order) -> int:
-    """Rows that an order gives: exact up to 2,000 judged candidates; beyond, all of them at the share of the first."""
-    seen = preview(session, project_id, order)
-    if seen.whole:
-        return seen.n_rows
-    tally = count_by_status(session, project_id)
-    return seen.n_rows * (tally[Status.ACCEPTED] + tally[Status.EDITED]) // (seen.accepted + seen.edited)
+def list_holding(session: Session, candidate_id: int) -> list[int]:
+    """The numbers of the releases that hold examples of a candidate: what a changed decision is to be told to."""
+    wanted = (
+        select(ReleaseRow.number)  # type: ignore[call-overload]
+        .join(ReleasedRow, col(ReleasedRow.release_id) == col(ReleaseRow.id))
+        .where(col(ReleasedRow.candidate_id) == candidate_id, col(ReleaseRow.state).in_(SHOWN))
+        .order_by(col(ReleaseRow.number))
+    )
+    return list(session.execute(wanted).scalars())
 
 
-# ------------------------------------------------------------------------------------------------ building
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """A release's manifest."""
+    found: dict[str, Any] = json.loads((folder / "manifest.json").read_bytes())
+    return found
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What a build wrote: `Summary(Path("out"), 381, {"train": 305, …}, 300, 84, {"hash_only": 3})`."""
-
-    folder: Path
-    rows: int
-    splits: Mapping[str, int]
-    accepted: int
-    edited: int
-    held: Mapping[str, int]
-
-    def as_json(self) -> dict[str, object]:
-        """The shape of `patchsift export --json`."""
-        return asdict(self) | {"folder": str(self.folder), "splits": dict(self.splits), "held": dict(self.held)}
-
-    def sentence(self) -> str:
-        """`"381 rows (305 train, 38 validation, 38 test) in out; 3 held back (3 hash_only)"`."""
-        splits = ", ".join(f"{n:,} {split}" for split, n in self.splits.items())
-        held = ", ".join(f"{n:,} {reason}" for reason, n in self.held.items())
-        left_out = f"; {sum(self.held.values()):,} held back ({held})" if held else ""
-        return f"{self.rows:,} rows ({splits}) in {self.folder}{left_out}"
-
-
-def build(
-    db: Database,
-    settings: Settings,
-    project_id: int,
-    order: Order,
-    out_dir: Path,
-    *,
-    progress: Progress | None = None,
-    now: Callable[[], datetime] | None = None,
-) -> Summary:
-    """Write a dataset folder: rows a split, lineage, what was held back, card, manifest, checksums.
-
-    It appears whole or not at all.
+def list_held(
+    folder: Path, *, gate: str = "", dataset: str = "", after: int = 0, limit: int = 50
+) -> tuple[list[dict[str, Any]], int | None]:
+    """Held-back rows of a release, a page at a time.
 
     Args:
-        db: the database; it is read in one snapshot.
-        settings: not used yet; every build takes them.
-        project_id: whose candidates.
-        order: what to write.
-        out_dir: the folder, which must be absent or empty.
-        progress: called with (done, total); it may raise to stop.
-        now: not used: nothing in a folder depends on when it is made.
+        folder: the release's.
+        gate: only rows that this gate holds back.
+        dataset: only rows of this dataset.
+        after: go on after so many lines of the file.
+        limit: so many rows.
 
-    Raises:
-        BadInputError: the order cannot be carried out, nothing is to be exported, or `out_dir` is not empty.
-        NotStoredError: the disk is full or read-only.
+    Returns:
+        The rows, and where the next page goes on, or None at the end.
 
     """
-    del settings, now
-    order.check()
-    refuse_target(out_dir)
-    with db.read() as session, Folder(out_dir) as folder:
-        head = _newest_decision(session, project_id)
-        facts = _write_rows(session, project_id, order, folder, progress)
-        if not facts.rows.total():
-            raise BadInputError(_nothing(facts), code="nothing_to_export")
-        folder.add_text("README.md", card.write(facts, get_format(order.format)))
-        manifest = _manifest(order, facts, head, folder.close_files())
-        folder.add_text("manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
-    splits = {str(split): facts.rows[split] for split in Split if facts.rows[split]}
-    return Summary(out_dir, facts.rows.total(), splits, facts.accepted, facts.edited, dict(sorted(facts.held.items())))
+    found: list[dict[str, Any]] = []
+    with (folder / "held_back.jsonl").open("rb") as lines:
+        for number, line in enumerate(islice(lines, after, None), after + 1):
+            row = json.loads(line)
+            if _is_wanted(row, gate, dataset):
+                found.append(row)
+                if len(found) == limit:
+                    return found, number if next(lines, None) is not None else None
+    return found, None
 
 
-class _Split:
-    """One split's two files and its count."""
-
-    def __init__(self, folder: Folder, config: str, split: Split) -> None:
-        self.rows = folder.file(f"jsonl/{config}/{split}.jsonl")
-        self.lineage = folder.file(f"lineage/{split}.jsonl")
-
-
-def _write_rows(
-    session: Session, project_id: int, order: Order, folder: Folder, progress: Progress | None
-) -> card.Facts:
-    form, recipe, seed = get_format(order.format), RECIPES[order.role, order.task, order.objective], order.seed
-    facts = card.Facts(config=order.config, seed=seed, split_rule=RULE, recipe=f"{llm.NAME}/{llm.VERSION}")
-    ids = _ids(session, project_id, order)
-    held_file = folder.file("held_back.jsonl")
-    splits: dict[str, _Split] = {}
-    for done, (status, source, judged) in enumerate(_judged(session, ids, _sources(session, project_id))):
-        if progress is not None and done % _BATCH == 0:
-            progress(done, len(ids))
-        made = judged if isinstance(judged, HeldBack) else recipe(judged, seed)
-        if status == Status.EDITED:
-            facts.edited += 1
-        else:
-            facts.accepted += 1
-        facts.count(source.licence, made)
-        if isinstance(made, HeldBack):
-            held_file.add(encode({"candidate": made.candidate_id, "reason": made.reason, "message": made.message}))
-            continue
-        split = splits.get(made.split.value)
-        if split is None:
-            split = splits[made.split.value] = _Split(folder, order.config, made.split)
-        row = form.row(made)
-        form.check(row)
-        split.rows.add(encode(row))
-        split.lineage.add(encode(_lineage(made)))
-    return facts
+def list_samples(folder: Path, dataset: Dataset, n: int = _SAMPLES) -> list[tuple[Split, dict[str, Any]]]:
+    """The first rows of a dataset, split by split."""
+    found: list[tuple[Split, dict[str, Any]]] = []
+    for split in Split:
+        path = folder.joinpath("examples", *dataset, f"{split}.jsonl")
+        if len(found) < n and path.is_file():
+            with path.open("rb") as lines:
+                found += [(split, json.loads(line)) for line in islice(lines, n - len(found))]
+    return found
 
 
-def _lineage(example: Example) -> dict[str, object]:
-    """One row's way back: `{"id": "scaffold-9f…", "candidate": 7, "entry": "9f…", "source": "log.jsonl:12:34567"}`."""
-    way = example.provenance
-    return {
-        "id": example.id,
-        "candidate": way.candidate_id,
-        "entry": way.entry_digest,
-        "source": f"{way.source_name}:{way.line}:{way.offset_bytes}",
-        "decision": way.decision_id,
-        "verdict": way.verdict,
-        "recipe": way.recipe,
-        "template": way.template,
-        "group": way.group,
-        "answer": way.answer,
-    } | ({"answer_from": way.answer_from} if way.answer_from else {})
-
-
-def _newest_decision(session: Session, project_id: int) -> DecisionRow | None:
-    """The head of the audit chain: its digest covers every decision before it."""
-    return session.execute(
-        select(DecisionRow)
-        .where(col(DecisionRow.project_id) == project_id)
-        .order_by(col(DecisionRow.id).desc())
-        .limit(1)
-    ).scalar()
-
-
-def _nothing(facts: card.Facts) -> str:
-    judged = facts.accepted + facts.edited
-    if not judged:
-        return "Nothing is accepted or edited yet under this filter, so there is nothing to export. Review some first."
-    reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(facts.held.items()))
-    return (
-        f"{facts.accepted:,} accepted and {facts.edited:,} edited, all held back: {reasons}. No row is left to export."
-    )
-
-
-def _manifest(order: Order, facts: card.Facts, head: DecisionRow | None, files: list[Written]) -> dict[str, object]:
-    """What the folder holds and what it was made from; accepted + edited = rows + held."""
-    return {
-        "schema": MANIFEST_SCHEMA,
-        "program": f"patchsift {__version__}",
-        "config": order.config,
-        "role": order.role,
-        "task": order.task,
-        "objective": order.objective,
-        "format": get_format(order.format).alias,
-        "filter": order.filter.query(),
-        "seed": order.seed,
-        "split_rule": RULE,
-        "as_of": None if head is None else head.decided_at.astimezone(UTC).isoformat(),
-        "audit_head": None if head is None else {"decision": head.id, "digest": bytes(head.digest).hex()},
-        "recipe": facts.recipe,
-        "templates": sorted(facts.templates),
-        "checks": checks.CHECKS_VERSION,
-        "counts": {
-            "accepted": facts.accepted,
-            "edited": facts.edited,
-            "rows": facts.rows.total(),
-            "splits": {str(split): facts.rows[split] for split in Split},
-            "held": facts.held.total(),
-            "held_by_reason": dict(sorted(facts.held.items())),
-        },
-        "tokens_estimated": card.statistics(facts),
-        "files": [
-            {"path": one.path, "sha256": one.digest, "bytes": one.n_bytes}
-            | ({"rows": one.n_rows} if one.path.endswith(".jsonl") else {})
-            for one in files
-        ],
-    }
-
-
-# ------------------------------------------------------------------------------------------------ as a job
-
-
-def start(session: Session, project_id: int, order: Order, *, now: datetime) -> JobRow:
-    """Put an export in line for the worker.
-
-    Raises:
-        BadInputError: the order cannot be carried out.
-
-    """
-    order.check()
-    return jobs.enqueue(session, project_id, JOB_KIND, order.as_json(), now=now)
+# ------------------------------------------------------------------------------------------------ freezing
 
 
 def run_job(
     db: Database, settings: Settings, job: JobRow, reporter: Progress, *, now: Callable[[], datetime]
 ) -> dict[str, object]:
-    """Build what a job asks for, and pack it; an earlier attempt that died is thrown away first.
+    """Freeze the release that a job names; what an earlier attempt left is thrown away first.
 
     Returns:
-        `{"folder": "exports/7/patchsift-…", "zip": "exports/7/patchsift-….zip", "sha256": "9f…", "bytes": 83412,
-        "rows": 381, "splits": {"train": 305, …}, "held": {"hash_only": 3}}`; paths are relative to the data folder.
-
-    Raises:
-        BadInputError: the order cannot be carried out, or no row is left.
-        NotStoredError: the disk is full or read-only.
+        `{"release": 3, "rows": 1834, "held": 21}`
 
     """
-    order = Order.parse(job.args)
-    place = settings.data_dir / "exports" / str(job.id)
-    shutil.rmtree(place, ignore_errors=True)
-    name = f"patchsift-{_file_name(_project_name(db, job.project_id))}-{order.config}-{job.id}"
+    number = job.args.get("release")
     try:
-        summary = build(db, settings, job.project_id, order, place / name, progress=reporter, now=now)
-        digest, n_bytes = _pack(place / name, place / f"{name}.zip")
-    except BaseException:
-        shutil.rmtree(place, ignore_errors=True)
+        row = _begin(db, job.project_id, int(str(number)), reporter)
+        if row.state != ReleaseState.FREEZING:
+            return {"release": row.number}
+        return _freeze(db, settings, row, reporter, now)
+    except jobs.StoppedError:
+        raise  # the program ends; the job is taken up again
+    except BaseException as error:
+        _fail(db, settings, job.project_id, int(str(number)), str(error) or type(error).__name__)
         raise
+
+
+def _begin(db: Database, project_id: int, number: int, reporter: Progress) -> ReleaseRow:
+    """Wait until no other release of the project is being frozen: they would deal the same groups."""
+    while True:
+        with db.write() as session:
+            row = get_release(session, project_id, number)
+            others = session.execute(
+                select(func.count())
+                .select_from(ReleaseRow)
+                .where(
+                    col(ReleaseRow.project_id) == project_id,
+                    col(ReleaseRow.state).in_([ReleaseState.QUEUED, ReleaseState.FREEZING]),
+                    col(ReleaseRow.number) < number,
+                )
+            ).scalar_one()
+            if row.state == ReleaseState.QUEUED and not others:
+                row.state = ReleaseState.FREEZING
+                session.add(row)
+            if not others:
+                session.flush()
+                session.expunge(row)
+                return row
+        reporter(0, 0)
+        time.sleep(_WAIT_SECONDS)
+
+
+def _freeze(
+    db: Database, settings: Settings, row: ReleaseRow, reporter: Progress, now: Callable[[], datetime]
+) -> dict[str, object]:
+    _forget(db, settings, row)
+    target = folder_of(settings, row)
+    spec = Spec.parse(row.spec)
+    with db.read() as session:
+        asked = asked_for(session, row.project_id, spec, row.number)
+        guard = projects.read_guard(session, row.project_id, asked.settings)
+        counters = projects.counters(session, row.project_id, asked.settings)
+        with Folder(target) as folder:
+            facts = freeze.build(session, row.project_id, asked, guard, counters, folder, progress=reporter)
+            if not facts.rows:
+                raise BadInputError(nothing(facts), code="nothing_to_export")
+    _remember(db, row, target, reporter)
+    with (target / "manifest.json").open("rb") as manifest:
+        digest = file_digest(manifest, "sha256").digest()
+    values = {
+        "state": ReleaseState.FROZEN,
+        "counts": _counts(facts),
+        "decisions_to": asked.decisions_to,
+        "rulings_to": asked.rulings_to,
+        "manifest_digest": digest,
+        "n_bytes": sum(path.stat().st_size for path in target.rglob("*") if path.is_file()),
+        "message": "",
+        "frozen_at": now(),
+    }
+    with db.write() as session:
+        session.execute(update(ReleaseRow).where(col(ReleaseRow.id) == row.id).values(**values))
+    return {"release": row.number, "rows": facts.rows, "held": sum(one.held for one in facts.datasets.values())}
+
+
+def _counts(facts: Facts) -> dict[str, object]:
+    """What lists show of a release: `{"rows": 1834, "held": 21, "candidates": {…}, "datasets": {"llm/…": {…}}}`."""
+    splits: Counter[str] = Counter()
+    for one in facts.datasets.values():
+        splits.update({split.value: n for split, n in one.splits.items()})
     return {
-        "folder": f"exports/{job.id}/{name}",
-        "zip": f"exports/{job.id}/{name}.zip",
-        "sha256": digest,
-        "bytes": n_bytes,
-        "rows": summary.rows,
-        "splits": dict(summary.splits),
-        "held": dict(summary.held),
+        "rows": facts.rows,
+        "held": sum(one.held for one in facts.datasets.values()),
+        "splits": dict(splits),
+        "candidates": dict(facts.candidates),
+        "held_by_gate": dict(sorted(facts.held_by_gate.items())),
+        "datasets": {dataset.name: {"rows": counts.rows, "held": counts.held} for dataset, counts in facts.listed()},
     }
 
 
-def _project_name(db: Database, project_id: int) -> str:
+def nothing(facts: Facts) -> str:
+    """Why no row is left."""
+    if not facts.candidates.total():
+        return "Nothing is accepted or edited yet under this filter, so there is nothing to export. Review some first."
+    told = ", ".join(f"{n:,} {status}" for status, n in facts.candidates.items())
+    reasons = ", ".join(f"{gate} {n:,}" for gate, n in facts.held_by_gate.most_common())
+    return f"{told}, all held back: {reasons or 'they yield nothing'}. No row is left to export."
+
+
+def _remember(db: Database, row: ReleaseRow, target: Path, reporter: Progress) -> None:
+    """Tell the database which candidates the release holds and which issue stands in which split."""
+    for lines in _chunks(_lineage(target), _BATCH):
+        reporter(0, 0)
+        held = {line["candidate"]: line["decision"] for _, line in lines}
+        split_of = {bytes.fromhex(line["issue"]): split for split, line in lines}
+        with db.write() as session:
+            known = select(ReleasedRow.candidate_id).where(  # type: ignore[call-overload]
+                col(ReleasedRow.release_id) == row.id, col(ReleasedRow.candidate_id).in_(list(held))
+            )
+            for candidate_id in session.execute(known).scalars():
+                del held[candidate_id]
+            dealt = select(LedgerRow.issue).where(  # type: ignore[call-overload]
+                col(LedgerRow.project_id) == row.project_id, col(LedgerRow.issue).in_(list(split_of))
+            )
+            for issue in session.execute(dealt).scalars():
+                del split_of[bytes(issue)]
+            if held:
+                session.execute(
+                    insert(ReleasedRow),
+                    [{"candidate_id": n, "release_id": row.id, "decision_id": d} for n, d in held.items()],
+                )
+            if split_of:
+                session.execute(
+                    insert(LedgerRow),
+                    [
+                        {
+                            "project_id": row.project_id,
+                            "issue": issue,
+                            "split": split.value,
+                            "since": row.number + 1,
+                            "release_id": row.id,
+                        }
+                        for issue, split in sorted(split_of.items())
+                    ],
+                )
+
+
+def _lineage(folder: Path) -> Iterator[tuple[Split, dict[str, Any]]]:
+    for path in sorted((folder / "lineage").rglob("*.jsonl")):
+        with path.open("rb") as lines:
+            for line in lines:
+                yield Split(path.stem), json.loads(line)
+
+
+def _chunks(lines: Iterator[Any], n: int) -> Iterator[list[Any]]:
+    while chunk := list(islice(lines, n)):
+        yield chunk
+
+
+def _forget(db: Database, settings: Settings, row: ReleaseRow) -> None:
+    """Throw away what an attempt that died left of a release that nobody has seen."""
+    target = folder_of(settings, row)
+    for left in [*target.parent.glob(f".tmp-{row.number}-*"), target]:
+        shutil.rmtree(left, ignore_errors=True)
+    with db.write() as session:
+        session.execute(delete(ReleasedRow).where(col(ReleasedRow.release_id) == row.id))
+        session.execute(delete(LedgerRow).where(col(LedgerRow.release_id) == row.id))
+
+
+def _fail(db: Database, settings: Settings, project_id: int, number: int, why: str) -> None:
     with db.read() as session:
-        return session.get_one(ProjectRow, project_id).name
+        row = get_release(session, project_id, number)
+    if row.state in SHOWN:
+        return
+    _forget(db, settings, row)
+    with db.write() as session:
+        found = get_release(session, project_id, number)
+        found.state, found.message = ReleaseState.FAILED, why[:2_000]
+        session.add(found)
 
 
-def _file_name(name: str) -> str:
-    """A name that is safe as part of a file's name anywhere: `"Über uns/../x"` → `"ber-uns-x"`."""
-    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower()[:60] or "project"
+# ------------------------------------------------------------------------------------------------ comparing
 
 
-def _pack(folder: Path, target: Path) -> tuple[str, int]:
-    """Pack a folder without compression, which differs between zlib versions; the same folder gives the same bytes."""
-    part = target.with_name(f".tmp-{target.name}")
-    with zipfile.ZipFile(part, "x", zipfile.ZIP_STORED) as packed:
-        for path in sorted(one for one in folder.rglob("*") if one.is_file()):
-            entry = zipfile.ZipInfo(f"{folder.name}/{path.relative_to(folder).as_posix()}", _ZIP_EPOCH)
-            entry.external_attr = 0o644 << 16
-            entry.file_size = path.stat().st_size
-            with path.open("rb") as source, packed.open(entry, "w") as packing:
-                shutil.copyfileobj(source, packing, 1 << 20)
-    with part.open("rb+") as written:
-        digest = file_digest(written, "sha256").hexdigest()
-        os.fsync(written.fileno())
-    part.replace(target)
-    return digest, target.stat().st_size
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What changed from one set of examples to another.
+
+    Attributes:
+        before: what they are called.
+        after: what they are called.
+        counts: dataset → (added, removed, changed, moved to another split).
+        examples: the first of each, as (dataset, id, what).
+    """
+
+    before: str
+    after: str
+    counts: Mapping[str, tuple[int, int, int, int]]
+    examples: Sequence[tuple[str, str, str]]
+
+    @property
+    def totals(self) -> tuple[int, int, int, int]:
+        """Added, removed, changed, moved; over all datasets."""
+        added, removed, changed, moved = (sum(one[n] for one in self.counts.values()) for n in range(4))
+        return added, removed, changed, moved
+
+    def as_json(self) -> dict[str, object]:
+        """`{"before": "release 2", "after": "release 3", "added": 12, …, "datasets": {…}, "examples": […]}`."""
+        names = ("added", "removed", "changed", "moved")
+        return {
+            "before": self.before,
+            "after": self.after,
+            **dict(zip(names, self.totals, strict=True)),
+            "datasets": {dataset: dict(zip(names, one, strict=True)) for dataset, one in self.counts.items()},
+            "examples": [{"dataset": dataset, "id": name, "what": what} for dataset, name, what in self.examples],
+        }
 
 
-def find_download(session: Session, settings: Settings, project_id: int, job_id: int) -> Path:
-    """The zip of a finished export.
+class _Rows:
+    """Two sets of examples by id, compared in a temporary file, so that memory does not grow with them."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("", isolation_level=None)
+        self._db.execute("PRAGMA cache_size=-8000")
+        self._db.execute("PRAGMA journal_mode=OFF")
+        for side in ("before", "after"):
+            self._db.execute(
+                f'CREATE TABLE "{side}" (dataset TEXT, id TEXT, digest TEXT, split TEXT, PRIMARY KEY (dataset, id)) '
+                "WITHOUT ROWID"
+            )
+        self._db.execute("BEGIN")
+
+    def add(self, side: str, dataset: str, name: str, digest: str, split: Split) -> None:
+        self._db.execute(f'INSERT INTO "{side}" VALUES (?, ?, ?, ?)', (dataset, name, digest, split.value))
+
+    def read(self, side: str, folder: Path) -> None:
+        """Take in a release's lineage."""
+        for path in sorted((folder / "lineage").rglob("*.jsonl")):
+            dataset = "/".join(path.relative_to(folder / "lineage").parts[:-1])
+            with path.open("rb") as lines:
+                for line in lines:
+                    row = json.loads(line)
+                    self.add(side, dataset, row["id"], row["sha256"], Split(path.stem))
+
+    def compare(self, before: str, after: str) -> Difference:
+        """What the second has that the first has not, and the other way round."""
+        found: dict[str, list[int]] = {}
+        examples: list[tuple[str, str, str]] = []
+        for n, (what, statement) in enumerate(_COMPARISONS):
+            for dataset, number in self._db.execute(f"SELECT dataset, count(*) {statement} GROUP BY dataset"):
+                found.setdefault(dataset, [0, 0, 0, 0])[n] = number
+            wanted = self._db.execute(f"SELECT dataset, id {statement} ORDER BY dataset, id LIMIT 20")
+            examples += [(dataset, name, what) for dataset, name in wanted]
+        counts = {dataset: (n[0], n[1], n[2], n[3]) for dataset, n in sorted(found.items())}
+        return Difference(before, after, counts, examples)
+
+
+_COMPARISONS = (
+    ("added", 'FROM "after" LEFT JOIN "before" b USING (dataset, id) WHERE b.digest IS NULL'),
+    ("removed", 'FROM "before" LEFT JOIN "after" a USING (dataset, id) WHERE a.digest IS NULL'),
+    ("changed", 'FROM "after" a JOIN "before" b USING (dataset, id) WHERE a.digest <> b.digest'),
+    ("moved", 'FROM "after" a JOIN "before" b USING (dataset, id) WHERE a.split <> b.split'),
+)
+
+
+def compare(settings: Settings, first: ReleaseRow, second: ReleaseRow) -> Difference:
+    """What was added, removed and changed from one release to another.
 
     Raises:
-        NotFoundError: no such export in this project, or it is not finished, or its file was removed.
+        ConflictError: one of them has no files.
 
     """
-    job = jobs.get_job(session, project_id, job_id)
-    packed = (job.result or {}).get("zip")
-    if job.kind != JOB_KIND or not packed:
-        raise NotFoundError(f"Job {job_id} has no file to download.")
-    path = settings.data_dir / str(packed)
-    if not path.is_file():
-        raise NotFoundError(
-            f"The file of export {job_id} was removed. Export again; the same state gives the same file."
+    rows = _Rows()
+    rows.read("before", get_folder(settings, first))
+    rows.read("after", get_folder(settings, second))
+    return rows.compare(f"release {first.number}", f"release {second.number}")
+
+
+# ------------------------------------------------------------------------------------------------ verify, make again
+
+
+def verify(folder: Path, logs: Sequence[Path] = ()) -> Any:  # noqa: ANN401  the verifier's own report
+    """What the independent verifier says of a release folder; `faults` is empty where it is whole.
+
+    Args:
+        folder: the release's.
+        logs: files or folders with the logs themselves, to hold the rows against.
+
+    """
+    return _verifier().verify(folder, logs=list(logs))
+
+
+def _verifier() -> ModuleType:
+    """The verifier, which is no part of this package on purpose: it runs alone, inside a release, for years."""
+    spec = spec_from_file_location("patchsift_verify", freeze.verifier_path())
+    if spec is None or spec.loader is None:
+        raise NotFoundError("The verifier is missing from this installation. Install it anew.")
+    module = module_from_spec(spec)
+    with contextlib.suppress(ImportError):
+        import sys  # noqa: PLC0415
+
+        sys.modules.setdefault("patchsift_verify", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Rebuilt(NamedTuple):
+    """How a release looks when it is made again from today's database: `differing` is empty where byte for byte."""
+
+    n_files: int
+    differing: list[str]
+
+
+def rebuild(
+    db: Database, settings: Settings, project_id: int, number: int, place: Path, *, progress: Progress | None = None
+) -> Rebuilt:
+    """Make a release again as of its last decision, in another place, and compare it byte for byte.
+
+    Args:
+        db: the database.
+        settings: where the release lies.
+        project_id: whose.
+        number: the release's.
+        place: a folder that is not there yet.
+        progress: called with (done, total).
+
+    Raises:
+        ConflictError: it has no files.
+        NotFoundError: no such release, or a template that it used is gone.
+
+    """
+    with db.read() as session:
+        row = get_release(session, project_id, number)
+        folder = get_folder(settings, row)
+        said = read_manifest(folder)
+        asked = replace(
+            asked_for(session, project_id, Spec.parse(row.spec), number),
+            settings=_settings_of(said),
+            prompts={
+                one["name"]: templates.get_by_label(session, project_id, one["label"]) for one in said["templates"]
+            },
+            decisions_to=row.decisions_to,
+            rulings_to=row.rulings_to,
         )
-    return path
+        guard = projects.read_guard(session, project_id, asked.settings)
+        counters = projects.counters(session, project_id, asked.settings)
+        with Folder(place) as made:
+            freeze.build(session, project_id, asked, guard, counters, made, progress=progress)
+    return Rebuilt(*_differing(folder, place))
+
+
+def _settings_of(said: Mapping[str, Any]) -> ProjectSettings:
+    order = said["order"]
+    split = {key: order[key] for key in ("by", "seed", "shares", "validation_from", "test_from") if key in order}
+    guarded = order["decontamination"] or {}
+    overlap = {"overlap": guarded["overlap"]} if guarded else {}
+    return ProjectSettings.parse(
+        {"split": split, "budgets": order["budgets"], "licence_required": order["licence_required"], **overlap}
+    )
+
+
+def _differing(one: Path, other: Path) -> tuple[int, list[str]]:
+    def sums(folder: Path) -> dict[str, str]:
+        listed = (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+        return {line[66:]: line[:64] for line in listed}
+
+    first, second = sums(one), sums(other)
+    return len(first), sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
+
+
+# ------------------------------------------------------------------------------------------------ the benchmark
+
+
+class Frozen(NamedTuple):
+    """What became of a benchmark: issues set, issues that were in it, and those that were released otherwise."""
+
+    n_set: int
+    n_already: int
+    refused: list[bytes]
+
+
+def freeze_benchmark(session: Session, project_id: int, wanted: Filter) -> Frozen:
+    """Put every issue of the candidates that a filter finds into the benchmark split, whole groups at a time, for ever.
+
+    What was ever released for training, validation or test stays there: a benchmark that was trained on is none.
+
+    Raises:
+        BadInputError: the filter finds nothing.
+
+    """
+    lock_ingest(session)
+    where = conditions(session, project_id, replace(wanted, order=""))
+    issues = {bytes(one) for one in session.execute(select(CandidateRow.group_digest).where(*where)).scalars()}  # type: ignore[call-overload]
+    if not issues:
+        raise BadInputError("The filter finds no candidate, so there is nothing to freeze.", where="field filter")
+    groups = set(find_groups(session, project_id, issues).values()) | issues
+    tied = select(IssueGroupRow.issue).where(  # type: ignore[call-overload]
+        col(IssueGroupRow.project_id) == project_id, col(IssueGroupRow.group_key).in_(list(groups))
+    )
+    issues |= {bytes(one) for one in session.execute(tied).scalars()}
+    known = select(LedgerRow.issue, LedgerRow.split).where(  # type: ignore[call-overload]
+        col(LedgerRow.project_id) == project_id, col(LedgerRow.issue).in_(list(issues))
+    )
+    split_of = {bytes(issue): split for issue, split in session.execute(known)}
+    new = sorted(issues - split_of.keys())
+    since = next_number(session, project_id)
+    if new:
+        rows = [
+            {"project_id": project_id, "issue": issue, "split": Split.BENCHMARK.value, "since": since} for issue in new
+        ]
+        session.execute(insert(LedgerRow), rows)
+    refused = sorted(issue for issue, split in split_of.items() if split != Split.BENCHMARK)
+    return Frozen(len(new), len(split_of) - len(refused), refused)
+
+
+def count_benchmark(session: Session, project_id: int) -> int:
+    """How many issues are in the benchmark."""
+    wanted = select(func.count()).select_from(LedgerRow)
+    found = session.execute(
+        wanted.where(col(LedgerRow.project_id) == project_id, col(LedgerRow.split) == Split.BENCHMARK)
+    ).scalar_one()
+    return int(found)
+
+
+def get_author(session: Session, row: ReleaseRow) -> str:
+    """Who made a release."""
+    return session.get_one(ReviewerRow, row.reviewer_id).name

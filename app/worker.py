@@ -62,10 +62,24 @@ def _prepare(db: Database, _: Settings, job: JobRow, report: jobs.Reporter) -> R
 
 
 def _export(db: Database, settings: Settings, job: JobRow, report: jobs.Reporter) -> Result:
-    from app import releases  # noqa: PLC0415  (the writers are slow to import and rarely needed)
+    from app import downloads  # noqa: PLC0415  (the writers are slow to import and rarely needed)
+
+    result = downloads.run_job(db, settings, job, report, now=now)
+    return f"{result['rows']:,} rows", result
+
+
+def _release(db: Database, settings: Settings, job: JobRow, report: jobs.Reporter) -> Result:
+    from app import releases  # noqa: PLC0415
 
     result = releases.run_job(db, settings, job, report, now=now)
-    return f"{result['rows']:,} rows", result
+    return f"Release {result['release']}: {result.get('rows', 0):,} rows", result
+
+
+def _preview(db: Database, settings: Settings, job: JobRow, report: jobs.Reporter) -> Result:
+    from app import releases  # noqa: PLC0415
+
+    result = releases.run_preview(db, settings, job, report)
+    return "Counted", result
 
 
 KINDS: Mapping[str, Callable[[Database, Settings, JobRow, jobs.Reporter], Result]] = {
@@ -73,6 +87,8 @@ KINDS: Mapping[str, Callable[[Database, Settings, JobRow, jobs.Reporter], Result
     deliveries.KIND: _deliver,
     "prepare": _prepare,
     "export": _export,
+    "release": _release,
+    "preview": _preview,
 }
 
 

@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from app.examples import Example, HeldBack, Split
+from app.examples import Dataset, Split
 from app.exports.shape import Format
 
 CHARACTERS_PER_TOKEN = 3.6
@@ -36,6 +37,16 @@ class Lengths:
                 return (bucket + 1) * _BUCKET
         return 0
 
+    def as_json(self) -> dict[str, object]:
+        """`{"characters_per_token": 3.6, "p50": 424, "p95": 1096, "max": 5048, "suggested_max_length": 8192}`."""
+        return {
+            "characters_per_token": CHARACTERS_PER_TOKEN,
+            "p50": self.at(0.5),
+            "p95": self.at(0.95),
+            "max": self.at(1),
+            "suggested_max_length": self.max_length(),
+        }
+
     def max_length(self) -> int:
         """A power of two that no row reaches, as far as an estimate can say."""
         length = _SHORTEST_MAX_LENGTH
@@ -50,44 +61,46 @@ class Facts:
 
     Attributes:
         config: `scaffold_sft_pc`.
+        dataset: what the rows are for.
+        release: number and name, or None where the folder is of no release.
+        rule: how groups were split, in words.
+        recipe: name and version.
         rows: rows a split; a split without rows has no file and is absent.
-        accepted: accepted candidates that the filter found.
-        edited: edited candidates that it found.
-        held: reason → how many were held back.
         licences: licence of a source, or "not stated" → rows from it.
         lengths: of the rows.
-        seed: of the split.
-        split_rule: in words.
-        recipe: name and version.
         templates: names and versions in use.
     """
 
     config: str
-    accepted: int = 0
-    edited: int = 0
+    dataset: Dataset
+    release: Mapping[str, object] | None
+    rule: str
+    recipe: str
     rows: Counter[Split] = field(default_factory=Counter)
-    held: Counter[str] = field(default_factory=Counter)
     licences: Counter[str] = field(default_factory=Counter)
     lengths: Lengths = field(default_factory=Lengths)
-    seed: int = 0
-    split_rule: str = ""
-    recipe: str = ""
     templates: set[str] = field(default_factory=set)
 
-    def count(self, licence: str, made: Example | HeldBack) -> None:
-        """Count what became of one judged candidate."""
-        if isinstance(made, HeldBack):
-            self.held[made.reason] += 1
-            return
-        self.rows[made.split] += 1
-        self.licences[licence] += 1
-        self.templates.add(made.provenance.template)
-        self.lengths.add(len(made.prompt) + len(made.completion))
+    def count(self, split: Split, example: Mapping[str, object], way: Mapping[str, Any]) -> None:
+        """Count one row with its lineage."""
+        self.rows[split] += 1
+        self.licences[way["licence"]] += 1
+        self.templates.update(way["templates"])
+        self.lengths.add(sum(len(text) for text in example.values() if isinstance(text, str)) - len(way["id"]))
 
 
-def write(facts: Facts, form: Format) -> str:
-    """The text of README.md."""
-    return "\n".join([*_front(facts), "", *_about(facts, form), *_counts(facts), *_lengths(facts)]) + "\n"
+def write(facts: Facts, form: Format, candidates: Mapping[str, int], counts: Mapping[str, Any]) -> str:
+    """The text of README.md.
+
+    Args:
+        facts: of the files.
+        form: the format of the rows.
+        candidates: how many were judged how: `{"accepted": 300, "edited": 84, "rejected": 12}`.
+        counts: of the dataset, as a release's manifest has them.
+
+    """
+    told = [*_front(facts), "", *_about(facts, form), *_counts(facts, candidates, counts), *_lengths(facts)]
+    return "\n".join(told) + "\n"
 
 
 def _front(facts: Facts) -> list[str]:
@@ -99,7 +112,7 @@ def _front(facts: Facts) -> list[str]:
         "---",
         "license: other",
         "language: [en]",
-        "pretty_name: Reviewed patches",
+        f"pretty_name: Reviewed patches, {facts.dataset.name}",
         "task_categories: [text-generation]",
         f"size_categories: [{_size(facts.rows.total())}]",
         "tags: [code]",
@@ -123,9 +136,8 @@ def _about(facts: Facts, form: Format) -> list[str]:
     return [
         "# Reviewed patches",
         "",
-        "Each row is one patch of a coding agent that a person accepted or edited: the prompt tells the issue, the",
-        "target files and the operations; the completion is the LibCST script as it was logged, or the text as the",
-        "reviewer left it. No prompt holds its answer.",
+        f"Examples for {facts.dataset.name}, made of a coding agent's logs that people reviewed patch by patch. Texts",
+        "are as they were logged, or as the reviewer left them. No prompt holds its answer.",
         "",
         "```python",
         "from datasets import load_dataset",
@@ -140,21 +152,21 @@ def _about(facts: Facts, form: Format) -> list[str]:
     ]
 
 
-def _counts(facts: Facts) -> list[str]:
+def _counts(facts: Facts, candidates: Mapping[str, int], counts: Mapping[str, Any]) -> list[str]:
     rows = [f"| {split} | {facts.rows[split]:,} |" for split in Split if facts.rows[split]]
-    held = [f"| {reason} | {n:,} |" for reason, n in sorted(facts.held.items())]
+    held = [f"| {reason} | {n:,} |" for reason, n in sorted(counts["held_by_gate"].items())]
     licences = [f"| {name} | {n:,} |" for name, n in sorted(facts.licences.items())]
     return [
         "## Counts",
         "",
-        f"{facts.accepted:,} accepted and {facts.edited:,} edited patches gave {facts.rows.total():,} rows;",
-        f"{facts.held.total():,} were held back.",
+        f"{candidates['accepted']:,} accepted, {candidates['edited']:,} edited and {candidates['rejected']:,} rejected",
+        f"candidates gave {facts.rows.total():,} rows; {counts['held']:,} were held back.",
         "",
         *_table("split", "rows", rows),
-        f"Split by {facts.split_rule}. The seed is {facts.seed}.",
-        "All rows of one issue are in one split, and a row stays where it is when others are added.",
+        facts.rule,
+        "All rows of one issue and of its near-duplicates are in one split.",
         "",
-        *(_table("held back because", "patches", held) if held else []),
+        *(_table("held back because", "rows", held) if held else []),
         "## Licences",
         "",
         "The texts belong to the projects that they change. What the sources say of their licence:",
@@ -182,15 +194,3 @@ def _lengths(facts: Facts) -> list[str]:
         "",
         f"Recipe {facts.recipe}, templates {', '.join(sorted(facts.templates))}.",
     ]
-
-
-def statistics(facts: Facts) -> Mapping[str, object]:
-    """The lengths for the manifest: `{"characters_per_token": 3.6, "p50": 424, "p95": 1096, "max": 5048, …}`."""
-    lengths = facts.lengths
-    return {
-        "characters_per_token": CHARACTERS_PER_TOKEN,
-        "p50": lengths.at(0.5),
-        "p95": lengths.at(0.95),
-        "max": lengths.at(1),
-        "suggested_max_length": lengths.max_length(),
-    }

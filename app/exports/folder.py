@@ -13,7 +13,7 @@ from typing import Self
 
 from app.errors import BadInputError, NotStoredError
 
-_CHUNK_BYTES = 1 << 18
+_CHUNK_BYTES = 1 << 16
 CHECKSUMS = "SHA256SUMS"
 
 

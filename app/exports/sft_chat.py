@@ -4,20 +4,19 @@ There is no system turn: the templates of several model families refuse one, and
 formats can be compared. Source: TRL 1.16, dataset types, conversational language modelling.
 """
 
-from app.examples import Example
 from app.exports.shape import Format, Row, ShapeError, check_texts
 
 COLUMNS = ("id", "messages")
 ROLES = ("user", "assistant")
 
 
-def row(example: Example) -> dict[str, object]:
+def row(example: Row) -> dict[str, object]:
     """`{"id": "scaffold-9f…", "messages": [{"role": "user", "content": "…"}, {"role": "assistant", …}]}`."""
     return {
-        "id": example.id,
+        "id": example["id"],
         "messages": [
-            {"role": "user", "content": example.prompt},
-            {"role": "assistant", "content": example.completion},
+            {"role": "user", "content": example["prompt"]},
+            {"role": "assistant", "content": example["completion"]},
         ],
     }
 

@@ -3,15 +3,14 @@
 Source: TRL 1.16, dataset types, "prompt-completion": the loss is on the completion and its end token only.
 """
 
-from app.examples import Example
 from app.exports.shape import Format, Row, ShapeError, check_texts
 
 COLUMNS = ("id", "prompt", "completion")
 
 
-def row(example: Example) -> dict[str, object]:
+def row(example: Row) -> dict[str, object]:
     r"""`{"id": "scaffold-9f…", "prompt": "Write the codemod …\n", "completion": "import libcst as cst\n…"}`."""
-    return {"id": example.id, "prompt": example.prompt, "completion": example.completion}
+    return {"id": example["id"], "prompt": example["prompt"], "completion": example["completion"]}
 
 
 def check(row: Row) -> None:

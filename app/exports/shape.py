@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from app.examples import Example
-
 Row = Mapping[str, object]
 
 
@@ -20,7 +18,7 @@ class Format:
         name: the suffix of a config: `sft_pc` makes `scaffold_sft_pc`.
         alias: the name that people give: `prompt-completion`.
         objective: whose examples it can write.
-        row: an example as a row, columns in the order of the file.
+        row: a release's example as a row, columns in the order of the file.
         check: raises `ShapeError` when a row is anything else than the format says.
         usage: a line for the card: how a trainer takes it.
     """
@@ -28,7 +26,7 @@ class Format:
     name: str
     alias: str
     objective: str
-    row: Callable[[Example], dict[str, object]]
+    row: Callable[[Row], dict[str, object]]
     check: Callable[[Row], None]
     usage: str
 

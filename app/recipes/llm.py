@@ -56,8 +56,8 @@ def make(judged: Judged, prompts: Prompts) -> Iterator[Example | HeldBack]:
         return
     if (missing := _missing(judged)) is not None:
         yield HeldBack(_SCAFFOLD["sft"], *missing)
-        return
-    yield from _scaffold(story)
+    else:
+        yield from _scaffold(story)
     if not judged.is_edited("diff"):
         yield from _repair(story)
         yield from _polish(story)
@@ -357,7 +357,7 @@ def _attempt(rung: _Rung, valid: _Rung | None, edited: bool) -> _Other:
 
 
 def _missing(judged: Judged) -> tuple[str, str] | None:
-    """Why an accepted or edited patch gives nothing."""
+    """Why an accepted or edited patch gives nothing to scaffold; its run may still hold repairs."""
     told = judged.candidate
     if judged.revision is None and not (told.script or "").strip():
         if told.script_hash:

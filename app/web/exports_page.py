@@ -7,13 +7,12 @@ from fastapi import APIRouter, Request
 from sqlmodel import Session
 from starlette.responses import FileResponse, Response
 
-from app import jobs, releases, review, sources
+from app import downloads, jobs, recipes, review, sources
 from app.errors import BadInputError
 from app.examples import Split
 from app.exports import FORMATS
 from app.models import JobRow
-from app.recipes import RECIPES
-from app.releases import Order, Preview
+from app.downloads import Order, Preview
 from app.web.deps import Config, Db, Now, Project
 from app.web.forms import Fields, Form
 from app.web.jobs_page import Download, find_download
@@ -24,6 +23,8 @@ router = APIRouter()
 
 _FIELDS = ("dataset", "format", "source", "file", "since", "until", "rating", "seed")
 _LISTED = 20
+# What has a format; the others wait for theirs in a release.
+_OFFERED = [one for one in recipes.DATASETS if any(form.objective == one.objective for form in FORMATS)]
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def start(request: Request, fields: Form, session: Db, project: Project, now: No
     """Put the export in line for the worker and show its progress."""
     typed = _typed(fields)
     try:
-        job = releases.start(session, project, _order(typed), now=now)
+        job = downloads.start(session, project, _order(typed), now=now)
     except BadInputError as error:
         return _exports_page(request, session, project, typed, error)
     return see_other(f"/jobs/{job.id}?new=1")
@@ -82,7 +83,7 @@ def start(request: Request, fields: Form, session: Db, project: Project, now: No
 @router.get("/exports/{job_id}/download")
 def download(session: Db, project: Project, config: Config, job_id: int) -> Response:
     """The zip of a finished export; a broken download can be resumed."""
-    path = releases.find_download(session, config, project, job_id)
+    path = downloads.find_download(session, config, project, job_id)
     return FileResponse(path, media_type="application/zip", filename=path.name)
 
 
@@ -106,13 +107,13 @@ def _exports_page(
     preview: Preview | None = None
     if error is None:
         try:
-            preview = releases.preview(session, project, _order(typed))
+            preview = downloads.preview(session, request.app.state.settings, project, _order(typed))
         except BadInputError as refusal:
             error = refusal
     partial = is_partial(request)
     view = ExportsView(
         n_quarantined=0 if partial else sources.count_quarantine(session, project),
-        datasets=[("/".join(one), " · ".join(one)) for one in RECIPES],
+        datasets=[(one.name, " · ".join(one)) for one in _OFFERED],
         formats=[one.alias for one in FORMATS],
         patch_sources=review.list_patch_sources(session, project),
         typed=typed,
@@ -139,7 +140,7 @@ def _held(preview: Preview, typed: Mapping[str, str]) -> list[Held]:
 
 def _earlier(session: Session, project: int) -> list[Earlier]:
     found = []
-    for row in jobs.list_jobs(session, project, releases.JOB_KIND, _LISTED):
+    for row in jobs.list_jobs(session, project, downloads.JOB_KIND, _LISTED):
         what = " · ".join(str(row.args[name]) for name in ("role", "task", "format"))
         rows = (row.result or {}).get("rows", 0)
         found.append(Earlier(row, what, rows if isinstance(rows, int) else 0, find_download(row)))

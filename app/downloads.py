@@ -1,0 +1,504 @@
+"""What is downloaded: one dataset, of a release or as everything stands now, as a folder that a trainer loads.
+
+The rows come from a release's folder. Where no release is named, one is made of today's decisions for the purpose, with
+that dataset alone, and thrown away again: it has no number and the ledger of splits does not learn of it.
+"""
+
+import json
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import Session
+
+from app import freeze, jobs, projects, recipes, releases
+from app.db import Database
+from app.errors import BadInputError, NotFoundError
+from app.examples import Dataset, Split
+from app.exports import FORMATS, card, get_format
+from app.exports.folder import Folder, Written, refuse_target
+from app.exports.jsonl import encode
+from app.freeze import Facts, Progress
+from app.models import JobRow, ProjectRow
+from app.releases import Spec
+from app.review import Filter
+from app.settings import Settings
+
+JOB_KIND = "export"
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+_PREVIEWED = 500
+
+
+# ------------------------------------------------------------------------------------------------ what is asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to export, and how.
+
+    `Order("llm", "scaffold", "sft", "prompt-completion", Filter(source="Unknown"), seed=7)`
+
+    Attributes:
+        role: the model that the examples are for.
+        task: what it learns.
+        objective: how it is trained.
+        format: a format's name or alias.
+        filter: which candidates, where no release is named; its status may be empty, `accepted`, `edited`, `rejected`.
+        seed: deals the groups to the splits, where no release is named; None for the project's.
+        release: `"3"`, `"latest"`, or empty for everything as it stands now.
+    """
+
+    role: str = "llm"
+    task: str = "scaffold"
+    objective: str = "sft"
+    format: str = "prompt-completion"
+    filter: Filter = field(default_factory=Filter)
+    seed: int | None = None
+    release: str = ""
+
+    @classmethod
+    def parse(cls, query: Mapping[str, object]) -> "Order":
+        """The order that a form, a query string or a job's arguments say; what is absent has its default.
+
+        Raises:
+            BadInputError: no such recipe or format, a filter or seed that cannot be; `where` names the field.
+
+        """
+        wanted = query.get("filter")
+        texts = {key: str(value) for key, value in (wanted if isinstance(wanted, Mapping) else query).items()}
+        named = {
+            name: str(query[name]) for name in ("role", "task", "objective", "format", "release") if query.get(name)
+        }
+        made = cls(**named, filter=Filter.parse(texts), seed=_seed(query.get("seed")))
+        made.check()
+        return made
+
+    def check(self) -> None:
+        """Refuse what cannot be exported.
+
+        Raises:
+            BadInputError: no such dataset or format, a status that is never exported, or a release and a filter.
+
+        """
+        if get_format(self.format).objective != self.dataset.objective:
+            raise BadInputError(f"{self.format} cannot hold {self.objective} examples.", where="field format")
+        if self.release and (self.filter != Filter() or self.seed is not None):
+            raise BadInputError(
+                "A release has its filter and its seed already. Leave them out, or leave out the release.",
+                where="field release",
+            )
+        if self.filter.status not in {"", "accepted", "edited", "rejected"}:
+            raise BadInputError(
+                f"Only accepted, edited and rejected patches are exported, and the filter asks for "
+                f"{self.filter.status} ones. Clear the status.",
+                where="field status",
+            )
+
+    @property
+    def dataset(self) -> Dataset:
+        """What is exported.
+
+        Raises:
+            BadInputError: no recipe makes it.
+
+        """
+        asked = Dataset(self.role, self.task, self.objective)
+        if asked not in recipes.DATASETS:
+            known = "; ".join(" ".join(one) for one in recipes.DATASETS)
+            said = " ".join(asked)[:80]
+            raise BadInputError(f"Nothing is exported as {said!r}; there is {known}.", where="field role")
+        return asked
+
+    @property
+    def config(self) -> str:
+        """The name that a loader asks for: `scaffold_sft_pc`."""
+        return f"{self.task}_{get_format(self.format).name}"
+
+    def as_json(self) -> dict[str, object]:
+        """What `parse` reads back."""
+        return {
+            "role": self.role,
+            "task": self.task,
+            "objective": self.objective,
+            "format": self.format,
+            "filter": self.filter.query(),
+            "seed": self.seed,
+            "release": self.release,
+        }
+
+    @property
+    def spec(self) -> Spec:
+        """The release that is made for the purpose where none is named."""
+        return Spec("", self.filter, {} if self.seed is None else {"split": {"seed": self.seed}})
+
+
+def _seed(value: object) -> int | None:
+    if value in (None, ""):
+        return None
+    try:
+        return int(str(value))
+    except ValueError as error:
+        raise BadInputError(f"A seed is a whole number; it is {str(value)[:40]!r}.", where="field seed") from error
+
+
+# ------------------------------------------------------------------------------------------------ counting
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an order would give.
+
+    Attributes:
+        accepted: accepted candidates looked at.
+        edited: edited candidates looked at.
+        rows: rows a split.
+        held: gate → rows.
+        whole: False when only the first 500 candidates were looked at.
+    """
+
+    accepted: int
+    edited: int
+    rows: Mapping[Split, int]
+    held: Mapping[str, int]
+    whole: bool
+
+    @property
+    def n_rows(self) -> int:
+        """Rows in all splits."""
+        return sum(self.rows.values())
+
+
+def preview(session: Session, settings: Settings, project_id: int, order: Order) -> Preview:
+    """What an order would give: counted in the release that it names, or found by making it.
+
+    Raises:
+        BadInputError: the order cannot be carried out.
+        NotFoundError: no such release.
+
+    """
+    order.check()
+    if order.release:
+        row = releases.get_release(session, project_id, order.release)
+        said = releases.read_manifest(releases.get_folder(settings, row))
+        counts = _counts_of(said, order.dataset)
+        rows = {Split(split): n for split, n in counts["splits"].items()}
+        told = said["candidates"]
+        return Preview(told["accepted"], told["edited"], rows, counts["held_by_gate"], whole=True)
+    facts, whole = _facts(session, project_id, order, frozenset({order.dataset}))
+    made = facts.of(order.dataset)
+    told = facts.candidates
+    return Preview(told["accepted"], told["edited"], made.splits, made.held_by_gate, whole=whole)
+
+
+def _counts_of(manifest: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
+    for counts in manifest["datasets"]:
+        if (counts["role"], counts["task"], counts["objective"]) == tuple(dataset):
+            return dict(counts)
+    return {"rows": 0, "splits": {}, "held": 0, "held_by_gate": {}, "passed_by_gate": {}}
+
+
+def _facts(session: Session, project_id: int, order: Order, datasets: frozenset[Dataset]) -> tuple[Facts, bool]:
+    asked = replace(releases.asked_for(session, project_id, order.spec), datasets=datasets)
+    guard = projects.read_guard(session, project_id, asked.settings)
+    counters = projects.counters(session, project_id, asked.settings)
+    facts = Facts()
+    for _ in freeze.settle(session, project_id, asked, guard, counters, facts, most=_PREVIEWED):
+        pass
+    return facts, len(freeze.list_ids(session, project_id, asked.filter, _PREVIEWED + 1)) <= _PREVIEWED
+
+
+def list_exports(session: Session, settings: Settings, project_id: int, release: str = "") -> list[dict[str, object]]:
+    """Everything that can be exported: `[{"role": "llm", "task": "scaffold", …, "formats": […], "n_rows": 381}]`.
+
+    Without a release the rows are counted in the first 500 judged candidates, and `whole` says whether these are all.
+    """
+    if release:
+        row = releases.get_release(session, project_id, release)
+        said = releases.read_manifest(releases.get_folder(settings, row))
+        n_rows = {one: _counts_of(said, one)["rows"] for one in recipes.DATASETS}
+        whole = True
+    else:
+        facts, whole = _facts(session, project_id, Order(), frozenset(recipes.DATASETS))
+        n_rows = {one: facts.datasets[one].rows if one in facts.datasets else 0 for one in recipes.DATASETS}
+    return [
+        {
+            **one._asdict(),
+            "formats": [form.alias for form in FORMATS if form.objective == one.objective],
+            "n_rows": n_rows[one],
+            "whole": whole,
+        }
+        for one in recipes.DATASETS
+    ]
+
+
+# ------------------------------------------------------------------------------------------------ building
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a build wrote: `Summary(Path("out"), 381, {"train": 305, …}, 300, 84, {"hash_only": 3})`."""
+
+    folder: Path
+    rows: int
+    splits: Mapping[str, int]
+    accepted: int
+    edited: int
+    held: Mapping[str, int]
+
+    def as_json(self) -> dict[str, object]:
+        """The shape of `patchsift export --json`."""
+        return asdict(self) | {"folder": str(self.folder), "splits": dict(self.splits), "held": dict(self.held)}
+
+    def sentence(self) -> str:
+        """`"381 rows (305 train, 38 validation, 38 test) in out; 3 held back (3 hash_only)"`."""
+        splits = ", ".join(f"{n:,} {split}" for split, n in self.splits.items())
+        held = ", ".join(f"{n:,} {reason}" for reason, n in self.held.items())
+        left_out = f"; held back: {held}" if held else ""
+        return f"{self.rows:,} rows ({splits}) in {self.folder}{left_out}"
+
+
+def build(
+    db: Database,
+    settings: Settings,
+    project_id: int,
+    order: Order,
+    out_dir: Path,
+    *,
+    progress: Progress | None = None,
+) -> Summary:
+    """Write a dataset folder: rows a split, lineage, what was held back, card, manifest, checksums.
+
+    It appears whole or not at all.
+
+    Args:
+        db: the database; it is read in one snapshot.
+        settings: where releases lie.
+        project_id: whose candidates.
+        order: what to write.
+        out_dir: the folder, which must be absent or empty.
+        progress: called with (done, total); it may raise to stop.
+
+    Raises:
+        BadInputError: the order cannot be carried out, nothing is to be exported, or `out_dir` is not empty.
+        NotFoundError: no such release.
+        NotStoredError: the disk is full or read-only.
+
+    """
+    order.check()
+    refuse_target(out_dir)
+    if order.release:
+        with db.read() as session:
+            row = releases.get_release(session, project_id, order.release)
+        return _write(releases.get_folder(settings, row), order, out_dir)
+    out_dir.absolute().parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".tmp-{out_dir.name[:100]}-", dir=out_dir.absolute().parent) as place:
+        draft = Path(place) / "draft"
+        with db.read() as session, Folder(draft) as folder:
+            asked = replace(releases.asked_for(session, project_id, order.spec), datasets=frozenset({order.dataset}))
+            guard = projects.read_guard(session, project_id, asked.settings)
+            counters = projects.counters(session, project_id, asked.settings)
+            facts = freeze.build(session, project_id, asked, guard, counters, folder, progress=progress)
+            if not facts.rows:
+                raise BadInputError(releases.nothing(facts), code="nothing_to_export")
+        return _write(draft, order, out_dir)
+
+
+def _write(release: Path, order: Order, out_dir: Path) -> Summary:
+    said = releases.read_manifest(release)
+    counts = _counts_of(said, order.dataset)
+    if not counts["rows"]:
+        told = ", ".join(f"{gate} {n:,}" for gate, n in counts["held_by_gate"].items()) or "nothing was held back"
+        raise BadInputError(
+            f"Release {said['release']['number']} has no row for {order.dataset.name}: {told}.",
+            code="nothing_to_export",
+        )
+    form = get_format(order.format)
+    facts = card.Facts(
+        config=order.config,
+        dataset=order.dataset,
+        release=said["release"] if order.release else None,
+        rule=said["order"]["rule"],
+        recipe=f"{order.role}/{said['recipes'][order.role]}",
+    )
+    with Folder(out_dir) as folder:
+        for split in (Split(one) for one in counts["splits"]):
+            rows = folder.file(f"jsonl/{order.config}/{split}.jsonl")
+            lineage = folder.file(f"lineage/{split}.jsonl")
+            for example, way in _rows(release, order.dataset, split):
+                row = form.row(example)
+                form.check(row)
+                rows.add(encode(row))
+                lineage.add(encode(way))
+                facts.count(split, example, way)
+        _write_held(release, order.dataset, folder)
+        folder.add_text("README.md", card.write(facts, form, said["candidates"], counts))
+        manifest = _manifest(order, said, counts, facts, folder.close_files())
+        folder.add_text("manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+    told = said["candidates"]
+    return Summary(out_dir, counts["rows"], counts["splits"], told["accepted"], told["edited"], counts["held_by_gate"])
+
+
+def _rows(release: Path, dataset: Dataset, split: Split) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    place = (*dataset, f"{split}.jsonl")
+    with (
+        release.joinpath("examples", *place).open("rb") as rows,
+        release.joinpath("lineage", *place).open("rb") as ways,
+    ):
+        for row, way in zip(rows, ways, strict=True):
+            yield json.loads(row), json.loads(way)
+
+
+def _write_held(release: Path, dataset: Dataset, folder: Folder) -> None:
+    """What was held back of this dataset; `reason` and `message` are the first gate's."""
+    held = folder.file("held_back.jsonl")
+    with (release / "held_back.jsonl").open("rb") as lines:
+        for line in lines:
+            row = json.loads(line)
+            if row.pop("dataset") == dataset.name:
+                first = row["gates"][0]
+                held.add(encode({"reason": first["gate"], "message": first["message"], **row}))
+
+
+def _manifest(
+    order: Order, said: Mapping[str, Any], counts: Mapping[str, Any], facts: card.Facts, files: list[Written]
+) -> dict[str, object]:
+    """What the folder holds and what it was made from."""
+    return {
+        "schema": said["schema"],
+        "program": said["program"],
+        "config": order.config,
+        **order.dataset._asdict(),
+        "format": get_format(order.format).alias,
+        "release": facts.release,
+        "order": said["order"],
+        "filter": said["order"]["filter"],
+        "seed": said["order"]["seed"],
+        "split_rule": said["order"]["rule"],
+        "as_of": said["decisions"]["as_of"],
+        "audit_head": None
+        if said["decisions"]["last"] is None
+        else {"decision": said["decisions"]["last"], "digest": said["decisions"]["sha256"]},
+        "recipe": facts.recipe,
+        "templates": sorted(facts.templates),
+        "checks": said["checks"],
+        "counts": {
+            "accepted": said["candidates"]["accepted"],
+            "edited": said["candidates"]["edited"],
+            "rejected": said["candidates"]["rejected"],
+            "rows": counts["rows"],
+            "splits": counts["splits"],
+            "held": counts["held"],
+            "held_by_reason": counts["held_by_gate"],
+            "passed_by_reason": counts["passed_by_gate"],
+        },
+        "tokens_estimated": facts.lengths.as_json(),
+        "files": [
+            {"path": one.path, "sha256": one.digest, "bytes": one.n_bytes}
+            | ({"rows": one.n_rows} if one.path.endswith(".jsonl") else {})
+            for one in files
+        ],
+    }
+
+
+# ------------------------------------------------------------------------------------------------ as a job
+
+
+def start(session: Session, project_id: int, order: Order, *, now: datetime) -> JobRow:
+    """Put an export in line for the worker.
+
+    Raises:
+        BadInputError: the order cannot be carried out.
+
+    """
+    order.check()
+    return jobs.enqueue(session, project_id, JOB_KIND, order.as_json(), now=now)
+
+
+def run_job(
+    db: Database, settings: Settings, job: JobRow, reporter: Progress, *, now: Callable[[], datetime]
+) -> dict[str, object]:
+    """Build what a job asks for, and pack it; an earlier attempt that died is thrown away first.
+
+    Returns:
+        `{"folder": "exports/7/patchsift-…", "zip": "exports/7/patchsift-….zip", "sha256": "9f…", "bytes": 83412,
+        "rows": 381, "splits": {"train": 305, …}, "held": {"hash_only": 3}}`; paths are relative to the data folder.
+
+    Raises:
+        BadInputError: the order cannot be carried out, or no row is left.
+        NotStoredError: the disk is full or read-only.
+
+    """
+    del now
+    order = Order.parse(job.args)
+    place = settings.data_dir / "exports" / str(job.id)
+    shutil.rmtree(place, ignore_errors=True)
+    name = f"patchsift-{_file_name(_project_name(db, job.project_id))}-{order.config}-{job.id}"
+    try:
+        summary = build(db, settings, job.project_id, order, place / name, progress=reporter)
+        digest, n_bytes = _pack(place / name, place / f"{name}.zip")
+    except BaseException:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+    return {
+        "folder": f"exports/{job.id}/{name}",
+        "zip": f"exports/{job.id}/{name}.zip",
+        "sha256": digest,
+        "bytes": n_bytes,
+        "rows": summary.rows,
+        "splits": dict(summary.splits),
+        "held": dict(summary.held),
+    }
+
+
+def _project_name(db: Database, project_id: int) -> str:
+    with db.read() as session:
+        return session.get_one(ProjectRow, project_id).name
+
+
+def _file_name(name: str) -> str:
+    """A name that is safe as part of a file's name anywhere: `"Über uns/../x"` → `"ber-uns-x"`."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower()[:60] or "project"
+
+
+def _pack(folder: Path, target: Path) -> tuple[str, int]:
+    """Pack a folder without compression, which differs between zlib versions; the same folder gives the same bytes."""
+    part = target.with_name(f".tmp-{target.name}")
+    with zipfile.ZipFile(part, "x", zipfile.ZIP_STORED) as packed:
+        for path in sorted(one for one in folder.rglob("*") if one.is_file()):
+            entry = zipfile.ZipInfo(f"{folder.name}/{path.relative_to(folder).as_posix()}", _ZIP_EPOCH)
+            entry.external_attr = 0o644 << 16
+            entry.file_size = path.stat().st_size
+            with path.open("rb") as source, packed.open(entry, "w") as packing:
+                shutil.copyfileobj(source, packing, 1 << 20)
+    with part.open("rb+") as written:
+        digest = file_digest(written, "sha256").hexdigest()
+        os.fsync(written.fileno())
+    part.replace(target)
+    return digest, target.stat().st_size
+
+
+def find_download(session: Session, settings: Settings, project_id: int, job_id: int) -> Path:
+    """The zip of a finished export.
+
+    Raises:
+        NotFoundError: no such export in this project, or it is not finished, or its file was removed.
+
+    """
+    job = jobs.get_job(session, project_id, job_id)
+    packed = (job.result or {}).get("zip")
+    if job.kind != JOB_KIND or not packed:
+        raise NotFoundError(f"Job {job_id} has no file to download.")
+    path = settings.data_dir / str(packed)
+    if not path.is_file():
+        raise NotFoundError(
+            f"The file of export {job_id} was removed. Export again; the same state gives the same file."
+        )
+    return path
