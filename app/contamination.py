@@ -12,11 +12,12 @@ import json
 import math
 import re
 from array import array
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import NamedTuple
+from itertools import chain, islice
+from typing import Any, NamedTuple
 
 from app.errors import BadInputError, TooLargeError
 from app.splits import named, shortened
@@ -27,7 +28,8 @@ from app.splits import named, shortened
 _OWNER, _NAME, _SHA = r"[A-Za-z0-9][A-Za-z0-9-]{0,38}", r"[\w.-]{1,100}", r"[0-9a-fA-F]{7,40}"
 _START, _END = r"(?<![\w./-])", r"(?![\w])"
 _ADDRESS = re.compile(
-    rf"github\.com/({_OWNER})/({_NAME})/(?:issues|pulls?|commits?)/(?:([0-9]{{1,9}})|({_SHA})){_END}", re.IGNORECASE
+    rf"github\.com/(?:repos/)?({_OWNER})/({_NAME})/(?:issues|pulls?|commits?)/(?:([0-9]{{1,9}})|({_SHA})){_END}",
+    re.IGNORECASE,
 )
 _SHORT = re.compile(rf"{_START}({_OWNER})/({_NAME})(?:#([0-9]{{1,9}})|@({_SHA})){_END}")
 # SWE-bench: `pallets__flask-4045`; SWE-bench Pro: `instance_NodeBB__NodeBB-<commit>-v<commit>`.
@@ -39,8 +41,8 @@ _FORMS = (_ADDRESS, _SHORT, _INSTANCE)
 _BARE = re.compile(rf"(?<![\w/#&])(?:#|GH-)([0-9]{{1,9}}){_END}", re.IGNORECASE)
 _BARE_ID = re.compile(r"\s*(?:#|GH-)?([0-9]{1,9})\s*", re.IGNORECASE)
 _COMMIT = re.compile(r"(?<![0-9A-Za-z])[0-9a-fA-F]{40}(?![0-9A-Za-z])")
-_NUMBERS = re.compile(r"[\s,;\[\]\"'#]*(?:[0-9]{1,9}[\s,;\[\]\"'#]*)*")
-_DIGITS = re.compile(r"[0-9]{1,9}")
+_NUMBERS = re.compile(r"[\s,;\[\]\"'#0-9]*")
+_DIGITS = re.compile(r"(?<![0-9])[0-9]{1,9}(?![0-9])")
 _LINE = re.compile(rf"({_NAME}(?:/{_NAME})?)(?:[\s,;]+|(?=[#@]))(?:#?([0-9]{{1,9}})|@?({_SHA})|(\*))")
 _REMARK = re.compile(r"\s#\s.*")
 _FULL = 40
@@ -95,16 +97,16 @@ class BlockList:
         self._commits: dict[str, list[_Blocked]] = defaultdict(list)
         self._whole: dict[str, list[_Blocked]] = defaultdict(list)
         self._numbered: set[str] = set()
-        self._n = 0
+        self._all: set[_Named] = set()
 
     @classmethod
     def parse(cls, text: str, name: str) -> "BlockList":
         """A block list from a file's text.
 
         Args:
-            text: one a line: `pallets__flask-4045`, `pallets/flask#4045`, `pallets/flask@182ce3d`, `pallets/flask 4045`,
-                a GitHub address, `pallets/flask *` for a whole repository, `# a remark`; or CSV with a header, or JSON
-                or JSONL, with fields as in SWE-bench: `repo`, `instance_id`, `base_commit`, `issue_numbers`,
+            text: one a line: `pallets__flask-4045`, `pallets/flask#4045`, `pallets/flask 4045`, a GitHub address,
+                `pallets/flask@182ce3d`, `pallets/flask *` for a whole repository, `# a remark`; or CSV with a header,
+                JSONL or JSON, with fields as in SWE-bench: `repo`, `instance_id`, `base_commit`, `issue_numbers`,
                 `pull_number`.
             name: the file's name, for messages and reasons.
 
@@ -118,22 +120,23 @@ class BlockList:
         for line, given in _rows(text.removeprefix("\ufeff"), name):
             found = _of_line(given) if isinstance(given, str) else _of_fields(given)
             for what in found:
-                listed._add(_Blocked(what, line))  # noqa: SLF001
+                listed._add(_Blocked(what, line))
             if not found:
-                bad.append((line, shortened(given if isinstance(given, str) else json.dumps(given, default=str))))
+                bad.append((line, given if isinstance(given, str) else f"fields {', '.join(given)}"))
         if bad:
             line, shown = bad[0]
             more = f" {len(bad) - 1:,} more lines are like it." if len(bad) > 1 else ""
             raise BadInputError(
-                f"Line {line:,} of {name} names no issue, pull request or commit of a repository: {shown!r}.{more} Write "
-                "pallets/flask#4045, pallets/flask@182ce3d or pallets__flask-4045, or pallets/flask * for all of it.",
+                f"Line {line:,} of {name} names no issue, pull request or commit of a repository: "
+                f"{shortened(shown)!r}.{more} Write pallets/flask#4045, pallets/flask@182ce3d or pallets__flask-4045; "
+                "pallets/flask * is all of it.",
                 where=f"{name}:{line}",
             )
         return listed
 
     def __len__(self) -> int:
         """How many names it holds."""
-        return self._n
+        return len(self._all)
 
     def blocks(self, repository: str, issue_id: str | None, issue_text: str, extra: Mapping[str, object]) -> str | None:
         """Why a candidate must stay out, as a sentence, or None.
@@ -149,11 +152,7 @@ class BlockList:
 
         """
         repository = _known_as(repository)
-        if (
-            whole := self._find(self._whole[_last(repository)], repository)
-            if _last(repository) in self._whole
-            else None
-        ):
+        if whole := self._find(self._whole.get(_last(repository), ()), repository):
             return self._says(whole, "it comes from there")
         for what, how in self._names(repository, issue_id, issue_text, extra):
             if blocked := self._blocked(what):
@@ -162,8 +161,10 @@ class BlockList:
 
     def _add(self, blocked: _Blocked) -> None:
         what = blocked.what
+        if what in self._all:
+            return
+        self._all.add(what)
         name = _last(what.repository)
-        self._n += 1
         if what.commit is not None:
             self._commits[what.commit[:_PREFIX]].append(blocked)
         elif what.number is not None:
@@ -260,7 +261,7 @@ def _of_line(given: str) -> list[_Named]:
 
 
 def _of_fields(given: Mapping[str, object]) -> list[_Named]:
-    """Of a row of CSV or JSON: `{"repo": "pallets/flask", "instance_id": "pallets__flask-4045", "base_commit": "182…"}`."""
+    """Of a row of CSV or JSON: `{"repo": "pallets/flask", "instance_id": "pallets__flask-4045"}`."""
     row = {key.strip().lower(): value for key, value in given.items()}
     repository = next((name for key in _REPOSITORY_FIELDS if (name := _text_of(row.get(key)))), "")
     owner = next((name for key in _OWNER_FIELDS if (name := _text_of(row.get(key)))), "")
@@ -271,21 +272,16 @@ def _of_fields(given: Mapping[str, object]) -> list[_Named]:
 
 def _of_field(key: str, value: object, repository: str) -> Iterator[_Named]:
     """What one field names; numbers and short commits only together with a repository."""
-    if isinstance(value, Mapping):
-        value = value.get("sha" if key in _COMMIT_FIELDS else "number")
-    if isinstance(value, list | tuple):
-        for one in value:
-            if not isinstance(one, list | tuple):
-                yield from _of_field(key, one, repository)
-        return
-    text = _text_of(value)
-    if key in _COMMIT_FIELDS:
-        if re.fullmatch(_SHA, text) and (repository or len(text) == _FULL):
-            yield _Named(repository, commit=text.lower())
-        return
-    yield from _mentioned(text)
-    if repository and key not in _NAMING_FIELDS and _NUMBERS.fullmatch(text):
-        yield from (_Named(repository, int(number)) for number in _DIGITS.findall(text))
+    for one in value if isinstance(value, list | tuple) else (value,):
+        if key in _COMMIT_FIELDS:
+            text = _text_of(one.get("sha") if isinstance(one, Mapping) else one)
+            if re.fullmatch(_SHA, text) and (repository or len(text) == _FULL):
+                yield _Named(repository, commit=text.lower())
+            continue
+        text = _text_of(one.get("number") if isinstance(one, Mapping) else one)
+        yield from _mentioned(text)
+        if repository and key not in _NAMING_FIELDS and _NUMBERS.fullmatch(text):
+            yield from (_Named(repository, int(number)) for number in _DIGITS.findall(text))
 
 
 def _text_of(value: object) -> str:
@@ -300,7 +296,8 @@ def _text_of(value: object) -> str:
 def _rows(text: str, name: str) -> Iterator[tuple[int, str | Mapping[str, object]]]:
     """Line numbers from 1, each with the line, or with its fields; what says nothing is left out."""
     if _is_json(text, name):
-        yield from ((line, given if isinstance(given, dict) else str(given)) for line, given in _json(text, name))
+        for place, given in _json(text, name):
+            yield place, given if isinstance(given, dict | str) else ""
         return
     header = text.lstrip("\r\n").partition("\n")[0]
     delimiter = next((sign for sign in ",;\t" if _has_fields(header, sign)), None)
@@ -314,7 +311,7 @@ def _rows(text: str, name: str) -> Iterator[tuple[int, str | Mapping[str, object
 
 def _has_fields(header: str, delimiter: str) -> bool:
     names = [name.strip(' \r"').lower() for name in header[:10_000].split(delimiter)]
-    return bool(_KNOWN.intersection(names)) and not any(_of_line(name) for name in names)
+    return bool(_KNOWN.intersection(names))
 
 
 def _csv(text: str, delimiter: str, name: str) -> Iterator[tuple[int, Mapping[str, object]]]:
@@ -397,9 +394,9 @@ def benchmark_texts(text: str, name: str) -> Iterator[str]:
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 _LONGEST_KEPT = 64
-_PRIME = 2**61 - 1
-_BASE = 1_487_262_003_711_284_641
-_BYTES_A_SLOT = 10
+_LONG, _PIECE = 1 << 16, 1 << 12
+_MASK = 2**64 - 1
+_BASE = 0x9E37_79B9_7F4A_7C15
 _FIRST_SLOTS = 1 << 12
 _MOST_COUNTED = 65_535
 
@@ -440,8 +437,12 @@ class Overlap:
             BadInputError: a number makes no sense; `where` names the field.
 
         """
-        found = {field.name: given[field.name] for field in fields(cls) if given.get(field.name) not in {None, ""}}
-        return cls(**{name: _number(value, float if name == "share" else int) for name, value in found.items()})  # type: ignore[arg-type]
+        found: dict[str, Any] = {}
+        for field in fields(cls):
+            value = given.get(field.name)
+            if value is not None and value != "":
+                found[field.name] = _number(value, float if field.name == "share" else int)
+        return cls(**found)
 
     def as_json(self) -> dict[str, object]:
         """`{"n": 13, "most_rows": 20, "share": 0.1, "most_grams": 5000000}`."""
@@ -464,15 +465,16 @@ class Benchmark:
     A row is all that one issue says. Where an issue has many candidates, or a candidate yields many examples, count
     their texts together: else what a benchmark has in common with that one issue seems to be everybody's.
 
-    Memory hangs on the benchmark alone: 15 to 30 bytes an n-gram, 84 MB for the most that is taken by default.
-    Words are told apart by BLAKE2 and runs of them by a rolling hash of 61 bits: the same on every machine.
+    Memory hangs on the benchmark alone: 15 to 30 bytes an n-gram, half more while the table grows; 84 MB for the most
+    that is taken by default.
+    Words are told apart by BLAKE2 and runs of them by a rolling hash of 64 bits: the same on every machine.
     """
 
     def __init__(self, overlap: Overlap | None = None) -> None:
         self.overlap = overlap or Overlap()
         self.n_texts = self.n_short = self.n_rows = 0
         self._grams = _Grams()
-        self._drop = pow(_BASE, self.overlap.n, _PRIME)
+        self._drop = pow(_BASE, self.overlap.n, _MASK + 1)
 
     def learn(self, text: str) -> None:
         """Take in one text of the benchmark; one with fewer words than an n-gram is counted as `n_short`.
@@ -483,14 +485,15 @@ class Benchmark:
         """
         self.n_texts += 1
         is_short = True
-        for gram in self._of(text):
-            is_short = False
-            self._grams.add(gram)
+        for grams in self._of(text):
+            is_short = is_short and not grams
+            for gram in grams:
+                self._grams.add(gram)
             if self._grams.n > self.overlap.most_grams:
                 raise TooLargeError(
-                    f"The benchmark has more than {self.overlap.most_grams:,} different runs of {self.overlap.n} words. "
-                    "Give only its problem statements and patches, not whole files, or raise most_grams (30 MB a "
-                    "million).",
+                    f"The benchmark has more than {self.overlap.most_grams:,} different runs of {self.overlap.n} "
+                    "words. Give only its problem statements and patches, not whole files, or raise most_grams (30 MB "
+                    "a million).",
                     where="field most_grams",
                 )
         self.n_short += is_short
@@ -498,21 +501,16 @@ class Benchmark:
     def count(self, *texts: str) -> None:
         """The first pass: note which of the n-grams one row holds. A row is all that one issue says, in any texts."""
         self.n_rows += 1
-        find = self._grams.find
-        self._grams.seen_in_a_row(
-            {slot for text in texts for gram in self._of(text) if (slot := find(gram)) is not None}
-        )
+        self._grams.count({slot for text in texts for grams in self._of(text) for slot in self._grams.found(grams)})
 
     def share(self, *texts: str) -> float:
         """The second pass: which share of a row's n-grams, 0 to 1, stands in the benchmark and is not everybody's."""
         n = n_known = 0
-        grams, most_rows = self._grams, self.overlap.most_rows
+        rows, most_rows = self._grams.rows, self.overlap.most_rows
         for text in texts:
-            for gram in self._of(text):
-                n += 1
-                slot = grams.find(gram)
-                if slot is not None and grams.rows[slot] <= most_rows:
-                    n_known += 1
+            for grams in self._of(text):
+                n += len(grams)
+                n_known += sum([1 for slot in self._grams.found(grams) if rows[slot] <= most_rows])
         return n_known / n if n else 0.0
 
     def flags(self, *texts: str) -> str | None:
@@ -521,8 +519,8 @@ class Benchmark:
         if share <= self.overlap.share:
             return None
         return (
-            f"{math.floor(share * 1000) / 10:g} % of its runs of {self.overlap.n} words stand in the benchmark; at most "
-            f"{self.overlap.share * 100:g} % may."
+            f"{math.floor(share * 1000) / 10:g} % of its runs of {self.overlap.n} words stand in the benchmark, and at "
+            f"most {self.overlap.share * 100:g} % may."
         )
 
     def as_json(self) -> dict[str, object]:
@@ -535,27 +533,36 @@ class Benchmark:
             "rows": self.n_rows,
         }
 
-    def _of(self, text: str) -> Iterator[int]:
-        """The n-grams of a text in order, each as a number; at no time more than one of them is held."""
+    def _of(self, text: str) -> Iterator[list[int]]:
+        """The n-grams of a text in order, each as a number, a piece at a time."""
         n, drop = self.overlap.n, self._drop
-        codes: deque[int] = deque()
-        rolling = 0
-        for word in _WORD.finditer(text):
-            shown = word[0]
-            code = _code(shown) if len(shown) <= _LONGEST_KEPT else _code_of(shown)
-            rolling = (rolling * _BASE + code) % _PRIME
-            codes.append(code)
-            if len(codes) > n:
-                rolling = (rolling - codes.popleft() * drop) % _PRIME
-            if len(codes) == n:
-                yield rolling or 1
+        rolling, last, n_words = 0, [0] * n, 0
+        for words in _pieces(text):
+            codes = [_code(word) if len(word) <= _LONGEST_KEPT else _code_of(word) for word in words]
+            grams = []
+            for code, dropped in zip(codes, chain(last, codes), strict=False):
+                rolling = (rolling * _BASE + code - dropped * drop) & _MASK
+                grams.append(rolling or 1)
+            yield grams[max(0, n - 1 - n_words) :]
+            last = (last + codes)[-n:]
+            n_words += len(codes)
+
+
+def _pieces(text: str) -> Iterator[list[str]]:
+    """The words of a text; those of a long one a few at a time, for a list of them takes ten times what it does."""
+    if len(text) <= _LONG:
+        yield _WORD.findall(text)
+        return
+    words = (found[0] for found in _WORD.finditer(text))
+    while piece := list(islice(words, _PIECE)):
+        yield piece
 
 
 def _code_of(word: str) -> int:
-    return int.from_bytes(hashlib.blake2b(word.lower().encode(errors="surrogatepass"), digest_size=7).digest()) + 1
+    return int.from_bytes(hashlib.blake2b(word.lower().encode(errors="surrogatepass"), digest_size=8).digest())
 
 
-_code = lru_cache(maxsize=1 << 16)(_code_of)
+_code = lru_cache(maxsize=1 << 15)(_code_of)
 
 
 class _Grams:
@@ -567,18 +574,20 @@ class _Grams:
 
     def _lay(self, n_slots: int) -> None:
         self._mask = n_slots - 1
-        self._keys = array("Q", bytes(8 * n_slots))
-        self.rows = array("H", bytes(2 * n_slots))
+        self._keys = array("Q", [0]) * n_slots
+        self.rows = array("H", [0]) * n_slots
 
-    def find(self, gram: int) -> int | None:
-        """Its slot, or None."""
-        keys, mask = self._keys, self._mask
-        at = gram & mask
-        while held := keys[at]:
-            if held == gram:
-                return at
-            at = (at + 1) & mask
-        return None
+    def found(self, grams: Iterable[int]) -> list[int]:
+        """The slots of those that there are."""
+        keys, mask, slots = self._keys, self._mask, []
+        for gram in grams:
+            at = gram & mask
+            while held := keys[at]:
+                if held == gram:
+                    slots.append(at)
+                    break
+                at = (at + 1) & mask
+        return slots
 
     def add(self, gram: int) -> None:
         keys, mask = self._keys, self._mask
@@ -602,7 +611,7 @@ class _Grams:
                     at = (at + 1) & self._mask
                 self._keys[at], self.rows[at] = gram, n_rows
 
-    def seen_in_a_row(self, slots: Iterable[int]) -> None:
+    def count(self, slots: Iterable[int]) -> None:
         for slot in slots:
             if self.rows[slot] < _MOST_COUNTED:
                 self.rows[slot] += 1
