@@ -218,7 +218,10 @@ def _texts_in(value: object) -> Iterator[str]:
 
 
 class _Prompt(NamedTuple):
-    """A filled prompt, which template made it, which texts went in, and which of them may tell the answer."""
+    """A filled prompt, which template made it, which texts went in, and which of them may tell the answer.
+
+    A script that is to be repaired is none of these, nor is the error, which quotes it.
+    """
 
     text: str
     template: str
@@ -252,15 +255,15 @@ class _Story:
 
     def repair(self, rung: _Rung) -> _Prompt:
         places = _ASKED | {f"attempt{rung.n}", f"trace{rung.n}"}
-        return self._fill("repair", _to_repair(self.asked, rung), places, rung.error)
+        return self._fill("repair", _to_repair(self.asked, rung), places)
 
     def polish(self, rung: _Rung) -> _Prompt:
         places = frozenset({"target_files", "operations", "phase", f"attempt{rung.n}"})
         return self._fill("polish", _to_polish(self.asked, rung), places)
 
-    def _fill(self, name: str, values: Mapping[str, str], places: frozenset[str], *more: str) -> _Prompt:
+    def _fill(self, name: str, values: Mapping[str, str], places: frozenset[str]) -> _Prompt:
         template = self.prompts[name]
-        return _Prompt(template.fill(values), template.label, places, (*self._told, *more))
+        return _Prompt(template.fill(values), template.label, places, self._told)
 
     def final(self) -> _Target:
         """The candidate's script, or the text as a reviewer left it."""
