@@ -235,7 +235,11 @@ def _template_page(
         versions=templates.list_versions(session, project, used.name),
         uses=templates.list_uses(session, project, used.name),
     )
-    return page(request, "template.html", view, fragment="filled", status=error.status if error else 200)
+    if error is None:
+        return page(request, "template.html", view, fragment="filled")
+    # app.js takes an answer above 399 only where it says where it goes.
+    told = {"HX-Retarget": "#filled"}
+    return page(request, "template.html", view, fragment="filled", status=error.status, headers=told)
 
 
 def _filled(

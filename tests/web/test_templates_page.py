@@ -175,6 +175,7 @@ def test_what_is_wrong_while_typing_is_a_sentence(
     whole = client.post("/templates/scaffold/preview", data=form)
 
     assert (partial.status_code, whole.status_code) == (status, status)
+    assert partial.headers["HX-Retarget"] == "#filled"
     assert sentence in text(partial.text)
     assert textarea(whole.text) == form["text"]
 
