@@ -612,15 +612,13 @@ class LedgerRow(SQLModel, table=True):
 class ShapeRow(SQLModel, table=True):
     """What candidates look like whose fingerprints are equal: the shingles, 4 bytes each in ascending order.
 
-    `digest` is of the shingles. Candidates of one shape are always in one cluster, so only shapes are compared.
+    `id` is made of the shingles. Candidates of one shape are always in one cluster, so only shapes are compared.
     """
 
     __tablename__ = "shape"
-    __table_args__ = (Index("uq_shape_digest", "project_id", "digest", unique=True),)
 
-    id: int | None = Field(default=None, primary_key=True)
-    project_id: int = Field(foreign_key="project.id")
-    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    project_id: int = Field(primary_key=True, foreign_key="project.id", sa_column_kwargs={"autoincrement": False})
+    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False, nullable=False))
     shingles: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
@@ -628,11 +626,11 @@ class FingerprintRow(SQLModel, table=True):
     """The shape of a candidate, and its issue, as the groups know them; a part has none, its lead speaks for it."""
 
     __tablename__ = "fingerprint"
-    __table_args__ = (Index("ix_fingerprint_shape", "shape_id", "candidate_id"),)
+    __table_args__ = (Index("ix_fingerprint_shape", "project_id", "shape_id", "candidate_id"),)
 
     candidate_id: int = Field(primary_key=True, foreign_key="candidate.id", sa_column_kwargs={"autoincrement": False})
     project_id: int = Field(foreign_key="project.id")
-    shape_id: int
+    shape_id: int = Field(sa_column=Column(BigInteger, nullable=False))
     issue: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
@@ -655,7 +653,7 @@ class BandRow(SQLModel, table=True):
 
     project_id: int = Field(primary_key=True, foreign_key="project.id", sa_column_kwargs={"autoincrement": False})
     key: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False, nullable=False))
-    shape_id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    shape_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False, nullable=False))
 
 
 class ClusterRow(SQLModel, table=True):

@@ -1,4 +1,4 @@
-"""Near-duplicates: what a change looks like when names, numbers and white space are put aside, and who looks alike. Pure.
+"""Near-duplicates: what a change looks like when names and numbers are put aside, and which changes look alike. Pure.
 
-`fingerprint` makes shingles of a candidate, `engine` finds those that look alike, `bulk` does the same on many machines.
+`fingerprint` makes the shingles of a candidate, `engine` finds those that look alike, `bulk` does so on many machines.
 """

@@ -1,20 +1,22 @@
 """Who may look alike, by keys that near-duplicates share with near certainty; and who does, exactly. Pure.
 
-MinHash by rensa: 60 numbers in 12 bands of 5. Two sets of which 0.8 is common share a band with a chance of 0.99, two of
-which half is common with 0.3, and each pair that shares one is compared exactly.
+MinHash by rensa: 60 numbers in 12 bands of 5. Two sets of which 0.8 is common share a band with a chance of 0.99, two
+of which half is common with 0.3, and each pair that shares one is compared exactly.
 """
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
-from rensa import RMinHash
+from rensa import RMinHash  # type: ignore[import-untyped]
 
 from app.nearness.fingerprint import MOST, VERSION, Shingles, unpack
 
 THRESHOLD = 0.8
 BANDS, ROWS = 12, 5
 _SEED = 20_260_301
+# A key begins with the number of its band: those of one band lie together in a table.
+_BAND_SHIFT = 59
 # Where more shapes than this share a key, each is compared with the first of them only: looking like one of these ties
 # as many together as looking at all, and a million that share a licence header would be compared for ever.
 CROWD = 256
@@ -27,7 +29,7 @@ def version() -> int:
 
 
 def keys(sets: Sequence[Shingles]) -> list["array[int]"]:
-    """The keys of each, signed 64 bits wide, one for each band; none of one that only an equal set is like."""
+    """The keys of each, from 0 to 2**63, one for each band, ascending; none of one that only an equal set is like."""
     flat = array("Q")
     ends = [0]
     for one in sets:
@@ -51,11 +53,9 @@ def _bands(row: Sequence[int]) -> "array[int]":
     found = array("q")
     for band in range(BANDS):
         at = band * size
-        found.frombytes(hashlib.blake2b(packed[at : at + size], digest_size=8, salt=_SALTS[band]).digest())
+        digest = hashlib.blake2b(packed[at : at + size], digest_size=8).digest()
+        found.append((band << _BAND_SHIFT) | int.from_bytes(digest, "big") >> (64 - _BAND_SHIFT))
     return found
-
-
-_SALTS = [number.to_bytes(1, "big") for number in range(BANDS)]
 
 
 def is_alike(one: frozenset[int], other: frozenset[int]) -> bool:
@@ -71,13 +71,6 @@ def is_alike(one: frozenset[int], other: frozenset[int]) -> bool:
         return len(common) >= THRESHOLD * (small + large - len(common))
     both = sorted(one | other)[:MOST]
     return sum(number in common for number in both) >= THRESHOLD * len(both)
-
-
-def pairs(holders: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Who of those that share a key is compared with whom; of a crowd they stand in the order of their digests."""
-    for at, one in enumerate(holders):
-        for other in holders[: min(at, CROWD)]:
-            yield other, one
 
 
 class Sets:

@@ -12,25 +12,23 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "shape",
-        sa.Column("id", sa.Integer(), nullable=False),
-        _project(),
-        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        _number("project_id"),
+        _large("id"),
         sa.Column("shingles", sa.LargeBinary(), nullable=False),
         _of_project("shape"),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_shape")),
+        sa.PrimaryKeyConstraint("project_id", "id", name=op.f("pk_shape")),
     )
-    op.create_index("uq_shape_digest", "shape", ["project_id", "digest"], unique=True)
     op.create_table(
         "fingerprint",
         _number("candidate_id"),
         _project(),
-        sa.Column("shape_id", sa.Integer(), nullable=False),
+        _large("shape_id"),
         sa.Column("issue", sa.LargeBinary(), nullable=False),
         _of_candidate("fingerprint"),
         _of_project("fingerprint"),
         sa.PrimaryKeyConstraint("candidate_id", name=op.f("pk_fingerprint")),
     )
-    op.create_index("ix_fingerprint_shape", "fingerprint", ["shape_id", "candidate_id"])
+    op.create_index("ix_fingerprint_shape", "fingerprint", ["project_id", "shape_id", "candidate_id"])
     op.create_table(
         "new_fingerprint",
         _number("project_id"),
@@ -43,8 +41,8 @@ def upgrade() -> None:
     op.create_table(
         "band",
         _number("project_id"),
-        sa.Column("key", sa.BigInteger(), autoincrement=False, nullable=False),
-        _number("shape_id"),
+        _large("key"),
+        _large("shape_id"),
         _of_project("band"),
         sa.PrimaryKeyConstraint("project_id", "key", "shape_id", name=op.f("pk_band")),
         sqlite_with_rowid=False,
@@ -93,7 +91,6 @@ def downgrade() -> None:
     op.drop_table("new_fingerprint")
     op.drop_index("ix_fingerprint_shape", table_name="fingerprint")
     op.drop_table("fingerprint")
-    op.drop_index("uq_shape_digest", table_name="shape")
     op.drop_table("shape")
 
 
@@ -103,6 +100,10 @@ def _project() -> sa.Column[int]:
 
 def _number(name: str) -> sa.Column[int]:
     return sa.Column(name, sa.Integer(), autoincrement=False, nullable=False)
+
+
+def _large(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger(), autoincrement=False, nullable=False)
 
 
 def _of_project(table: str) -> sa.ForeignKeyConstraint:
