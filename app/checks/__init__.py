@@ -67,7 +67,7 @@ def run(candidate: Candidate) -> tuple[Finding, ...]:
 
 
 def read_text(alone: str) -> tuple[Finding, ...]:
-    r"""What the checks of any text say of one that no candidate is at hand for: `read_text("a\u202eb")` gives `bidi`."""
+    r"""What they say of one text that no candidate is at hand for: `read_text("a\u202eb")` gives `bidi`."""
     reading = Reading(Candidate(Kind.PATCH, "other", issue=alone))
     return tuple(finding for check in _OF_ANY_TEXT for finding in _capped(check(reading)))
 

@@ -176,19 +176,23 @@ def _answer_in_prompt(example: Example, given: Given) -> Iterator[Hold]:
     if not asked:
         return
     answers = [column for column in _ANSWER_COLUMNS[example.dataset.objective] if example.text(column)]
-    whole = (
-        None
-        if example.may_repeat
-        else next((column for column in answers if leak.holds_answer(asked, example.text(column))), None)
-    )
-    if whole is not None:
-        yield Hold("answer_in_prompt", f"The whole {whole} stands in the question.")
+    whole = [] if example.may_repeat else [one for one in answers if leak.holds_answer(asked, example.text(one))]
+    if whole:
+        yield Hold("answer_in_prompt", _whole_sentence(example, whole[0]))
     elif leak.holds_diff(asked, given.diff):
         yield Hold("answer_in_prompt", "The question holds the diff, which is what the answer has to make.")
-    elif example.told and (
-        most := next((column for column in answers if leak.tells_most(example.told, example.text(column))), None)
-    ):
-        yield Hold("answer_in_prompt", f"The question holds most lines of the {most}.")
+    elif example.told:
+        most = next((one for one in answers if leak.tells_most(example.told, example.text(one))), None)
+        if most is not None:
+            yield Hold("answer_in_prompt", f"The issue or an operation holds most lines of the {most}.")
+
+
+def _whole_sentence(example: Example, column: str) -> str:
+    """Also for whoever has to decide whether it may pass: a repair that only strips a code fence gives nothing away."""
+    given = _GIVEN_SCRIPT.get(example.dataset.task)
+    if given is None or leak.holds_answer("\n".join(example.told), example.text(column)):
+        return f"The whole {column} stands in the question."
+    return f"The {given} holds the whole {column}: only white space, or what stands around it, is different."
 
 
 def _question(example: Example) -> str:
@@ -259,6 +263,8 @@ def _people(example: Example, given: Given) -> Iterator[Hold]:  # noqa: ARG001
 _RULES: tuple[Callable[[Example, Given], Iterator[Hold]], ...] = (
     _answer_in_prompt, _same_after_normalisation, _unwritable, _negatives, _over_budget, _people,
 )  # fmt: skip
+# Task → the script that its question rightly holds.
+_GIVEN_SCRIPT = {"repair": "failing script", "polish": "script before the polish"}
 _ANSWER_COLUMNS = {objective: tuple(c for c in columns if c in ANSWERS) for objective, columns in COLUMNS.items()}
 
 

@@ -15,6 +15,8 @@ from functools import lru_cache
 # A line this short (`)`, `return x`) stands in half of all code and says nothing about where it came from.
 _SHORTEST_LINE = 12
 _EDGE_CHARACTERS = 60
+# Of ASCII, all that `str.split` parts at; the others stay, and are compared as they are.
+_WHITE_SPACE = bytes(range(0x09, 0x0E)) + bytes(range(0x1C, 0x21))
 # A changed run this short (`- x + y`) may stand in a list of any text.
 _SHORTEST_RUN = 8
 
@@ -24,15 +26,19 @@ def holds_answer(question: str, answer: str) -> bool:
 
     `holds_answer("Fix:\nx =  compute(y)\n", "x = compute(y)\n")` → True; an empty answer stands nowhere.
     """
-    # White space parts words the same way in both, so a word that is missing settles it for most questions.
-    first = answer[:_EDGE_CHARACTERS].split()
-    last = answer[-_EDGE_CHARACTERS:].split()
+    # White space parts words the same way in both, so a word that is missing settles it for most questions; what is
+    # left is settled without white space, and folded only where that is not enough.
+    words = answer[:_EDGE_CHARACTERS].split()
     if len(answer) > _EDGE_CHARACTERS:
-        first, last = first[:-1], last[1:]
-    if any(word not in question for word in first) or any(word not in question for word in last):
+        words = words[:-1]
+    if any(word not in question for word in words) or _dense(answer) not in _dense(question):
         return False
     folded = " ".join(answer.split())
     return bool(folded) and folded in " ".join(question.split())
+
+
+def _dense(text: str) -> bytes:
+    return text.encode(errors="surrogatepass").translate(None, _WHITE_SPACE)
 
 
 def tells_most(told: Iterable[str], answer: str) -> bool:

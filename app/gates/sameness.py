@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import lru_cache
 
 from app.candidates import Finding
 from app.checks.script import parse
@@ -15,6 +16,7 @@ _COMMENT = re.compile(
 )
 
 
+@lru_cache(maxsize=16)  # the same pair stands in preference and in reward data
 def is_same(one: str, other: str) -> bool:
     r"""Whether two texts differ in nothing that matters.
 
