@@ -50,11 +50,14 @@ SPLITS = ("train", "validation", "test", "benchmark")
 REQUIRED = ("manifest.json", "README.md", "held_back.jsonl", "leaks.json", "verify.py", "SHA256SUMS")
 UNLISTED = ("manifest.json", "SHA256SUMS")  # not in the manifest's `files`: it cannot hold its own digest
 DEALT = ("digest", "ledger", "benchmark", "time", "repository")
+BY = ("issue", "repository", "time")
 CORES = ("LLMCore", "DiffusionCore")
 CROSSINGS = (("issues", "issue", "an issue"), ("groups", "grp", "a group"), ("fingerprints", "cluster", "a cluster"))
 MAY_REPEAT = ("divot5_refiner", "divot5_unifier")  # a draft may need no change
 MOST_SHOWN = 100  # faults kept of one code; the rest are counted
+_LONGEST_SHOWN = 1000
 _MOST_NEGATIVES, _MOST_OPERATIONS = 4, 5
+_LARGEST = 2**63 - 1
 _CHUNK = 1 << 20
 _BATCH = 1000
 _TOLD_EVERY = 2000
@@ -103,7 +106,7 @@ class Report:
         """Note a fault; beyond the first hundred of its code it is only counted."""
         self.n_by_code[code] += 1
         if self.n_by_code[code] <= MOST_SHOWN:
-            self.faults.append(Fault(code, where, message))
+            self.faults.append(Fault(code, _plain(where), _plain(message)))
 
     def as_json(self) -> dict[str, object]:
         """The report as one JSON object."""
@@ -128,9 +131,19 @@ def verify(folder: Path, *, logs: Sequence[Path] = (), progress: Progress | None
 
     """
     report = Report(str(folder))
-    with closing(_Ledger()) as ledger:
-        _Release(Path(folder), report, ledger, progress or (lambda _path, _n_rows: None)).check(logs)
+    try:
+        with closing(_Ledger()) as ledger:
+            _Release(Path(folder), report, ledger, progress or (lambda _path, _n_rows: None)).check(logs)
+    except sqlite3.Error as error:
+        report.readable = False
+        report.add("no_room", ".", f"The temporary file (where TMPDIR says) cannot be written: {error}.")
     return report
+
+
+def _plain(text: str) -> str:
+    """A text for a terminal: what a release calls its columns and files may hold control characters."""
+    shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in shown)
 
 
 # ------------------------------------------------------------------------------------------------ strict JSON
@@ -333,7 +346,11 @@ _DATASET_SHAPE = {"columns": _LIST, "rows": _NUMBER, "splits": _MAP, "held": _NU
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 _IS: dict[str, Callable[[object], bool]] = {
@@ -711,8 +728,10 @@ class _Release:
 
     def _check_shares(self) -> None:
         shares, by = _at(self.manifest, "order.shares"), _at(self.manifest, "order.by")
+        if by not in BY:
+            self.report.add("manifest", "manifest.json: order.by", f"It must be one of {', '.join(BY)}.")
         numbers = [_map_of(shares).get(name) for name in ("train", "validation", "test")]
-        if by == "issue" and not all(isinstance(one, (int, float)) and 0 <= one <= 1 for one in numbers):
+        if by == "issue" and not all(map(_is_share, numbers)):
             message = "The shares of train, validation and test must be numbers from 0 to 1."
             self.report.add("manifest", "manifest.json: order.shares", message)
 
@@ -913,16 +932,16 @@ class _Release:
                 yield "split_rule", "It was dealt by digest, but the manifest has no seed or no shares to deal by."
             elif expected != split:
                 yield "split_rule", f"By its group's digest it belongs in {expected}, not in {split}."
-        elif (dealt == "benchmark" and split != "benchmark") or (
-            split == "benchmark" and dealt not in ("benchmark", "ledger")
-        ):
+        elif dealt != "ledger" and (dealt == "benchmark") is not (split == "benchmark"):
             yield "split_rule", f"It was dealt by {dealt}, so it does not belong in {split}."
+        elif dealt in BY and dealt != _at(self.manifest, "order.by"):
+            yield "split_rule", f"It was dealt by {dealt}, but the manifest's order deals by something else."
 
     def _dealt_by_digest(self, group: str) -> str | None:
         order = _map_of(self.manifest.get("order"))
         seed, shares = order.get("seed"), _map_of(order.get("shares"))
         train, validation = shares.get("train"), shares.get("validation")
-        if not isinstance(seed, int) or not all(isinstance(one, (int, float)) for one in (train, validation)):
+        if not isinstance(seed, int) or not (_is_share(train) and _is_share(validation)):
             return None
         drawn = hashlib.sha256(b"%d:" % seed + bytes.fromhex(group)).digest()[:8]
         at = Fraction(int.from_bytes(drawn, "big"), 1 << 64)
@@ -995,7 +1014,7 @@ class _Release:
 
     def _faults_of_held(self, row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         gates = row.get("gates")
-        if row.get("dataset") not in self.datasets:
+        if str(row.get("dataset")) not in self.datasets:
             yield "held_field", "Its dataset is none of the manifest's."
         if not (row.get("id", _ABSENT) is None or _is_filled(row.get("id"))):
             yield "held_field", "The field id must be a text or null."
@@ -1122,7 +1141,7 @@ class _Release:
         if not self.manifest:
             missing, extra = [], []
         for path in missing:
-            if path not in self.odd:
+            if path not in self.odd and path not in REQUIRED:  # those were looked for first of all
                 self._report_missing(path, extra)
         for path in extra:
             self.report.add("extra", path, "The manifest's files do not name it.")
@@ -1168,11 +1187,13 @@ class _Release:
                 if path not in self.files:
                     self.report.add("sums", "SHA256SUMS", f"It names {path}, which is not there.")
                 continue
+            if told != sha256:
+                self.report.add("sums", "SHA256SUMS", f"For {path} it says another SHA-256 than the manifest.")
+            elif path in self.files:
+                continue  # compared with its bytes already
             found = self._hash(path)
             if found is not None and found.sha256 != sha256:
                 self.report.add("changed", path, "Its bytes are not those of SHA256SUMS: their SHA-256 differs.")
-            if told != sha256:
-                self.report.add("sums", "SHA256SUMS", f"For {path} it says another SHA-256 than the manifest.")
         for path in sorted({*self.sizes, *self.files} - set(listed) - {"SHA256SUMS"}):
             self.report.add("sums", "SHA256SUMS", f"It does not name {path}.")
 
@@ -1386,7 +1407,7 @@ def _script_of(raw: bytes) -> bytes | None:
 
 
 def _show_progress(path: str, n_rows: int) -> None:
-    sys.stderr.write(f"\r\x1b[K{n_rows:,} rows, {path[:60]}")
+    sys.stderr.write(f"\r\x1b[K{n_rows:,} rows, {_plain(path[:60])}")
     sys.stderr.flush()
 
 

@@ -898,3 +898,259 @@ def a_licence_is_missing_that_is_required(release: Opened) -> None:
     name, index, _, _ = release.first()
     release.change(lineage_of(name), index, licence="", passed=[{"gate": "secret", "reason": "a test", "by": "ada"}])
     release.manifest["rulings"]["last"] = 9
+
+
+# ------------------------------------------------------------------------------------------------ more of the manifest
+
+
+@fault("manifest", "sums")
+def the_manifest_tells_the_program_by_a_number(release: Opened) -> None:
+    release.manifest["program"] = 1
+
+
+@fault("manifest", "sums")
+def the_manifest_deals_by_nothing_known(release: Opened) -> None:
+    release.manifest["order"]["by"] = "chance"
+
+
+@fault("manifest", "sums")
+def a_share_is_a_text(release: Opened) -> None:
+    release.manifest["order"] |= {"by": "issue", "shares": {"train": "0.8", "validation": 0.1, "test": 0.1}}
+
+
+@fault("split_rule", "sums")
+def the_seed_is_gone_that_dealt_the_rows(release: Opened) -> None:
+    release.first(where=lambda _, told: told["dealt"] == "digest")
+    release.manifest["order"]["seed"] = None
+
+
+@fault("split_rule")
+def a_row_was_dealt_by_what_was_not_ordered(release: Opened) -> None:
+    name, index, _, _ = release.first(where=lambda _, told: told["dealt"] == "digest")
+    release.change(lineage_of(name), index, dealt="time")
+
+
+@fault("manifest", "sums")
+def the_last_decision_is_a_text(release: Opened) -> None:
+    release.manifest["decisions"]["last"] = "31"
+
+
+@fault("manifest", "sums")
+def the_chain_of_decisions_has_no_digest(release: Opened) -> None:
+    if release.manifest["decisions"]["last"] is None:
+        raise NoPlaceError("decisions")
+    release.manifest["decisions"]["sha256"] = "none"
+
+
+@fault("manifest", "sums")
+def the_last_ruling_is_a_text(release: Opened) -> None:
+    release.manifest["rulings"]["last"] = "7"
+
+
+@fault("manifest", "nothing")
+def a_listed_file_has_no_size(release: Opened) -> None:
+    del release.manifest["files"][0]["bytes"]
+    release.put_manifest()
+    release.put_sums()
+
+
+@fault("manifest", "sums")
+def a_listed_file_of_rows_says_no_number(release: Opened) -> None:
+    del next(one for one in release.manifest["files"] if "rows" in one)["rows"]
+
+
+def _template(release: Opened) -> Row:
+    if not release.manifest["templates"]:
+        raise NoPlaceError("templates")
+    template: Row = release.manifest["templates"][0]
+    return template
+
+
+@fault("manifest", "sums")
+def a_template_comes_from_nowhere(release: Opened) -> None:
+    _template(release)["origin"] = "elsewhere"
+
+
+@fault("template", "sums")
+def a_template_has_the_file_of_another(release: Opened) -> None:
+    _template(release)["path"] = "README.md"
+
+
+@fault("template", "sums")
+def a_template_lies_there_that_nobody_names(release: Opened) -> None:
+    release.path("templates").mkdir(exist_ok=True)
+    release.path("templates/spare.v1.txt").write_text("{issue}\n")
+    release.manifest["files"].append({"path": "templates/spare.v1.txt", "sha256": "", "bytes": 0})
+
+
+def _dataset(release: Opened) -> Row:
+    release.examples()
+    dataset: Row = next(one for one in release.manifest["datasets"] if one["rows"])
+    return dataset
+
+
+@fault("dataset", "sums")
+def a_dataset_stands_twice(release: Opened) -> None:
+    release.manifest["datasets"].append(_dataset(release))
+
+
+@fault("dataset", "sums")
+def a_dataset_has_an_unknown_objective(release: Opened) -> None:
+    release.manifest["datasets"].append(_dataset(release) | {"objective": "wonder"})
+
+
+@fault("dataset", "sums")
+def a_dataset_has_a_path_for_a_role(release: Opened) -> None:
+    release.manifest["datasets"].append(_dataset(release) | {"role": "../llm"})
+
+
+@fault("manifest", "sums")
+def a_dataset_does_not_say_what_is_held(release: Opened) -> None:
+    del _dataset(release)["held"]
+
+
+@fault("counts", "sums")
+def a_dataset_has_an_unknown_split(release: Opened) -> None:
+    dataset = _dataset(release)
+    dataset["splits"]["dev"] = 0
+
+
+@fault("counts", "sums")
+def a_datasets_rows_are_not_the_sum_of_its_splits(release: Opened) -> None:
+    _dataset(release)["rows"] += 1
+
+
+@fault("counts", "sums")
+def a_datasets_split_says_another_number(release: Opened) -> None:
+    dataset = _dataset(release)
+    for split in dataset["splits"]:
+        dataset["splits"][split] += 1
+        dataset["rows"] += 1
+
+
+@fault("counts", "sums")
+def a_dataset_says_that_one_more_is_held(release: Opened) -> None:
+    _dataset(release)["held"] += 1
+
+
+@fault("counts", "sums")
+def a_dataset_says_other_gates(release: Opened) -> None:
+    _dataset(release)["held_by_gate"]["left_out"] = 1000
+
+
+@fault("counts", "sums")
+def the_manifest_says_other_gates(release: Opened) -> None:
+    release.manifest["held_by_gate"]["left_out"] = 1000
+
+
+# ------------------------------------------------------------------------------------------------ more of the rows
+
+
+@fault("negatives")
+def a_row_has_too_many_negatives(release: Opened) -> None:
+    _change(release, "contrastive", negatives=[f"x = {number}\n" for number in range(5)])
+
+
+@fault("type")
+def a_feature_counts_beyond_its_cap(release: Opened) -> None:
+    name, index, row, _ = release.first("classification")
+    first = next(feature for feature in row["features"] if feature.startswith("op_"))
+    release.change(name, index, features=row["features"] | {first: 6})
+
+
+@fault("lineage_field")
+def an_origin_has_no_offset(release: Opened) -> None:
+    name, index, _, told = release.first()
+    release.change(lineage_of(name), index, origins=[{**told["origins"][0], "offset": None}])
+
+
+@fault("lineage_field")
+def the_passed_gates_are_an_empty_list(release: Opened) -> None:
+    name, index, _, _ = release.first()
+    release.change(lineage_of(name), index, passed=[])
+
+
+@fault("lineage_field")
+def the_evidence_is_blank(release: Opened) -> None:
+    name, index, _, _ = release.first("sft", "unpaired", "regression", "classification")
+    release.change(lineage_of(name), index, evidence=" ")
+
+
+def _change_held(release: Opened, **values: object) -> None:
+    rows = _held(release)
+    rows[0] |= values
+    release.put("held_back.jsonl", rows)
+
+
+@fault("held_field", "sums")
+def a_held_row_is_of_no_dataset(release: Opened) -> None:
+    _change_held(release, dataset="llm/dream/sft")
+
+
+@fault("held_field", "sums")
+def a_held_row_has_a_number_for_an_id(release: Opened) -> None:
+    _change_held(release, id=7)
+
+
+@fault("held_field", "sums")
+def a_held_row_has_no_candidate(release: Opened) -> None:
+    _change_held(release, candidate=None)
+
+
+@fault("held_field", "sums")
+def a_held_gate_says_nothing(release: Opened) -> None:
+    _change_held(release, gates=[{"gate": "secret", "message": ""}])
+
+
+@fault("id_twice")
+def an_id_is_held_back_twice(release: Opened) -> None:
+    twice = _held(release)[0] | {"id": "sft-scaffold-held-twice"}
+    release.put("held_back.jsonl", [*_held(release), twice, twice])
+
+
+# ------------------------------------------------------------------------------------------------ more of the files
+
+
+@fault("sums", "nothing")
+def a_line_of_the_checksums_is_no_checksum(release: Opened) -> None:
+    with release.path("SHA256SUMS").open("a") as stream:
+        stream.write("# all is well\n")
+
+
+@fault("crlf", "sums")
+def the_leak_report_has_line_ends_of_windows(release: Opened) -> None:
+    path = release.path("leaks.json")
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+
+
+@fault("no_final_newline", "sums")
+def the_leak_report_has_no_line_end(release: Opened) -> None:
+    path = release.path("leaks.json")
+    path.write_bytes(path.read_bytes().rstrip(b"\n"))
+
+
+@fault("leaks", "sums")
+def the_leak_report_does_not_speak_of_fingerprints(release: Opened) -> None:
+    leaks = json.loads(release.path("leaks.json").read_bytes())
+    del leaks["fingerprints"]
+    release.path("leaks.json").write_text(json.dumps(leaks) + "\n")
+
+
+@fault("leaks", "sums")
+def both_reports_say_that_a_fingerprint_crosses(release: Opened) -> None:
+    leaks = json.loads(release.path("leaks.json").read_bytes())
+    release.path("leaks.json").write_text(json.dumps(leaks | {"fingerprints": 1}) + "\n")
+    release.manifest["leaks"]["fingerprints"] = 1
+
+
+@fault("leaks", "sums")
+def a_crossing_is_not_told(release: Opened) -> None:
+    """Files, not rows: the manifest hides what the lineage shows."""
+    (name, index), other = _two_splits(release)
+    release.change(name, index, issue=other["issue"])
+
+
+@fault("manifest", "nothing")
+def the_manifest_is_a_list(release: Opened) -> None:
+    release.path("manifest.json").write_text("[]\n")
+    release.put_sums()

@@ -536,7 +536,7 @@ def test_whatever_a_manifest_holds_is_a_fault_and_no_exception(release: Opened) 
     for path in paths_in(release.manifest):
         if path[0] in ("files", "datasets") and len(path) > 1 and path[1]:
             continue  # the first of them stands for all
-        for value in (None, [], {}, "x", -1, [None], {"x": None}):
+        for value in (None, True, 10**30, [None], {"x": None}):
             told = json.loads(text)
             put(told, path, value)
             release.path("manifest.json").write_text(json.dumps(told) + "\n")
@@ -548,7 +548,7 @@ def test_whatever_a_row_holds_is_a_fault_and_no_exception(release: Opened) -> No
         name, index, row, told = release.first(objective)
         for file, kept in ((name, row), (lineage_of(name), told)):
             for path in paths_in(kept):
-                for value in (None, [], {}, "", 7, [None], {"gate": None}):
+                for value in (None, 10**30, [None], {"gate": None}):
                     changed = json.loads(json.dumps(kept))
                     put(changed, path, value)
                     if changed == kept:
@@ -556,6 +556,26 @@ def test_whatever_a_row_holds_is_a_fault_and_no_exception(release: Opened) -> No
                     release.change(file, index, **changed)
                     assert not verify(release.folder).is_whole
             release.change(file, index, **kept)
+
+
+def test_whatever_a_held_row_holds_is_a_fault_and_no_exception(release: Opened) -> None:
+    row = release.rows("held_back.jsonl")[1]
+    for path in paths_in(row):
+        for value in (True, 10**30, [None], {"x": None}):
+            changed = json.loads(json.dumps(row))
+            put(changed, path, value)
+            release.change("held_back.jsonl", 1, **changed)
+            assert "held_field" in verify(release.folder).n_by_code
+
+
+def test_no_text_of_a_release_reaches_the_terminal_as_it_is(release: Opened) -> None:
+    name = release.examples("sft")[0]
+    release.change(name, 0, **{"\x1b[2J\u202e" + "x" * 5000: "x"})
+    ran = run_verify(inside=release.folder)
+
+    assert "\\x1b[2J\\u202exxx" in ran.stdout
+    assert "\x1b" not in ran.stdout
+    assert max(map(len, ran.stdout.splitlines())) < 2000
 
 
 def paths_in(value: Any) -> Iterator[tuple[Any, ...]]:
