@@ -119,13 +119,16 @@ def read_tokenizer(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "no path holds a NUL character"
         raise NotFoundError(f"The tokenizer {str(path)!r} cannot be read: {why}.", where=_WHERE) from error
-    with os.fdopen(opened, "rb") as file:
-        look = os.fstat(file.fileno())
+    try:
+        look = os.fstat(opened)
         if not stat.S_ISREG(look.st_mode):
             raise BadInputError(f"{str(path)!r} is no file. Name the model's tokenizer.json.", where=_WHERE)
         if look.st_size > MOST_BYTES:
             raise _too_large(look.st_size)
-        return file.read(MOST_BYTES + 1)
+        with os.fdopen(opened, "rb", closefd=False) as file:
+            return file.read(MOST_BYTES + 1)
+    finally:
+        os.close(opened)
 
 
 _lock = Lock()
