@@ -15,7 +15,7 @@ from functools import lru_cache
 # A line this short (`)`, `return x`) stands in half of all code and says nothing about where it came from.
 _SHORTEST_LINE = 12
 _EDGE_CHARACTERS = 60
-# Of ASCII, all that `str.split` parts at; the others stay, and are compared as they are.
+# All of ASCII that `str.split` parts at.
 _WHITE_SPACE = bytes(range(0x09, 0x0E)) + bytes(range(0x1C, 0x21))
 # A changed run this short (`- x + y`) may stand in a list of any text.
 _SHORTEST_RUN = 8
@@ -31,14 +31,16 @@ def holds_answer(question: str, answer: str) -> bool:
     words = answer[:_EDGE_CHARACTERS].split()
     if len(answer) > _EDGE_CHARACTERS:
         words = words[:-1]
-    if any(word not in question for word in words) or _dense(answer) not in _dense(question):
+    if any(word not in question for word in words):
+        return False
+    if answer.isascii() and question.isascii() and _dense(answer) not in _dense(question):
         return False
     folded = " ".join(answer.split())
     return bool(folded) and folded in " ".join(question.split())
 
 
 def _dense(text: str) -> bytes:
-    return text.encode(errors="surrogatepass").translate(None, _WHITE_SPACE)
+    return text.encode().translate(None, _WHITE_SPACE)
 
 
 def tells_most(told: Iterable[str], answer: str) -> bool:
