@@ -1,4 +1,4 @@
-"""From decisions to a folder that loads: what is in it, what is not, and that it is there whole or not at all."""
+"""From decisions to a folder that a trainer loads: what is in it, what is not, and that it is whole or not at all."""
 
 import hashlib
 import json
@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 import yaml
 
-from app import evidence, jobs, joining, prepare, releases, review
+from app import downloads, evidence, jobs, joining, prepare, recipes, review
 from app.db import Database
+from app.downloads import Order
 from app.errors import BadInputError, NotFoundError, NotStoredError
 from app.examples import Example
 from app.models import CandidateRow, JobRow, JobState, Verdict
-from app.recipes import RECIPES, Judged
-from app.releases import Order
+from app.recipes import Judged
+from app.recipes.prompt import shipped
 from app.review import Act, Filter
 from app.settings import Settings
 from tests.conftest import NOON, noon
@@ -56,15 +57,15 @@ class Desk:
 
     def build(self, name: str = "out", order: Order | None = None) -> Path:
         target = self.folder / name
-        releases.build(self.db, self.settings, self.project_id, order or Order(), target)
+        downloads.build(self.db, self.settings, self.project_id, order or Order(), target)
         return target
 
     def order_job(self, order: Order | None = None) -> JobRow:
         with self.db.write() as session:
-            return releases.start(session, self.project_id, order or Order(), now=NOON)
+            return downloads.start(session, self.project_id, order or Order(), now=NOON)
 
     def run(self, job: JobRow, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
-        return releases.run_job(self.db, self.settings, job, progress or (lambda _done, _total: None), now=noon)
+        return downloads.run_job(self.db, self.settings, job, progress or (lambda _done, _total: None), now=noon)
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ def test_a_script_that_a_run_holds_leaves_with_the_name_of_the_run(desk: Desk) -
     (row,) = rows(folder).values()
     assert row["completion"] == SCRIPT
     way = lineage(folder)[number]
-    assert (way["source"], way["answer_from"]) == ("log.jsonl:1:0", "run log.jsonl")
+    assert [(one["source"], one["line"]) for one in way["origins"]] == [("log.jsonl", 1), ("log.jsonl", 2)]
 
 
 def test_only_what_was_accepted_or_edited_leaves(desk: Desk) -> None:
@@ -163,8 +164,8 @@ def test_a_script_leaves_byte_for_byte_as_it_was_logged(desk: Desk) -> None:
     desk.decide(number, Verdict.ACCEPT)
     folder = desk.build()
     assert [row["completion"] for row in rows(folder).values()] == [odd]
-    assert lineage(folder)[number]["entry"] == hashlib.sha256(raw).hexdigest()
-    assert lineage(folder)[number]["source"] == "log.jsonl:1:0"
+    [origin] = lineage(folder)[number]["origins"]
+    assert origin == {"source": "log.jsonl", "line": 1, "offset": 0, "sha256": hashlib.sha256(raw).hexdigest()}
 
 
 ODD_ENTRIES: tuple[dict[str, object], ...] = (
@@ -192,11 +193,10 @@ def test_a_row_is_what_the_recipe_makes_of_the_entry_read_in_full(desk: Desk) ->
     with desk.db.read() as session:
         for number, way in ways.items():
             said = evidence.read_whole(session, number)
-            judged = Judged(said, number, "accept", None, 1, (), way["group"], way["entry"], "log.jsonl", 1, 0)
-            made = RECIPES["llm", "scaffold", "sft"](judged, 0)
+            made = next(recipes.make(Judged(said, number, way["id"][-20:], "accept"), shipped()))
             assert isinstance(made, Example)
             row = written[way["id"]]
-            assert (row["prompt"], row["completion"]) == (made.prompt, made.completion)
+            assert {"prompt": row["prompt"], "completion": row["completion"]} == made.values
 
 
 def test_counts_of_the_manifest_reconcile_with_the_files(desk: Desk) -> None:
@@ -238,7 +238,7 @@ def test_the_manifest_names_the_head_of_the_audit_chain(desk: Desk) -> None:
     assert told["audit_head"]["decision"] == last
     assert told["as_of"] == NOON.isoformat()
     assert (told["seed"], told["filter"]) == (3, {"source": "LLMCore_polish_iteration_1"})
-    assert (told["recipe"], told["templates"], told["format"]) == ("llm/1", ["scaffold/1"], "prompt-completion")
+    assert (told["recipe"], told["templates"], told["format"]) == ("llm/2", ["scaffold/2"], "prompt-completion")
 
 
 def test_the_same_state_gives_the_same_bytes(desk: Desk) -> None:
@@ -276,7 +276,7 @@ def test_an_edited_diff_leaves_as_a_diff(desk: Desk) -> None:
     folder = desk.build()
     (row,) = rows(folder).values()
     assert row["completion"] == DIFF.replace("+b", "+c")
-    assert row["prompt"].endswith("Answer with a unified diff and nothing else.\n")
+    assert "unified diff" in row["prompt"]
     assert lineage(folder)[number]["answer"] == "edited_diff"
 
 
@@ -321,20 +321,20 @@ def test_a_preview_says_what_a_build_then_writes(desk: Desk) -> None:
         desk.decide(number, Verdict.ACCEPT)
     desk.decide(numbers[0], Verdict.EDIT, ("script", SCRIPT + "# better\n"))
     with desk.db.read() as session:
-        seen = releases.preview(session, desk.project_id, Order())
-        few = releases.preview(session, desk.project_id, Order(), most=3)
-        (listed,) = releases.list_exports(session, desk.project_id)
+        seen = downloads.preview(session, desk.settings, desk.project_id, Order())
+        listed = downloads.list_exports(session, desk.settings, desk.project_id)
     counts = manifest(desk.build())["counts"]
     assert (seen.accepted, seen.edited, seen.n_rows, seen.held, seen.whole) == (7, 1, 7, {"hash_only": 1}, True)
     assert {split: seen.rows[split] for split in seen.rows} == {k: n for k, n in counts["splits"].items() if n}
-    assert (few.accepted + few.edited, few.whole) == (3, False)
-    assert listed == {
+    assert listed[0] == {
         "role": "llm",
         "task": "scaffold",
         "objective": "sft",
         "formats": ["prompt-completion", "messages"],
         "n_rows": 7,
+        "whole": True,
     }
+    assert [(one["role"], one["task"], one["objective"]) for one in listed] == [tuple(one) for one in recipes.DATASETS]
 
 
 def test_a_folder_that_holds_something_is_refused_and_left_alone(desk: Desk) -> None:
@@ -358,7 +358,7 @@ def test_nothing_to_export_says_why_and_writes_nothing(desk: Desk) -> None:
         desk.build()
     for number in numbers[:2]:
         desk.decide(number, Verdict.ACCEPT)
-    with pytest.raises(BadInputError, match="2 accepted and 0 edited, all held back: hash_only 2"):
+    with pytest.raises(BadInputError, match="2 accepted, all held back: hash_only 2"):
         desk.build()
     with pytest.raises(BadInputError, match="all held back"):
         desk.run(desk.order_job())
@@ -377,7 +377,7 @@ def test_a_build_that_is_stopped_leaves_nothing(desk: Desk, stop: type[BaseExcep
 
     before = sorted(desk.folder.rglob("*"))
     with pytest.raises(stop):
-        releases.build(desk.db, desk.settings, desk.project_id, Order(), desk.folder / "out", progress=progress)
+        downloads.build(desk.db, desk.settings, desk.project_id, Order(), desk.folder / "out", progress=progress)
     assert sorted(desk.folder.rglob("*")) == before
     with pytest.raises(stop):
         desk.run(desk.order_job(), progress)
@@ -420,7 +420,7 @@ def test_the_zip_holds_the_folder_and_its_digest_is_told(desk: Desk) -> None:
     with desk.db.write() as session:
         jobs.finish(session, job.id or 0, JobState.DONE, "done", now=NOON, result=result)
     with desk.db.read() as session:
-        path = releases.find_download(session, desk.settings, desk.project_id, job.id or 0)
+        path = downloads.find_download(session, desk.settings, desk.project_id, job.id or 0)
     assert hashlib.sha256(path.read_bytes()).hexdigest() == result["sha256"]
     assert path.stat().st_size == result["bytes"]
     folder = desk.settings.data_dir / result["folder"]
@@ -467,7 +467,7 @@ def test_the_card_tells_counts_licences_and_lengths(desk: Desk) -> None:
     text = (folder / "README.md").read_text()
     front = yaml.safe_load(text.split("---\n")[1])
     assert front["configs"][0]["config_name"] == "scaffold_sft_pc"
-    assert "3 accepted and 0 edited patches gave 2 rows;\n1 were held back." in text
+    assert "3 accepted, 0 edited and 0 rejected\ncandidates gave 2 rows; 1 were held back." in text
     assert "| hash_only | 1 |" in text
     assert "| not stated | 2 |" in text
     longest = max(len(row["prompt"]) + len(row["completion"]) for row in rows(folder).values())
@@ -482,7 +482,7 @@ def test_an_export_that_is_not_there_is_not_found(desk: Desk) -> None:
     with desk.db.read() as session:
         for number in (job.id or 0, 999):
             with pytest.raises(NotFoundError):
-                releases.find_download(session, desk.settings, desk.project_id, number)
+                downloads.find_download(session, desk.settings, desk.project_id, number)
 
 
 def test_an_order_survives_its_way_through_a_job(desk: Desk) -> None:
@@ -497,8 +497,9 @@ def test_an_order_survives_its_way_through_a_job(desk: Desk) -> None:
     ("query", "where"),
     [
         ({"role": "scorer"}, "field role"),
+        ({"release": "3", "q": "x"}, "field release"),
         ({"format": "parquet"}, "field format"),
-        ({"status": "rejected"}, "field status"),
+        ({"status": "skipped"}, "field status"),
         ({"status": "lost"}, "field status"),
         ({"seed": "x"}, "field seed"),
         ({"seed": str(2**70)}, "field seed"),
