@@ -45,6 +45,10 @@ _NUMBERS = re.compile(r"[\s,;\[\]\"'#0-9]*")
 _DIGITS = re.compile(r"(?<![0-9])[0-9]{1,9}(?![0-9])")
 _LINE = re.compile(rf"({_NAME}(?:/{_NAME})?)(?:[\s,;]+|(?=[#@]))(?:#?([0-9]{{1,9}})|@?({_SHA})|(\*))")
 _REMARK = re.compile(r"\s#\s.*")
+_STARTS = re.compile(r"https?://|(?:www\.|api\.)?github\.com/", re.IGNORECASE)
+_PARTS = re.compile(r"[\s,;]+")
+_SPACE = re.compile(r"\s")
+_LONGEST_LINE = 2_000
 _FULL = 40
 _PREFIX = 7
 
@@ -116,21 +120,21 @@ class BlockList:
 
         """
         listed = cls(name)
-        bad: list[tuple[int, str]] = []
+        n_bad, first, shown = 0, 0, ""
         for line, given in _rows(text.removeprefix("\ufeff"), name):
             found = _of_line(given) if isinstance(given, str) else _of_fields(given)
             for what in found:
                 listed._add(_Blocked(what, line))
-            if not found:
-                bad.append((line, given if isinstance(given, str) else f"fields {', '.join(given)}"))
-        if bad:
-            line, shown = bad[0]
-            more = f" {len(bad) - 1:,} more lines are like it." if len(bad) > 1 else ""
+            if not found and not n_bad:
+                first, shown = line, given if isinstance(given, str) else f"fields {', '.join(given)}"
+            n_bad += not found
+        if n_bad:
+            more = f" {n_bad - 1:,} more are like it." if n_bad > 1 else ""
             raise BadInputError(
-                f"Line {line:,} of {name} names no issue, pull request or commit of a repository: "
+                f"Line {first:,} of {name} names no issue, pull request or commit of a repository: "
                 f"{shortened(shown)!r}.{more} Write pallets/flask#4045, pallets/flask@182ce3d or pallets__flask-4045; "
                 "pallets/flask * is all of it.",
-                where=f"{name}:{line}",
+                where=f"{name}:{first}",
             )
         return listed
 
@@ -251,13 +255,22 @@ def _as_named(repository: str, number: str | None, commit: str | None) -> _Named
 
 
 def _of_line(given: str) -> list[_Named]:
-    """`pallets/flask 4045` → `[_Named("pallets/flask", 4045)]`."""
+    """`pallets/flask 4045` → `[_Named("pallets/flask", 4045)]`; a line of which a part names nothing names nothing."""
+    if len(given) > _LONGEST_LINE:
+        return []
     given = _REMARK.sub("", given).strip()
+    parts = [given] if _LINE.fullmatch(given) else _PARTS.split(given)
+    found = [_of_part(part) for part in parts]
+    return [] if None in found else [what for what in found if what is not None]
+
+
+def _of_part(given: str) -> _Named | None:
     line = _LINE.fullmatch(given)
     if line:
-        return [_as_named(line[1], line[2], line[3])]
-    # A line that is more than a name is a misunderstanding, and half of it would be blocked.
-    return [] if len(given.split()) > 1 else list(_mentioned(given))
+        what = _as_named(line[1], line[2], line[3])
+        return what if what.repository else None
+    is_name = _STARTS.match(given) or _INSTANCE.fullmatch(given) or _COMMIT.fullmatch(given)
+    return next(_mentioned(given), None) if is_name else None
 
 
 def _of_fields(given: Mapping[str, object]) -> list[_Named]:
@@ -279,7 +292,8 @@ def _of_field(key: str, value: object, repository: str) -> Iterator[_Named]:
                 yield _Named(repository, commit=text.lower())
             continue
         text = _text_of(one.get("number") if isinstance(one, Mapping) else one)
-        yield from _mentioned(text)
+        if not _SPACE.search(text):  # a sentence names what it is not
+            yield from _mentioned(text)
         if repository and key not in _NAMING_FIELDS and _NUMBERS.fullmatch(text):
             yield from (_Named(repository, int(number)) for number in _DIGITS.findall(text))
 
@@ -304,7 +318,7 @@ def _rows(text: str, name: str) -> Iterator[tuple[int, str | Mapping[str, object
     if delimiter is not None:
         yield from _csv(text, delimiter, name)
         return
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(_lines(text), 1):
         if line.strip() and not line.lstrip().startswith("#"):
             yield number, line.strip()
 
@@ -322,7 +336,7 @@ def _csv(text: str, delimiter: str, name: str) -> Iterator[tuple[int, Mapping[st
             if any(row.values()):
                 yield rows.line_num + skipped, {key: value for key, value in row.items() if isinstance(key, str)}
     except csv.Error as error:
-        line = rows.line_num + skipped
+        line = rows.reader.line_num + skipped
         raise BadInputError(
             f"Line {line:,} of {name} is no CSV that can be read ({error}). Keep the columns repo, instance_id, "
             "base_commit and the numbers; texts and patches are not needed.",
@@ -346,7 +360,7 @@ def _json(text: str, name: str) -> Iterator[tuple[int, object]]:
     if whole is not None:
         yield from enumerate(whole[0] if isinstance(whole[0], list) else [whole[0]], 1)
         return
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(_lines(text), 1):
         if not line.strip():
             continue
         parsed = _parsed(line)
@@ -356,6 +370,11 @@ def _json(text: str, name: str) -> Iterator[tuple[int, object]]:
                 where=f"{name}:{number}",
             )
         yield number, parsed[0]
+
+
+def _lines(text: str) -> Iterable[str]:
+    """Lines as a line feed ends them, and nothing else; not all at a time."""
+    return io.StringIO(text, newline="\n")
 
 
 def _parsed(text: str) -> tuple[object] | None:

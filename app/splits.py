@@ -465,7 +465,10 @@ def repository_of(source_name: str, extra: Mapping[str, object]) -> str:
 
 
 def named(text: str) -> str:
-    """`git@github.com:Pallets/flask.git` → `pallets/flask`; of a path on somebody's machine, its last folder."""
+    """What a text calls a repository, in small letters; empty where it is no name.
+
+    `git@github.com:Pallets/flask.git` → `pallets/flask`; of a path on somebody's machine, the last folder.
+    """
     text = text.strip().replace("\\", "/")
     if len(text) > _LONGEST_NAME or not text.isprintable():
         return ""
@@ -474,7 +477,7 @@ def named(text: str) -> str:
         text = _BELOW_ADDRESS.split(text[address.end() :])[0]
     elif _LOCAL.match(text):
         text = text.rstrip("/").rpartition("/")[2]
-    return text.strip("/").removesuffix(".git").lower()
+    return text.strip("/").removesuffix(".git").rstrip("/").lower()
 
 
 def _of_path(parts: Sequence[str]) -> str:
