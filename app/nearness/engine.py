@@ -48,7 +48,7 @@ class InProcess:
         """As `Engine` says."""
         with Store(self._folder) as store:
             bands = store.fill(fingerprints)
-            joined = lsh.Sets()
+            joined: lsh.Sets[int] = lsh.Sets()
             for number, band in enumerate(bands):
                 for holders in shared(band):
                     for one, other in compare(store, holders, joined):
@@ -143,7 +143,7 @@ class Shapes(Protocol):
 
 
 def compare(
-    shapes: Shapes, holders: Sequence[int], joined: lsh.Sets, *, fresh: Container[int] | None = None
+    shapes: Shapes, holders: Sequence[int], joined: lsh.Sets[int], *, fresh: Container[int] | None = None
 ) -> Iterator[tuple[int, int]]:
     """Those of some that share a key who are alike and not joined yet, as pairs; joins them.
 
@@ -180,7 +180,7 @@ def _by_name(shapes: Shapes, holders: Iterable[int]) -> list[list[int]]:
     return [found[name] for name in sorted(found)]
 
 
-def _sides(numbers: Iterable[int], joined: lsh.Sets) -> list[list[int]]:
+def _sides(numbers: Iterable[int], joined: lsh.Sets[int]) -> list[list[int]]:
     found: dict[int, list[int]] = {}
     for number in numbers:
         found.setdefault(joined.find(number), []).append(number)
@@ -188,7 +188,7 @@ def _sides(numbers: Iterable[int], joined: lsh.Sets) -> list[list[int]]:
 
 
 def _compare(
-    shapes: Shapes, one: int, sides: Iterable[Sequence[int]], joined: lsh.Sets, fresh: Container[int] | None
+    shapes: Shapes, one: int, sides: Iterable[Sequence[int]], joined: lsh.Sets[int], fresh: Container[int] | None
 ) -> Iterator[tuple[int, int]]:
     is_fresh = fresh is None or one in fresh
     for side in sides:

@@ -6,7 +6,8 @@ of which half is common with 0.3, and each pair that shares one is compared exac
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 from rensa import RMinHash  # type: ignore[import-untyped]
 
@@ -73,33 +74,37 @@ def is_alike(one: frozenset[int], other: frozenset[int]) -> bool:
     return sum(number in common for number in both) >= THRESHOLD * len(both)
 
 
-class Sets:
-    """Numbers from 0 that are joined to sets, one after the other."""
+_Named = TypeVar("_Named", int, bytes)
 
-    def __init__(self, numbers: Iterable[int] = ()) -> None:
-        self._above: dict[int, int] = dict.fromkeys(numbers, -1)
 
-    def find(self, number: int) -> int:
-        """What stands for the set that a number is in."""
+class Sets(Generic[_Named]):
+    """Names that are joined to sets, one after the other; the smallest stands for each set."""
+
+    def __init__(self) -> None:
+        self._above: dict[_Named, _Named] = {}
+
+    def find(self, name: _Named) -> _Named:
+        """What stands for the set that a name is in: itself, while it is joined to nothing."""
         above = self._above
-        top = number
-        while (following := above.get(top, -1)) != -1:
+        top = name
+        while (following := above.get(top)) is not None:
             top = following
-        while number != top:
-            above[number], number = top, above[number]
+        while name != top:
+            above[name], name = top, above[name]
         return top
 
-    def join(self, one: int, other: int) -> bool:
-        """Put two sets together, the smaller number standing for both; tells whether they were two."""
+    def join(self, one: _Named, other: _Named) -> bool:
+        """Put two sets together; tells whether they were two."""
         low, high = sorted((self.find(one), self.find(other)))
         if low == high:
             return False
         self._above[high] = low
         return True
 
-    def all(self) -> dict[int, list[int]]:
+    def all(self) -> dict[_Named, list[_Named]]:
         """Every set of two or more, by what stands for it."""
-        found: dict[int, list[int]] = {}
-        for number in sorted(self._above):
-            found.setdefault(self.find(number), []).append(number)
-        return {top: sorted({top, *members}) for top, members in found.items()}
+        found: dict[_Named, list[_Named]] = {}
+        for name in sorted(self._above):
+            top = self.find(name)
+            found.setdefault(top, [top]).append(name)
+        return found
