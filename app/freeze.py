@@ -28,13 +28,14 @@ from app.models import CandidateRow, DecisionRow, IssueGroupRow, LedgerRow, Sour
 from app.projects import Guard, ProjectSettings
 from app.recipes.prompt import Template
 from app.review import Filter, conditions
-from app.splits import By, LeakReport, Leaks, Member, Placed, place, repository_of
+from app.splits import By, LeakReport, Leaks, Member, Placed, Plan, place, repository_of
 from app.tokens import Count
 from app.yields import Case, Made, Terms
 
 SCHEMA = 2
 _EXPORTED = frozenset({"", Status.ACCEPTED, Status.EDITED, Status.REJECTED})
 _GROUPS_KEPT = 4_096
+_AFTER_ALL = 2**31 - 1  # as the number of a release that all others come before
 _STATUS_OF = {Verdict.ACCEPT: Status.ACCEPTED, Verdict.EDIT: Status.EDITED, Verdict.REJECT: Status.REJECTED}
 
 Progress = Callable[[int, int], None]
@@ -210,7 +211,7 @@ def settle(
     if guard.benchmark is not None:
         for case in _cases(session, project_id, asked, ids, beside=False):
             guard.benchmark.count(*_texts(case))
-    sieve = _Sieve(session, project_id, asked, guard, facts)
+    sieve = _Sieve(_Placer(session, project_id, asked.settings.plan, asked.number), guard, facts)
     wants_strangers = any(one.role == "retriever" for one in asked.datasets)
     done = 0
     for start in range(0, len(ids), yields.BATCH):
@@ -226,6 +227,26 @@ def settle(
         if progress is not None:
             progress(done, len(ids))
     facts.leaks = sieve.leaks.report()
+
+
+def settle_one(
+    session: Session, project_id: int, case: Case, terms: Terms, guard: Guard
+) -> tuple[Placed, list[Settled]]:
+    """Everything that one case yields, placed or held back as if it were alone in the next release, and its place.
+
+    What only the other candidates of a release decide is not known here: duplicates of theirs, and a benchmark's words.
+
+    Args:
+        session: one snapshot.
+        project_id: whose.
+        case: from `yields.find_case`; one that is supposed is placed as if it were judged.
+        terms: the project's.
+        guard: its block lists; a benchmark here would count nothing.
+
+    """
+    sieve = _Sieve(_Placer(session, project_id, terms.settings.plan, _AFTER_ALL), guard, Facts())
+    placed = sieve.place([case])[case.issue]
+    return placed, [sieve.settle(case, one, placed) for one in yields.make(case, terms)]
 
 
 def _cases(session: Session, project_id: int, asked: Asked, ids: Sequence[int], *, beside: bool) -> Iterator[Case]:
@@ -281,10 +302,10 @@ class _Scratch:
 class _Sieve:
     """The gates that must know the other examples: splits, duplicates, what must stay out."""
 
-    def __init__(self, session: Session, project_id: int, asked: Asked, guard: Guard, facts: Facts) -> None:
+    def __init__(self, placer: "_Placer", guard: Guard, facts: Facts) -> None:
         self._scratch = _Scratch()
         self.leaks = Leaks(self._scratch)
-        self._placer = _Placer(session, project_id, asked)
+        self._placer = placer
         self._guard = guard
         self._facts = facts
 
@@ -353,11 +374,11 @@ def _key(*parts: object) -> bytes:
 class _Placer:
     """Which split each issue goes to, a batch at a time; groups that several issues share are looked up whole."""
 
-    def __init__(self, session: Session, project_id: int, asked: Asked) -> None:
+    def __init__(self, session: Session, project_id: int, plan: Plan, number: int) -> None:
         self._session = session
         self._project = project_id
-        self._plan = asked.settings.plan
-        self._number = asked.number
+        self._plan = plan
+        self._number = number
         self._known: OrderedDict[bytes, dict[bytes, Placed]] = OrderedDict()
 
     def place(self, cases: Sequence[Case]) -> dict[bytes, Placed]:
@@ -380,6 +401,10 @@ class _Placer:
         group_of |= {case.issue: case.group for case in cases if case.group in wanted}
         kept = self._kept(group_of)
         places = self._places(group_of) if self._plan.by is not By.ISSUE else {}
+        for case in cases:
+            if not case.decision_id:  # supposed: nobody decided on it, so it is not among them yet
+                own = repository_of(case.origins[0].source_name, {})
+                places.setdefault(case.issue, set()).add((own, case.at))
         members: dict[bytes, list[Member]] = {}
         for issue in sorted(group_of):
             group = group_of[issue]

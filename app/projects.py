@@ -260,8 +260,8 @@ class Guard:
         return bool(self.block_lists) or self.benchmark is not None
 
 
-def read_guard(session: Session, project_id: int, settings: ProjectSettings) -> Guard:
-    """The project's block lists and benchmarks, read.
+def read_guard(session: Session, project_id: int, settings: ProjectSettings, *, benchmarks: bool = True) -> Guard:
+    """The project's block lists and benchmarks, read; without its benchmarks, which are large, only named.
 
     Raises:
         BadInputError: a file cannot be read any more, or the benchmark is too large.
@@ -271,6 +271,8 @@ def read_guard(session: Session, project_id: int, settings: ProjectSettings) -> 
     block_lists: list[BlockList] = []
     benchmark: Benchmark | None = None
     for one in files:
+        if one.kind is FileKind.BENCHMARK and not benchmarks:
+            continue
         text = _text(one.name, _content(session, project_id, one))
         if one.kind is FileKind.BLOCK_LIST:
             block_lists.append(BlockList.parse(text, one.name))
