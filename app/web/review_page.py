@@ -1,5 +1,6 @@
 """The review page: one candidate with everything known of it, and what a person decides."""
 
+import re
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -37,6 +38,9 @@ _DONE = {
 _TEXTS = {f"edited_{name}": name for name in ("script", "spec", "refined", "unified")}
 _FIELDS = ("verdict", "version", "key", "comment", "rating", *_TEXTS)
 _MANY = ("reasons", "edited_hunk")
+
+_TRIED = re.compile(r"(?P<text>attempt|trace)(?P<number>[0-9]{1,6})(?::(?P<line>[0-9]{1,9}))?")
+_PATCHED = re.compile(r"patched\[([0-9]{1,6})\](?::[0-9]{1,9})?")
 
 DiffView = Literal["unified", "split"]
 
@@ -81,6 +85,7 @@ class ReviewView:
     issue_rest: str
     pair: kinds.Pair | None
     findings: list[Finding]
+    links: dict[str, str]
     operations: list[Operation]
     digest: str
     diff: Markup
@@ -437,6 +442,7 @@ def _view(request: Request, session: Session, project: int, candidate_id: int, w
         issue_rest=rest,
         pair=pair,
         findings=opened.findings if pair is None else pair.elsewhere,
+        links=_links(candidate_id, opened.findings, query) if pair is None else {},
         operations=[_operation(one) for one in opened.said.operations],
         digest=bytes(opened.entry.digest).hex(),
         diff=_drawn(review.show(session, opened, view)),
@@ -459,6 +465,23 @@ def _view(request: Request, session: Session, project: int, candidate_id: int, w
         notice="",
         said="",
     )
+
+
+def _links(candidate_id: int, findings: Iterable[Finding], query: Mapping[str, str]) -> dict[str, str]:
+    """Place of a finding → where the page shows it, for texts that it shows one at a time.
+
+    `attempt2:7` → `/candidates/5?attempt=2#attempt-line-7`, `trace2` → `…?attempt=2#attempt`, and of the first patched
+    file `patched[0]:3` → `…?image=1&side=after#patch-set`.
+    """
+    page, links = f"/candidates/{candidate_id}", {}
+    for place in {found.place for found in findings}:
+        if (named := _TRIED.fullmatch(place)) is not None:
+            line = named["line"] if named["text"] == "attempt" else None
+            at = f"{ladder.LINE}{line}" if line else "attempt"
+            links[place] = url(page, attempt=named["number"], **query) + f"#{at}"
+        elif (named := _PATCHED.fullmatch(place)) is not None:
+            links[place] = url(page, image=int(named[1]) + 1, side="after", **query) + "#patch-set"
+    return links
 
 
 def _diff_view(request: Request) -> DiffView:
