@@ -40,8 +40,8 @@ _PRAGMAS = (
     "temp_store=MEMORY",
     "cache_size=-32768",
 )
-# No id is larger: a browser counts exactly so far, and both databases compare it without an overflow.
-LARGEST_ID = 2**53
+# No id is larger: an integer column of PostgreSQL ends here, and comparing it with more is an error.
+LARGEST_ID = 2**31 - 1
 _DRIVERS = frozenset({"sqlite", "postgresql+psycopg"})
 _FULL = ("database or disk is full", "readonly database", "disk I/O error", "No space left", "could not extend file")
 

@@ -190,7 +190,7 @@ def whole_number(field: str, value: str) -> int:
         BadInputError: not digits 0 to 9, or larger than any id.
 
     """
-    if not (value.isascii() and value.isdigit() and len(value) <= len(str(LARGEST_ID))):
+    if not (value.isascii() and value.isdigit() and len(value) <= len(str(LARGEST_ID)) and int(value) <= LARGEST_ID):
         raise BadInputError(f"{field} must be a whole number; it is {value[:40]!r}.", where=f"field {field}")
     return int(value)
 

@@ -627,3 +627,10 @@ def test_an_upload_through_the_command_and_the_api_is_one_source_of_truth(
     read(db, settings, project_id, tmp_path, line("One"))
 
     assert give(client, line("One"))["repeated"] == 1
+
+
+@pytest.mark.parametrize("number", [2**31 - 1, 2**31, 2**53, 10**30])
+def test_a_number_that_no_column_holds_is_not_found(client: TestClient, number: int) -> None:
+    assert client.get(f"/api/v1/candidates/{number}").status_code in {404, 422}
+    assert client.get(f"/candidates/{number}").status_code in {404, 422}
+    assert client.get(f"/api/v1/candidates?after={number}").status_code in {200, 422}

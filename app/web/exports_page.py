@@ -124,6 +124,8 @@ def _exports_page(
         earlier=[] if partial else _earlier(session, project),
     )
     headers = {"HX-Push-Url": url("/exports", **typed)}
+    if error is not None:
+        headers |= {"HX-Retarget": "#preview", "HX-Reswap": "outerHTML"}  # or the script leaves the sentence out
     return page(
         request, "exports.html", view, fragment="preview", status=error.status if error else 200, headers=headers
     )

@@ -9,16 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import BadInputError
-from app.examples import Example, Provenance, Split
 from app.exports import FORMATS, ShapeError, get_format, validate
 from app.exports.jsonl import encode
 
 GOLDEN = Path(__file__).parent / "golden"
-PROVENANCE = Provenance(7, "log.jsonl", 12, 345, "9f" * 32, 31, "accept", "llm/1", "scaffold/1", "5c" * 32, "script")
 
 
-def example(prompt: str, completion: str) -> Example:
-    return Example("scaffold-9f", "llm", "scaffold", "sft", prompt, completion, Split.TRAIN, PROVENANCE)
+def example(prompt: str, completion: str) -> dict[str, object]:
+    return {"id": "scaffold-9f", "prompt": prompt, "completion": completion}
 
 
 EXAMPLES = (
