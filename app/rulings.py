@@ -16,7 +16,7 @@ _LONGEST_REASON = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """A word that is in force: `Ruling("scaffold-sft-9f…", "secret", "A test fixture.", "ann", b"…", 7)`.
+    """A word that is in force: `Ruling("scaffold-sft-9f…", "secret", "A test fixture.", "ann", b"…", 7, …)`.
 
     Attributes:
         example: the example's id.
@@ -25,6 +25,7 @@ class Ruling:
         by: who said so.
         digest: of the example's texts then; for other texts the word does not count.
         ruling_id: its number.
+        made_at: when it was said, aware UTC.
     """
 
     example: str
@@ -33,6 +34,7 @@ class Ruling:
     by: str
     digest: bytes
     ruling_id: int
+    made_at: datetime
 
 
 def add(
@@ -108,7 +110,9 @@ def list_in_force(
     found: dict[tuple[str, str], Ruling] = {}
     for row, by in session.execute(wanted):
         if row.in_force:
-            found[row.example, row.gate] = Ruling(row.example, row.gate, row.reason, by, bytes(row.digest), row.id)
+            found[row.example, row.gate] = Ruling(
+                row.example, row.gate, row.reason, by, bytes(row.digest), row.id, row.made_at
+            )
         else:
             found.pop((row.example, row.gate), None)
     return found
