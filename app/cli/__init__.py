@@ -5,27 +5,39 @@ Messages go to standard error; `--json` prints one JSON object on standard outpu
 """
 
 import gc
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app import __version__
+from app.cli.templates import prompts
+from app.cli.terminal import (
+    DatabaseUrl,
+    DataDir,
+    Filtered,
+    Json,
+    ProjectName,
+    bar,
+    filter_of,
+    now,
+    opened,
+    print_json,
+    say,
+    settings_of,
+)
 from app.errors import AppError
 
 if TYPE_CHECKING:
-    from app.db import Database
+    from collections.abc import Mapping
+
     from app.deliveries import DeliveryReport
-    from app.ingest import Progress, Upload
+    from app.ingest import Upload
     from app.models import QuarantineRow
-    from app.review import Filter
     from app.settings import Settings
     from app.sources import Report
 
@@ -38,64 +50,16 @@ app = typer.Typer(
 )
 quarantine = typer.Typer(help="Lines that could not be read: look at them, correct them, read them again.")
 database = typer.Typer(help="The database: bring it up to date, verify what it holds.")
-prompts = typer.Typer(help="Prompt templates: which are in use, their texts, and what the project makes of them.")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(prompts, name="template")
 app.add_typer(database, name="db")
 
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder for database, uploads and exports.")]
-DatabaseUrl = Annotated[str | None, typer.Option("--database-url", help="PostgreSQL URL; without it SQLite is used.")]
-ProjectName = Annotated[str | None, typer.Option("--project", help="Name of the project.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Scores = Annotated[
     str, typer.Option("--scores", help="Style scores of runs: higher (more is better) or lower (a penalty).")
 ]
 
 _QUARANTINED = 3
 _FEW = 20
-
-
-def say(message: str) -> None:
-    """One fact, on standard error; a terminal would obey what a hostile file name may hold."""
-    typer.echo("".join(sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in message), err=True)
-
-
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, default=str))
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _settings(data_dir: Path | None, database_url: str | None, project: str | None, **more: object) -> "Settings":
-    from pydantic import ValidationError  # noqa: PLC0415
-
-    from app.settings import Settings  # noqa: PLC0415
-
-    given = {"data_dir": data_dir, "database_url": database_url, "project": project, **more}
-    try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "PATCHSIFT_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise AppError(f"The setting {name} is not right: {first['msg']}.") from error
-
-
-@contextmanager
-def _opened(settings: "Settings") -> Iterator[tuple["Database", int]]:
-    """The migrated database and the project's id."""
-    from app import migrations, review  # noqa: PLC0415
-    from app.db import Database  # noqa: PLC0415
-
-    db = Database(settings)
-    migrations.upgrade(db)
-    try:
-        with db.write() as session:
-            project_id = review.ensure_project(session, settings.project, now=_now()).id
-        yield db, project_id or 0
-    finally:
-        db.close()
 
 
 # ------------------------------------------------------------------------------------------------ serve, worker
@@ -134,7 +98,7 @@ def serve(
     gc.disable()
     from app import serving  # noqa: PLC0415
 
-    settings = _settings(data_dir, database_url, project, host=host, port=port)
+    settings = settings_of(data_dir, database_url, project, host=host, port=port)
     serving.serve(
         settings,
         fixed_port="port" in settings.model_fields_set,
@@ -149,7 +113,7 @@ def worker(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: 
     """Run jobs for a server that was started with --no-worker."""
     from app import serving  # noqa: PLC0415
 
-    serving.work(_settings(data_dir, database_url, project), say=say)
+    serving.work(settings_of(data_dir, database_url, project), say=say)
 
 
 # ------------------------------------------------------------------------------------------------ ingest
@@ -169,17 +133,17 @@ def ingest(
     from app import deliveries, evidence  # noqa: PLC0415
     from app import ingest as domain  # noqa: PLC0415
 
-    settings = _settings(data_dir, database_url, project)
+    settings = settings_of(data_dir, database_url, project)
     deliveries.check_format(forced)
     direction = evidence.parse_direction(scores)
     reports: list[Report | DeliveryReport] = []
     refused: list[dict[str, object]] = []
-    with _opened(settings) as (db, project_id):
+    with opened(settings) as (db, project_id):
         for given in paths:
             found = replace(_upload(settings, given), format=forced)
             try:
-                with _bar(given, quiet=as_json) as progress:
-                    read = deliveries.read_path(db, settings, project_id, found, now=_now, progress=progress)
+                with bar(given, quiet=as_json, counts_bytes=True) as progress:
+                    read = deliveries.read_path(db, settings, project_id, found, now=now, progress=progress)
                 _tell(read)
                 reports.append(read)
             except AppError as error:
@@ -191,14 +155,14 @@ def ingest(
         if direction is not None:
             with db.write() as session:
                 evidence.set_direction(session, deliveries.sources_of(reports), direction)
-        domain.finish(db, project_id, now=_now)
+        domain.finish(db, project_id, now=now)
         with db.read() as session:
             total = deliveries.add_up(session, project_id, reports, refused)
     if reports:
         n = total["candidates"]
         say(f"{n:,} {'candidate' if n == 1 else 'candidates'}: entries that speak of one change are one.")
     if as_json:
-        _print_json(total)
+        print_json(total)
     if total["refused"]:
         raise typer.Exit(1)
     if total["quarantined"] or total["broken"]:
@@ -243,20 +207,6 @@ def _standard_input(settings: "Settings") -> "Upload":
     return domain.Upload(path, "standard input", origin="stdin")
 
 
-@contextmanager
-def _bar(name: str, *, quiet: bool) -> Iterator["Progress | None"]:
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        shown = bars.add_task(name, total=None)
-        yield lambda done, total: bars.update(shown, completed=done, total=total)
-
-
 def _sentence(name: str, counts: "Mapping[str, Any]") -> str:
     parts = [f"{counts['entries']:,} lines", f"{counts['new']:,} new", f"{counts['repeated']:,} repeated"]
     parts += [f"{counts['updated']:,} with a new rating"] if counts["updated"] else []
@@ -287,7 +237,7 @@ def watch(
     from app import deliveries, evidence, watching  # noqa: PLC0415
     from app.ingest import shown_name  # noqa: PLC0415
 
-    settings = _settings(data_dir, database_url, project)
+    settings = settings_of(data_dir, database_url, project)
     wanted, direction = deliveries.check_format(forced), evidence.parse_direction(scores)
     name = "" if folder == Path() else shown_name(str(folder))
     stop = threading.Event()
@@ -300,9 +250,9 @@ def watch(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     refused = quarantined = 0
-    with _opened(settings) as (db, project_id):
+    with opened(settings) as (db, project_id):
         watcher = watching.Watcher(
-            db, settings, project_id, folder, now=_now, name=name, wanted=wanted, direction=direction, stop=stop.is_set
+            db, settings, project_id, folder, now=now, name=name, wanted=wanted, direction=direction, stop=stop.is_set
         )
         say(f"Watching {name or folder}; Ctrl-C ends it.")
         for change in watcher.follow(stop.wait, poll=poll, once=once):
@@ -311,51 +261,7 @@ def watch(
             said = _sentence(f"{change.name} ({change.what})", change.as_json())
             say(said if change.message is None else f"{change.name}: {change.message}")
             if as_json:
-                _print_json(change.as_json())
-    if once and refused:
-        raise typer.Exit(1)
-    if once and quarantined:
-        raise typer.Exit(_QUARANTINED)
-
-
-@app.command()
-def watch(
-    folder: Annotated[Path, typer.Argument(help="A project, an .agent_data, or any folder around them.")],
-    once: Annotated[bool, typer.Option("--once", help="End when all that is there has been read.")] = False,
-    poll: Annotated[float, typer.Option("--poll", min=0.05, help="Seconds between two looks.")] = 0.5,
-    forced: Annotated[str | None, typer.Option("--format", help="Read logs as this format, whatever they say.")] = None,
-    as_json: Json = False,
-    data_dir: DataDir = None,
-    database_url: DatabaseUrl = None,
-    project: ProjectName = None,
-) -> None:
-    """Read what is in a folder, then each line when the agent has finished it. With --json, one object a change.
-
-    Ends at Ctrl-C with exit 0. With --once as `ingest` does: 3 when something was quarantined, 1 when a file was refused.
-    """
-    import signal  # noqa: PLC0415
-    import threading  # noqa: PLC0415
-
-    from app import deliveries, watching  # noqa: PLC0415
-    from app.ingest import shown_name  # noqa: PLC0415
-
-    settings = _settings(data_dir, database_url, project)
-    wanted, name = deliveries.check_format(forced), "" if folder == Path() else shown_name(str(folder))
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    refused = quarantined = 0
-    with _opened(settings) as (db, project_id):
-        watcher = watching.Watcher(
-            db, settings, project_id, folder, now=_now, name=name, wanted=wanted, stop=stop.is_set
-        )  # fmt: skip
-        for change in watching.follow(watcher, db, project_id, now=_now, stop=stop, poll=poll, once=once):
-            refused += change.message is not None
-            quarantined += change.quarantined
-            said = _sentence(f"{change.name} ({change.what})", change.as_json())
-            say(said if change.message is None else f"{change.name}: {change.message}")
-            if as_json:
-                _print_json(change.as_json())
+                print_json(change.as_json())
     if once and refused:
         raise typer.Exit(1)
     if once and quarantined:
@@ -367,9 +273,9 @@ def demo(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: Pr
     """Load the twelve real sample patches."""
     from app import ingest as domain  # noqa: PLC0415
 
-    settings = _settings(data_dir, database_url, project)
-    with _opened(settings) as (db, project_id):
-        report = domain.load_samples(db, settings, project_id, now=_now)
+    settings = settings_of(data_dir, database_url, project)
+    with opened(settings) as (db, project_id):
+        report = domain.load_samples(db, settings, project_id, now=now)
         say(_sentence(report.name, asdict(report)))
 
 
@@ -380,13 +286,13 @@ def status(
     """How many candidates stand where."""
     from app import decisions, sources  # noqa: PLC0415
 
-    settings = _settings(data_dir, database_url, project)
-    with _opened(settings) as (db, project_id), db.read() as session:
+    settings = settings_of(data_dir, database_url, project)
+    with opened(settings) as (db, project_id), db.read() as session:
         counts = decisions.count_by_status(session, project_id)
         held = sources.count_quarantine(session, project_id)
         where = db.url.render_as_string(hide_password=True)
     if as_json:
-        _print_json({"project": settings.project, "candidates": counts, "quarantined": held, "database": where})
+        print_json({"project": settings.project, "candidates": counts, "quarantined": held, "database": where})
         return
     for name, count in counts.items():
         typer.echo(f"{name:12}{count:>12,}")
@@ -407,11 +313,11 @@ def list_quarantine(
     """Lines that wait: number, file, line, byte, reason."""
     from app import sources  # noqa: PLC0415
 
-    with _opened(_settings(data_dir, database_url, project)) as (db, project_id), db.read() as session:
+    with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.read() as session:
         held = sources.count_quarantine(session, project_id)
         rows = [_held_json(*found) for found in sources.list_quarantine(session, project_id, limit=limit)]
     if as_json:
-        _print_json({"quarantined": held, "lines": rows})
+        print_json({"quarantined": held, "lines": rows})
         return
     for row in rows:
         typer.echo(f"{row['id']:>6}  {row['where']}: {row['code']}: {row['message']}")
@@ -443,12 +349,12 @@ def show_quarantined(
     """The raw bytes of a line, on standard output; with --json as text with escapes, and why it was held."""
     from app import sources  # noqa: PLC0415
 
-    with _opened(_settings(data_dir, database_url, project)) as (db, project_id), db.read() as session:
+    with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.read() as session:
         row, source = sources.get_quarantined(session, project_id, number)
         shown = _held_json(row, source.name)
         raw = bytes(row.raw)
     if as_json:
-        _print_json(shown | {"raw": raw.decode("utf-8", "backslashreplace")})
+        print_json(shown | {"raw": raw.decode("utf-8", "backslashreplace")})
         return
     say(f"{shown['where']}: {shown['code']}: {shown['message']}")
     if sys.stdout.isatty():
@@ -470,115 +376,13 @@ def retry_quarantined(
     """Read a line again, corrected or as it was."""
     from app import ingest as domain  # noqa: PLC0415
 
-    settings = _settings(data_dir, database_url, project)
+    settings = settings_of(data_dir, database_url, project)
     line = None if corrected is None else domain.open_regular(corrected).read()
-    with _opened(settings) as (db, project_id), db.write() as session:
-        candidate_id = domain.retry(session, settings, project_id, number, corrected=line, now=_now())
+    with opened(settings) as (db, project_id), db.write() as session:
+        candidate_id = domain.retry(session, settings, project_id, number, corrected=line, now=now())
     if as_json:
-        _print_json({"id": number, "candidate": candidate_id})
+        print_json({"id": number, "candidate": candidate_id})
     say(f"Line {number} was read; it is candidate {candidate_id} now.")
-
-
-# ------------------------------------------------------------------------------------------------ templates
-
-
-@prompts.command("list")
-def list_templates(
-    as_json: Json = False, data_dir: DataDir = None, database_url: DatabaseUrl = None, project: ProjectName = None
-) -> None:
-    """Every template and the version that is in use: `repair/p3` is the project's own, `repair/1` came with it."""
-    from app import templates  # noqa: PLC0415
-
-    with _opened(_settings(data_dir, database_url, project)) as (db, project_id), db.read() as session:
-        used = [templates.as_json(one) for one in templates.get_prompts(session, project_id).values()]
-    if as_json:
-        _print_json({"templates": used})
-        return
-    for one in used:
-        typer.echo(f"{one['label']:22}{one['title']}")
-
-
-@prompts.command("show")
-def show_template(
-    name: Annotated[str, typer.Argument(help="A name that `template list` shows, or a version of it: repair/p3.")],
-    as_json: Json = False,
-    data_dir: DataDir = None,
-    database_url: DatabaseUrl = None,
-    project: ProjectName = None,
-) -> None:
-    """The text of a template, on standard output; with --json also its gaps and every version."""
-    from app import templates  # noqa: PLC0415
-
-    with _opened(_settings(data_dir, database_url, project)) as (db, project_id), db.read() as session:
-        if "/" in name:
-            shown = templates.get_by_label(session, project_id, name)
-        else:
-            shown = templates.get_in_use(session, project_id, name)
-        versions = templates.list_versions(session, project_id, shown.name)
-    if as_json:
-        listed = [templates.version_as_json(one) for one in versions]
-        _print_json(templates.as_json(shown) | {"text": shown.text, "versions": listed})
-        return
-    say(f"{shown.label}; versions: {', '.join(one.label for one in versions)}")
-    typer.echo(shown.text, nl=False)
-
-
-@prompts.command("save")
-def save_template(
-    name: Annotated[str, typer.Argument(help="A name that `template list` shows.")],
-    path: Annotated[str, typer.Argument(help="A file with the text, or - for standard input.")],
-    comment: Annotated[str, typer.Option("--comment", help="What changed, and why.")] = "",
-    as_json: Json = False,
-    data_dir: DataDir = None,
-    database_url: DatabaseUrl = None,
-    project: ProjectName = None,
-) -> None:
-    """Write the project's next version of a template and use it."""
-    from app import review, templates  # noqa: PLC0415
-
-    text = _text_of(path)
-    with _opened(_settings(data_dir, database_url, project)) as (db, project_id), db.write() as session:
-        before = templates.get_in_use(session, project_id, name)
-        me = review.ensure_local_reviewer(session, now=_now()).id or 0
-        made = templates.save(session, project_id, me, name, text, comment, now=_now())
-    if as_json:
-        _print_json(templates.as_json(made))
-    say(f"{made.label} is in use" + (" already; nothing was changed." if made.label == before.label else " now."))
-
-
-@prompts.command("use")
-def use_template(
-    name: Annotated[str, typer.Argument(help="A name that `template list` shows.")],
-    version: Annotated[str, typer.Argument(help="One of its labels, such as repair/p1, or: shipped.")],
-    as_json: Json = False,
-    data_dir: DataDir = None,
-    database_url: DatabaseUrl = None,
-    project: ProjectName = None,
-) -> None:
-    """Go back to an earlier version of a template, or to the one that came with the program."""
-    from app import review, templates  # noqa: PLC0415
-
-    with _opened(_settings(data_dir, database_url, project)) as (db, project_id), db.write() as session:
-        me = review.ensure_local_reviewer(session, now=_now()).id or 0
-        used = templates.use(session, project_id, me, name, templates.parse_choice(name, version), now=_now())
-    if as_json:
-        _print_json(templates.as_json(used))
-    say(f"{used.label} is in use now.")
-
-
-def _text_of(path: str) -> str:
-    """What a file or standard input holds, as UTF-8."""
-    from app import ingest as domain  # noqa: PLC0415
-
-    if path == "-":
-        raw = sys.stdin.buffer.read()
-    else:
-        with domain.open_regular(Path(path)) as opened:
-            raw = opened.read()
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise AppError(f"{path} is not UTF-8: byte {error.start} is {raw[error.start]:#04x}.") from error
 
 
 # ------------------------------------------------------------------------------------------------ export
@@ -595,13 +399,7 @@ def export(
         str, typer.Option("--release", help="A release's number, or latest; without it, everything as it stands now.")
     ] = "",
     seed: Annotated[int | None, typer.Option("--seed", help="Another seed gives other splits.")] = None,
-    filtered: Annotated[
-        str,
-        typer.Option(
-            "--filter",
-            help="As in a queue's address: source=X&file=y.py&since=2026-01-31&rating=5; rating is the log's.",
-        ),
-    ] = "",
+    filtered: Filtered = "",
     listed: Annotated[bool, typer.Option("--list", help="Say what can be exported, and how many rows.")] = False,
     as_json: Json = False,
     data_dir: DataDir = None,
@@ -611,37 +409,26 @@ def export(
     """Write accepted and edited patches as a dataset that trains."""
     from app import downloads  # noqa: PLC0415
 
-    settings = _settings(data_dir, database_url, project)
-    with _opened(settings) as (db, project_id):
+    settings = settings_of(data_dir, database_url, project)
+    with opened(settings) as (db, project_id):
         if listed:
             with db.read() as session:
                 exports = downloads.list_exports(session, settings, project_id, release)
             if as_json:
-                _print_json({"exports": exports})
+                print_json({"exports": exports})
                 return
             for one in exports:
                 typer.echo(f"{one['role']} {one['task']} {one['objective']}: {one['n_rows']:,} rows, {one['formats']}")
             return
         if out is None:
             raise AppError("Say where to: --out FOLDER. What can be exported says --list.")
-        wanted = _filter(filtered)
+        wanted = filter_of(filtered)
         order = downloads.Order(role, task, objective, form, wanted, seed, release)
-        with _bar(str(out), quiet=as_json) as progress:
+        with bar(str(out), quiet=as_json) as progress:
             summary = downloads.build(db, settings, project_id, order, out, progress=progress)
     if as_json:
-        _print_json(summary.as_json())
+        print_json(summary.as_json())
     say(summary.sentence())
-
-
-def _filter(query: str) -> "Filter":
-    from urllib.parse import parse_qsl  # noqa: PLC0415
-
-    from app.review import Filter  # noqa: PLC0415
-
-    pairs = parse_qsl(query, keep_blank_values=True)
-    if len(dict(pairs)) != len(pairs):
-        raise AppError("--filter names a field twice; a filter has one value a field.")
-    return Filter.parse(dict(pairs), also=())
 
 
 # ------------------------------------------------------------------------------------------------ operation
@@ -653,7 +440,7 @@ def upgrade(data_dir: DataDir = None, database_url: DatabaseUrl = None, project:
     from app import migrations  # noqa: PLC0415
     from app.db import Database  # noqa: PLC0415
 
-    db = Database(_settings(data_dir, database_url, project))
+    db = Database(settings_of(data_dir, database_url, project))
     done = migrations.upgrade(db)
     say(f"The schema is at {migrations.HEAD}" + (" now." if done else " already."))
 
@@ -663,7 +450,7 @@ def verify(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: 
     """Walk the chain of decisions and the digests of entries; exit 1 at the first that does not fit."""
     from app import decisions, sources  # noqa: PLC0415
 
-    with _opened(_settings(data_dir, database_url, project)) as (db, project_id), db.read() as session:
+    with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.read() as session:
         broken = decisions.verify_chain(session, project_id)
         if broken is not None:
             raise AppError(f"Decision {broken} or the one before it was changed: its digest does not fit.")
@@ -678,12 +465,12 @@ def doctor(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: 
 
     from app.db import sqlite_module  # noqa: PLC0415
 
-    settings = _settings(data_dir, database_url, project)
+    settings = settings_of(data_dir, database_url, project)
     say(f"patchsift   {__version__}")
     say(f"python      {platform.python_version()} on {platform.system()} {platform.machine()}")
     say(f"sqlite      {sqlite_module().sqlite_version} ({sqlite_module().__name__})")
     say(f"data folder {settings.data_dir} ({'writable' if _is_writable(settings.data_dir) else 'NOT writable'})")
-    with _opened(settings) as (db, _):
+    with opened(settings) as (db, _):
         say(f"database    {db.url.render_as_string(hide_password=True)}: answers, schema is current")
 
 
@@ -703,7 +490,7 @@ def healthcheck(
     from urllib.error import URLError  # noqa: PLC0415
     from urllib.request import urlopen  # noqa: PLC0415
 
-    settings = _settings(data_dir, database_url, project, port=port)
+    settings = settings_of(data_dir, database_url, project, port=port)
     try:
         with urlopen(f"http://127.0.0.1:{settings.port}/readyz", timeout=5) as answer:
             say(answer.read().decode())
@@ -721,7 +508,3 @@ def main(run: Callable[[], object] = app) -> None:
         sys.exit(1)
     except BrokenPipeError:
         sys.exit(0)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,5 @@
+"""`python -m app.cli` is `patchsift`."""
+
+from app.cli import main
+
+main()

@@ -1,0 +1,155 @@
+"""What every command shares: its options, what goes to which output, settings, the database, bars and filters."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.errors import AppError
+
+if TYPE_CHECKING:
+    from app.db import Database
+    from app.review import Filter
+    from app.settings import Settings
+
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder for database, uploads and exports.")]
+DatabaseUrl = Annotated[str | None, typer.Option("--database-url", help="PostgreSQL URL; without it SQLite is used.")]
+ProjectName = Annotated[str | None, typer.Option("--project", help="Name of the project.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Filtered = Annotated[
+    str,
+    typer.Option(
+        "--filter",
+        help="As in a queue's address: source=X&file=y.py&since=2026-01-31&rating=5; rating is the log's.",
+    ),
+]
+
+Step = Callable[[int, int], None]
+
+
+def _shown(message: str) -> str:
+    """A terminal would obey what a hostile name or text may hold."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in message)
+
+
+def say(message: str) -> None:
+    """One fact, on standard error."""
+    typer.echo(_shown(message), err=True)
+
+
+def tell(line: str) -> None:
+    """A line of what was asked for, on standard output."""
+    typer.echo(_shown(line))
+
+
+def print_json(value: object) -> None:
+    """The one JSON object on standard output."""
+    typer.echo(json.dumps(value, default=str))
+
+
+def now() -> datetime:
+    """The instant, aware."""
+    return datetime.now(UTC)
+
+
+def settings_of(data_dir: Path | None, database_url: str | None, project: str | None, **more: object) -> "Settings":
+    """The settings that a command's options and the environment give.
+
+    Raises:
+        AppError: a setting that cannot be, by its name.
+
+    """
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    from app.settings import Settings  # noqa: PLC0415
+
+    given = {"data_dir": data_dir, "database_url": database_url, "project": project, **more}
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "PATCHSIFT_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise AppError(f"The setting {name} is not right: {first['msg']}.") from error
+
+
+@contextmanager
+def opened(settings: "Settings") -> Iterator[tuple["Database", int]]:
+    """The migrated database and the project's id."""
+    from app import migrations, review  # noqa: PLC0415
+    from app.db import Database  # noqa: PLC0415
+
+    db = Database(settings)
+    migrations.upgrade(db)
+    try:
+        with db.write() as session:
+            project_id = review.ensure_project(session, settings.project, now=now()).id
+        yield db, project_id or 0
+    finally:
+        db.close()
+
+
+@contextmanager
+def bar(name: str, *, quiet: bool, counts_bytes: bool = False) -> Iterator[Step | None]:
+    """A progress bar on a terminal, and None where nobody would see it."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich import progress  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+
+    amount = progress.DownloadColumn() if counts_bytes else progress.MofNCompleteColumn()
+    columns = (progress.TextColumn("{task.description}"), progress.BarColumn(), amount, progress.TimeRemainingColumn())
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(name, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total or None)
+
+
+def filter_of(query: str) -> "Filter":
+    """The filter that `--filter` says; the same words as in a queue's address.
+
+    Raises:
+        AppError: a field that is named twice, is not known, or has a value that cannot be.
+
+    """
+    from urllib.parse import parse_qsl  # noqa: PLC0415
+
+    from app.review import Filter  # noqa: PLC0415
+
+    pairs = parse_qsl(query.removeprefix("?"), keep_blank_values=True)
+    if len(dict(pairs)) != len(pairs):
+        raise AppError("--filter names a field twice; a filter has one value a field.")
+    return Filter.parse(dict(pairs), also=())
+
+
+def bytes_of(path: str) -> bytes:
+    """What a file or, for `-`, standard input holds.
+
+    Raises:
+        AppError: it cannot be read.
+
+    """
+    from app import ingest as domain  # noqa: PLC0415
+
+    if path == "-":
+        return sys.stdin.buffer.read()
+    with domain.open_regular(Path(path)) as file:
+        return file.read()
+
+
+def text_of(path: str) -> str:
+    """The same as UTF-8, without a byte order mark.
+
+    Raises:
+        AppError: it cannot be read, or is something else.
+
+    """
+    raw = bytes_of(path)
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise AppError(f"{path} is not UTF-8: byte {error.start} is {raw[error.start]:#04x}.") from error
