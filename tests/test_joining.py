@@ -487,10 +487,10 @@ class Reviewer:
 
     def exportable(self) -> int:
         """How many rows an export would hold."""
-        from app import releases
+        from app import downloads
 
         with self.desk.db.read() as session:
-            return releases.preview(session, self.desk.project_id, releases.Order()).n_rows
+            return downloads.preview(session, self.desk.settings, self.desk.project_id, downloads.Order()).n_rows
 
 
 @pytest.fixture
