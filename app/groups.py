@@ -16,14 +16,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby, islice
 from operator import itemgetter
-from typing import Any, NamedTuple, TypeVar
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar, cast
 
 from sqlalchemy import func, select
 from sqlmodel import Session, col
 
 from app import evidence
 from app.db import LARGEST_ID, Database, driver_sign, insert_rows, lock_ingest
-from app.errors import ConflictError
+from app.errors import BadInputError, ConflictError
 from app.models import (
     CandidateRow,
     ClusterRow,
@@ -40,6 +41,7 @@ KIND = "groups"
 """The kind of job that makes a project's groups anew."""
 
 Progress = Callable[[int, int], None]
+Finder = Callable[[Progress], engine.Engine]
 _Name = TypeVar("_Name", int, bytes)
 
 _ASKED = 900
@@ -114,6 +116,62 @@ def list_outdated(session: Session) -> list[int]:
     return list(session.execute(wanted.order_by(col(NearnessRow.project_id))).scalars())
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What near-duplicates tie together in a project.
+
+    Attributes:
+        clusters: how many clusters there are.
+        candidates: how many candidates are in them.
+        groups: how many groups hold several issues.
+        issues: how many issues are in those.
+    """
+
+    clusters: int
+    candidates: int
+    groups: int
+    issues: int
+
+    def in_words(self) -> str:
+        """`"3 clusters of near-duplicates with 9 candidates; 2 groups tie 5 issues together"`."""
+        return (
+            f"{self.clusters:,} clusters of near-duplicates with {self.candidates:,} candidates; "
+            f"{self.groups:,} groups tie {self.issues:,} issues together"
+        )
+
+
+def count(session: Session, project_id: int) -> Counts:
+    """How much is tied together; looks at all of it."""
+    found: list[int] = []
+    for name, column in ((col(ClusterRow.cluster_id), ClusterRow), (col(IssueGroupRow.group_key), IssueGroupRow)):
+        wanted = select(func.count(name.distinct()), func.count()).where(col(column.project_id) == project_id)
+        found += session.execute(wanted).one()
+    return Counts(*found)
+
+
+def make_finder(folder: Path, options: Mapping[str, object]) -> Finder:
+    """What finds near-duplicates, by what a job was told.
+
+    `{}` → in this process; `{"engine": "bulk", "executor": "slurm", "tasks": 64, "options": {"time": "2:00:00",
+    "partition": "cpu"}}` → by datatrove.
+
+    Raises:
+        AppError: there is no such engine or executor, or datatrove is not installed.
+
+    """
+    name = options.get("engine") or "process"
+    if name == "process":
+        return engine.InProcess
+    if name != "bulk":
+        raise BadInputError(f"There is no engine {str(name)[:40]!r}. There are: process, bulk.", where="field engine")
+    from app.nearness.bulk import Bulk  # noqa: PLC0415  (an extra)
+
+    executor, more = str(options.get("executor") or "local"), cast("Mapping[str, object]", options.get("options") or {})
+    tasks = cast("int", options.get("tasks") or 2)
+    Bulk(folder, executor=executor)
+    return lambda progress: Bulk(folder, executor=executor, tasks=tasks, options=more, progress=progress)
+
+
 def _version(session: Session, project_id: int) -> int | None:
     wanted = select(col(NearnessRow.version)).where(col(NearnessRow.project_id) == project_id)
     found: int | None = session.execute(wanted).scalar()
@@ -186,7 +244,7 @@ def keep_up(db: Database, project_id: int, *, progress: Progress | None = None) 
         return 0
     if is_much:
         with suppress(ConflictError):
-            return _Rebuild(db, project_id, engine.InProcess(), progress).take_in()
+            return _Rebuild(db, project_id, engine.InProcess, progress).take_in()
         return 0
     if version is None:
         with db.write() as session:
@@ -199,6 +257,13 @@ def keep_up(db: Database, project_id: int, *, progress: Progress | None = None) 
             if progress is not None:
                 progress(done, max(waiting, done))
     return done
+
+
+def keep_up_all(db: Database, *, progress: Progress | None = None) -> int:
+    """As `keep_up`, for every project."""
+    with db.read() as session:
+        waiting = list(session.execute(select(col(NewFingerprintRow.project_id)).distinct()).scalars())
+    return sum(keep_up(db, project_id, progress=progress) for project_id in waiting)
 
 
 def _take_in(db: Database, project_id: int, batch: Mapping[int, Shingles]) -> Iterator[int]:
@@ -616,9 +681,7 @@ def _reach(session: Session, project_id: int, issue: bytes) -> set[bytes]:
 # ------------------------------------------------------------------------------------------------ all anew
 
 
-def rebuild(
-    db: Database, project_id: int, *, finder: engine.Engine | None = None, progress: Progress | None = None
-) -> int:
+def rebuild(db: Database, project_id: int, *, finder: Finder | None = None, progress: Progress | None = None) -> int:
     """Make a project's groups anew from what its candidates say.
 
     Meanwhile nothing is kept up, and `is_outdated` says so; what was there before stays until it is replaced. Broken
@@ -627,7 +690,8 @@ def rebuild(
     Args:
         db: the database.
         project_id: whose groups.
-        finder: how near-duplicates are found; in this process, unless told otherwise.
+        finder: makes what finds near-duplicates, given what it is to call now and then; in this process, unless told
+            otherwise.
         progress: called now and then with (done, total), in candidates.
 
     Returns:
@@ -637,18 +701,19 @@ def rebuild(
         ConflictError: another rebuild of the same project has begun since.
 
     """
-    done = _Rebuild(db, project_id, finder or engine.InProcess(), progress).run()
+    done = _Rebuild(db, project_id, finder or engine.InProcess, progress).run()
     return done + keep_up(db, project_id)
 
 
 class _Rebuild:
     """Everything anew, in short transactions; whoever began last goes on, the others end."""
 
-    def __init__(self, db: Database, project_id: int, finder: engine.Engine, progress: Progress | None) -> None:
+    def __init__(self, db: Database, project_id: int, finder: Finder, progress: Progress | None) -> None:
         self.db = db
         self.project_id = project_id
         self.finder = finder
-        self.progress = progress or _say_nothing
+        self.progress = progress
+        self.at = (0, 0)
         self.mark = -1 - secrets.randbelow(2**53)
 
     def run(self) -> int:
@@ -657,7 +722,7 @@ class _Rebuild:
         done = self._refresh()
         while self._clear("band", "project_id, key, shape_id"):
             pass
-        self._regroup(done)
+        self._regroup()
         return done
 
     def take_in(self) -> int:
@@ -669,8 +734,8 @@ class _Rebuild:
                 with self._write() as session:
                     self._put(session, _take(session, self.project_id, some))
             done += len(batch)
-            self.progress(done, done)
-        self._regroup(done)
+            self.at = (done, done)
+        self._regroup()
         return done
 
     def _begin(self) -> None:
@@ -684,6 +749,12 @@ class _Rebuild:
             if _version(session, self.project_id) != self.mark:
                 raise ConflictError("Another rebuild of these groups has begun since; this one ends.")
             yield session
+        self.tell()
+
+    def tell(self, *_: int) -> None:
+        """Say how far this is, which is where it may be told to stop."""
+        if self.progress is not None:
+            self.progress(*self.at)
 
     # -------------------------------------------------------------------------------------------- fingerprints
 
@@ -698,7 +769,7 @@ class _Rebuild:
             with self._write() as session:
                 self._put(session, found)
             done += len(found)
-            self.progress(done, max(total, done))
+            self.at = (done, max(total, done))
         return done
 
     def _read_some(self, after: int) -> dict[int, Shingles]:
@@ -736,14 +807,13 @@ class _Rebuild:
 
     # -------------------------------------------------------------------------------------------- shapes
 
-    def _regroup(self, n: int) -> None:
+    def _regroup(self) -> None:
         """Compare all shapes with each other, and make the tables say what comes of it."""
         self._forget_shapes()
         self._write_bands()
         joined: lsh.Sets[int] = lsh.Sets()
-        for one, other in self.finder.find_pairs(self._shapes()):
+        for one, other in self.finder(self.tell).find_pairs(self._shapes()):
             joined.join(one, other)
-        self.progress(n, n)
         self._write_clusters(joined)
         self._write_groups()
         with self._write() as session:
@@ -865,10 +935,6 @@ class _Rebuild:
             new: list[tuple[object, ...]] = [(self.project_id, issue, wanted[issue]) for issue in issues]
             with self._write() as session:
                 insert_rows(session, "issue_group", _GROUP_COLUMNS, new)
-
-
-def _say_nothing(done: int, total: int) -> None:
-    del done, total
 
 
 def _some(names: Sequence[_Name], size: int) -> Iterator[Sequence[_Name]]:

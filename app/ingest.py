@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 from sqlalchemy import bindparam, select, update
 from sqlmodel import Session, col
 
-from app import evidence, jobs, joining, prepare
+from app import evidence, groups, jobs, joining, prepare
 from app.db import Database, driver_sign, insert_rows, instants, lock_ingest
 from app.decisions import add_to_tally
 from app.errors import AppError, BadInputError, ConflictError
@@ -568,10 +568,11 @@ def _refuse_early(upload: Upload) -> None:
 
 
 def finish(db: Database, project_id: int, *, now: Callable[[], datetime], progress: Progress | None = None) -> None:
-    """Join what came in with what is here; check and render it at once where it is little, else queue that."""
+    """Join what came in with what is here; check, render and group it at once where it is little, else queue that."""
     joining.run(db, project_id, progress=progress)
     if prepare.count_waiting(db, most=_PREPARED_AT_ONCE + 1) <= _PREPARED_AT_ONCE:
         prepare.run(db)
+        groups.keep_up(db, project_id)
         return
     with db.write() as session:
         jobs.enqueue(session, project_id, jobs.IN_BACKGROUND, {}, now=now(), once=True)

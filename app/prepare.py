@@ -1,6 +1,6 @@
-"""What the worker makes of new candidates ahead of the reviewer: findings and rendered diffs.
+"""What the worker makes of new candidates ahead of the reviewer: findings, rendered diffs and fingerprints.
 
-Both are pure functions of the entry, so whoever needs them sooner makes them on the spot (docs/decisions/0012).
+All are pure functions of the entry, so whoever needs them sooner makes them on the spot (docs/decisions/0012).
 """
 
 import zlib
@@ -11,10 +11,11 @@ from typing import Literal
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlmodel import Session, col
 
-from app import checks, evidence
+from app import checks, evidence, groups
 from app.candidates import Candidate, Finding, Severity
 from app.db import Database, insert_rows, lock_ingest
 from app.models import CandidateRow, FindingRow, RenderingRow, Status
+from app.nearness.fingerprint import Shingles, fingerprint
 
 View = Literal["unified", "split", "script"]
 VIEWS: tuple[View, ...] = ("unified", "split", "script")
@@ -28,6 +29,7 @@ class _Made:
     said: Candidate
     findings: tuple[Finding, ...]
     pages: dict[View, str]
+    shingles: Shingles
 
     @property
     def n_characters(self) -> int:
@@ -146,7 +148,7 @@ def _unchecked(db: Database, source_id: int | None, after: int) -> Sequence[int]
 
 def _make(candidate_id: int, candidate: Candidate) -> _Made:
     pages = {view: render(candidate, view) for view in VIEWS}
-    return _Made(candidate_id, candidate, checks.run(candidate), pages)
+    return _Made(candidate_id, candidate, checks.run(candidate), pages, fingerprint(candidate))
 
 
 def _still_true(session: Session, made: list[_Made]) -> list[_Made]:
@@ -190,6 +192,7 @@ def _store(session: Session, made: list[_Made]) -> None:
             if html
         ],
     )
+    groups.note(session, [(one.candidate_id, one.shingles) for one in made])
     for one in made:
         # A list shows what calls for a look; what is only worth knowing stands on the page.
         codes = " ".join(dict.fromkeys(found.code for found in one.findings if found.severity is not Severity.NOTE))

@@ -5,13 +5,14 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import select
-from sqlmodel import col
+from sqlmodel import Session, col
 
-from app import deliveries, ingest, jobs, joining, migrations, prepare, sources
+from app import deliveries, groups, ingest, jobs, joining, migrations, prepare, sources
 from app.db import Database
 from app.errors import AppError
 from app.models import CandidateRow, JobRow, JobState
@@ -58,7 +59,18 @@ def _prepare(db: Database, _: Settings, job: JobRow, report: jobs.Reporter) -> R
 
     joining.run(db, job.project_id)
     done = prepare.run(db, progress=step)
+    groups.keep_up_all(db, progress=step)
+    with db.write() as session:
+        _renew_groups(session)
     return f"{done:,} candidates checked", {"checked": done}
+
+
+def _groups(db: Database, settings: Settings, job: JobRow, report: jobs.Reporter) -> Result:
+    finder = groups.make_finder(settings.data_dir / "bulk", job.args)
+    done = groups.rebuild(db, job.project_id, finder=finder, progress=report)
+    with db.read() as session:
+        counts = groups.count(session, job.project_id)
+    return f"{done:,} candidates: {counts.in_words()}", asdict(counts)
 
 
 def _export(db: Database, settings: Settings, job: JobRow, report: jobs.Reporter) -> Result:
@@ -86,6 +98,7 @@ KINDS: Mapping[str, Callable[[Database, Settings, JobRow, jobs.Reporter], Result
     "ingest": _ingest,
     deliveries.KIND: _deliver,
     "prepare": _prepare,
+    groups.KIND: _groups,
     "export": _export,
     "release": _release,
     "preview": _preview,
@@ -128,6 +141,14 @@ def _pick_up(db: Database, name: str) -> None:
         project_id = session.execute(unchecked).scalar()
         if project_id is not None:
             jobs.enqueue(session, project_id, "prepare", {}, now=now(), once=True)
+        _renew_groups(session)
+
+
+def _renew_groups(session: Session) -> None:
+    """See to it that groups are made anew that an older version made, or that nobody finished."""
+    for project_id in groups.list_outdated(session):
+        if jobs.find_unfinished(session, project_id, groups.KIND) is None:
+            jobs.enqueue(session, project_id, groups.KIND, {}, now=now())
 
 
 def _claim(db: Database, name: str) -> JobRow | None:

@@ -12,6 +12,7 @@ from app.nearness.fingerprint import Shingles
 Step = Callable[[int, int], None]
 _BATCH = 2_000
 _HELD = 4_096
+_NO_KEYS = (0,) * (lsh.BANDS - 1)
 
 
 class Engine(Protocol):
@@ -107,15 +108,15 @@ class Store:
 
 
 def _add(bands: Sequence["array[int]"], batch: Sequence[Shingles]) -> None:
-    for one, found in zip(batch, lsh.keys(batch), strict=True):
-        for band, key in zip(bands, found or _only_equal(one), strict=True):
+    for found in keys(batch):
+        for band, key in zip(bands, found, strict=True):
             band.append(key)
 
 
-def _only_equal(one: Shingles) -> list[int]:
-    """A key in the first band that nothing but the same fingerprint has; none for an empty one."""
-    key = fingerprint.name(one) if one else 0
-    return [key] + [0] * (lsh.BANDS - 1)
+def keys(batch: Sequence[Shingles]) -> Iterator[Sequence[int]]:
+    """The keys of each in each band; where only an equal one is like it, one in the first band; 0 stands for none."""
+    for one, found in zip(batch, lsh.keys(batch), strict=True):
+        yield found or [fingerprint.name(one) if one else 0, *_NO_KEYS]
 
 
 def shared(band: "array[int]") -> Iterator[list[int]]:
