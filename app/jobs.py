@@ -107,15 +107,28 @@ def is_any_waiting(session: Session, *, now: datetime, but: str = "") -> bool:
     return session.execute(wanted).scalar() is not None
 
 
-def claim(session: Session, worker: str, *, now: datetime) -> JobRow | None:
+def claim(
+    session: Session, worker: str, *, now: datetime, kind: str = "", project_id: int | None = None
+) -> JobRow | None:
     """Take the oldest job that waits, or whose worker fell silent; None when nothing waits.
 
     What nobody waits for (`IN_BACKGROUND`) comes last.
+
+    Args:
+        session: holds the write lock.
+        worker: who takes it.
+        now: the instant.
+        kind: only work of this kind.
+        project_id: only this project's.
+
     """
+    wanted = select(JobRow).where(_claimable(now))
+    if kind:
+        wanted = wanted.where(col(JobRow.kind) == kind)
+    if project_id is not None:
+        wanted = wanted.where(col(JobRow.project_id) == project_id)
     order = (col(JobRow.kind) == IN_BACKGROUND, col(JobRow.id))
-    job: JobRow | None = session.execute(
-        select(JobRow).where(_claimable(now)).order_by(*order).limit(1).with_for_update(skip_locked=True)
-    ).scalar()
+    job: JobRow | None = session.execute(wanted.order_by(*order).limit(1).with_for_update(skip_locked=True)).scalar()
     if job is None:
         return None
     session.add(job)
@@ -147,8 +160,16 @@ def release_orphans(session: Session, worker_prefix: str) -> None:
 class Reporter:
     """Writes a running job's progress, at most once a second, and raises when the job was asked to stop."""
 
-    def __init__(self, db: Database, job: JobRow, now: Callable[[], datetime], stop: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        db: Database,
+        job: JobRow,
+        now: Callable[[], datetime],
+        stop: Callable[[], bool],
+        shown: Callable[[int, int], None] | None = None,
+    ) -> None:
         self._db = db
+        self._shown = shown
         self._job_id = job.id
         self._done_before = job.done
         self._now = now
@@ -165,6 +186,8 @@ class Reporter:
         """
         if self._stop():
             raise StoppedError
+        if self._shown is not None:
+            self._shown(done, total)
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + _HEARTBEAT_SECONDS

@@ -72,6 +72,22 @@ class ProjectSettings:
             made = replace(made, budgets=tuple(parse_budget(one) for one in budgets))
         return made
 
+    def changed(self, changes: Mapping[str, object]) -> "ProjectSettings":
+        """These settings with some of them changed; of an object in them only the keys that are named.
+
+        `settings.changed({"split": {"seed": 7}, "licence_required": True})`
+
+        Raises:
+            BadInputError: a value that cannot be; `where` names the field.
+
+        """
+        stored = self.as_json()
+        for key, value in changes.items():
+            before = stored.get(key)
+            both = isinstance(before, Mapping) and isinstance(value, Mapping)
+            stored[key] = {**before, **value} if both else value  # type: ignore[dict-item]
+        return ProjectSettings.parse(stored)
+
     def as_json(self) -> dict[str, object]:
         """`{"split": {"by": "issue", "seed": 0, …}, "budgets": […], "licence_required": false, "overlap": {…}}`."""
         return {
@@ -100,14 +116,14 @@ def get_settings(session: Session, project_id: int) -> ProjectSettings:
 
 
 def change_settings(session: Session, project_id: int, changes: Mapping[str, object]) -> ProjectSettings:
-    """Change some of a project's settings; releases that were made keep theirs.
+    """Change some of a project's settings, as `ProjectSettings.changed` says; releases that were made keep theirs.
 
     Raises:
         BadInputError: a value that cannot be, or a tokenizer that the project has no file of; `where` names the field.
 
     """
     row = session.get_one(ProjectRow, project_id)
-    made = ProjectSettings.parse({**row.settings, **changes})
+    made = ProjectSettings.parse(row.settings).changed(changes)
     for budget in made.budgets:
         if budget.tokenizer:
             get_file(session, project_id, FileKind.TOKENIZER, budget.tokenizer)

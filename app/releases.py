@@ -19,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlmodel import Session, col
@@ -34,6 +35,7 @@ from app.models import (
     CandidateRow,
     IssueGroupRow,
     JobRow,
+    JobState,
     LedgerRow,
     ReleasedRow,
     ReleaseRow,
@@ -49,6 +51,7 @@ PREVIEW_KIND = "preview"
 MOST_PREVIEWED = 500
 SHOWN = (ReleaseState.FROZEN, ReleaseState.WITHDRAWN)
 """States of a release that has a folder."""
+_UNFINISHED = (ReleaseState.QUEUED, ReleaseState.FREEZING)
 _SAMPLES = 5
 _HELD_SHOWN = 200
 _LONGEST_NAME = 200
@@ -90,17 +93,14 @@ class Spec:
                 f"A release has no {str(unknown[0])[:40]!r}; it has {', '.join(sorted(known))}.",
                 where=f"field {str(unknown[0])[:40]}",
             )
-        name = str(given.get("name") or "").strip()
-        if len(name) > _LONGEST_NAME or not (name.isprintable() or not name):
+        name = given.get("name") or ""
+        if not isinstance(name, str) or len(name) > _LONGEST_NAME or not (name.isprintable() or not name):
             raise BadInputError(f"A name is one line of {_LONGEST_NAME} characters at most.", where="field name")
-        wanted = given.get("filter") or {}
-        if not isinstance(wanted, Mapping):
-            raise BadInputError("filter is an object of fields.", where="field filter")
         changes = {key: given[key] for key in known - {"name", "filter", "seed"} if key in given}
         if given.get("seed") not in (None, ""):
             split = changes.get("split", {})
             changes["split"] = {**(split if isinstance(split, Mapping) else {}), "seed": given["seed"]}
-        made = cls(name, Filter.parse({k: str(v) for k, v in wanted.items()}, also=()), changes)
+        made = cls(name.strip(), parse_filter(given.get("filter") or {}), changes)
         made.settings(ProjectSettings())
         return made
 
@@ -115,12 +115,29 @@ class Spec:
             BadInputError: a value that cannot be.
 
         """
-        stored = of_project.as_json()
-        merged = {
-            key: {**stored[key], **value} if isinstance(stored[key], dict) and isinstance(value, Mapping) else value  # type: ignore[dict-item]
-            for key, value in self.changes.items()
-        }
-        return ProjectSettings.parse({**stored, **merged})
+        return of_project.changed(self.changes)
+
+
+def parse_filter(given: object) -> Filter:
+    """A release's filter from an object, or from the text that stands in the address of a queue with the same filter.
+
+    `parse_filter("source=LLMCore&rating=5")` is `parse_filter({"source": "LLMCore", "rating": 5})`
+
+    Raises:
+        BadInputError: a field that is not known, is named twice, or has a value that cannot be.
+
+    """
+    if isinstance(given, str):
+        pairs = parse_qsl(given.removeprefix("?"), keep_blank_values=True)
+        if len(dict(pairs)) != len(pairs):
+            raise BadInputError("The filter names a field twice; it has one value a field.", where="field filter")
+        return Filter.parse(dict(pairs), also=())
+    if not isinstance(given, Mapping):
+        raise BadInputError("filter is an object of fields, or text as in a queue's address.", where="field filter")
+    for key, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise BadInputError(f"filter.{str(key)[:40]} must be text.", where=f"field filter.{str(key)[:40]}")
+    return Filter.parse({str(key): str(value) for key, value in given.items()}, also=())
 
 
 def asked_for(session: Session, project_id: int, spec: Spec, number: int | None = None) -> Asked:
@@ -265,6 +282,7 @@ def create(session: Session, project_id: int, reviewer_id: int, spec: Spec, *, n
 
     """
     lock_ingest(session)
+    bury(session, project_id)
     spec.settings(projects.get_settings(session, project_id))
     Asked(0, "", spec.filter, ProjectSettings(), {}, 0, 0).check()
     row = ReleaseRow(
@@ -279,6 +297,41 @@ def create(session: Session, project_id: int, reviewer_id: int, spec: Spec, *, n
     session.flush()
     row.job_id = jobs.enqueue(session, project_id, JOB_KIND, {"release": row.number}, now=now).id
     return row
+
+
+def as_json(row: ReleaseRow) -> dict[str, object]:
+    """A release as outsiders see it: `{"number": 3, "name": "nightly", "state": "frozen", "counts": {…}, "job": 9, …}`."""
+    return {
+        "number": row.number,
+        "name": row.name,
+        "state": row.state,
+        "counts": row.counts,
+        "job": row.job_id,
+        "message": row.message,
+        "asked": row.spec,
+        "bytes": row.n_bytes,
+        "manifest_sha256": None if row.manifest_digest is None else bytes(row.manifest_digest).hex(),
+        "created_at": row.created_at,
+        "frozen_at": row.frozen_at,
+        "withdrawn_at": row.withdrawn_at,
+        "withdrawn_why": row.withdrawn_why,
+    }
+
+
+def bury(session: Session, project_id: int) -> None:
+    """Mark as failed what will never be frozen: its job was cancelled before it began, or given up."""
+    ended = (
+        select(ReleaseRow, JobRow.message)  # type: ignore[call-overload]
+        .join(JobRow, col(JobRow.id) == col(ReleaseRow.job_id))
+        .where(
+            col(ReleaseRow.project_id) == project_id,
+            col(ReleaseRow.state).in_(_UNFINISHED),
+            col(JobRow.state).in_([JobState.FAILED, JobState.CANCELLED]),
+        )
+    )
+    for row, message in session.execute(ended).all():
+        row.state, row.message = ReleaseState.FAILED, message
+        session.add(row)
 
 
 def list_releases(session: Session, project_id: int, limit: int = 50, before: int | None = None) -> list[ReleaseRow]:
@@ -440,7 +493,8 @@ def run_job(
     except jobs.StoppedError:
         raise  # the program ends; the job is taken up again
     except BaseException as error:
-        _fail(db, settings, job.project_id, int(str(number)), str(error) or type(error).__name__)
+        why = "Cancelled." if isinstance(error, jobs.CancelledError) else str(error) or type(error).__name__
+        _fail(db, settings, job.project_id, int(str(number)), why)
         raise
 
 
@@ -448,13 +502,15 @@ def _begin(db: Database, project_id: int, number: int, reporter: Progress) -> Re
     """Wait until no other release of the project is being frozen: they would deal the same groups."""
     while True:
         with db.write() as session:
+            bury(session, project_id)
+            session.flush()
             row = get_release(session, project_id, number)
             others = session.execute(
                 select(func.count())
                 .select_from(ReleaseRow)
                 .where(
                     col(ReleaseRow.project_id) == project_id,
-                    col(ReleaseRow.state).in_([ReleaseState.QUEUED, ReleaseState.FREEZING]),
+                    col(ReleaseRow.state).in_(_UNFINISHED),
                     col(ReleaseRow.number) < number,
                 )
             ).scalar_one()
@@ -706,6 +762,24 @@ def verify(folder: Path, logs: Sequence[Path] = ()) -> Any:  # noqa: ANN401  the
 
     """
     return _verifier().verify(folder, logs=list(logs))
+
+
+def verify_release(settings: Settings, row: ReleaseRow, logs: Sequence[Path] = ()) -> Any:  # noqa: ANN401
+    """The same of a release here, and that its manifest is the one that was frozen.
+
+    Raises:
+        ConflictError: it has no files.
+        NotFoundError: its folder is gone.
+
+    """
+    folder = get_folder(settings, row)
+    report = verify(folder, logs)
+    with (folder / "manifest.json").open("rb") as manifest:
+        digest = file_digest(manifest, "sha256").digest()
+    if row.manifest_digest is not None and digest != bytes(row.manifest_digest):
+        frozen = bytes(row.manifest_digest).hex()
+        report.add("replaced", "manifest.json", f"Its digest is {digest.hex()}; when it was frozen, it was {frozen}.")
+    return report
 
 
 def _verifier() -> ModuleType:

@@ -160,12 +160,27 @@ def _claim(db: Database, name: str) -> JobRow | None:
         return jobs.claim(session, name, now=now())
 
 
-def run_one(db: Database, settings: Settings, job: JobRow, stop: Callable[[], bool]) -> None:
-    """Run one claimed job to its end; whatever it raises becomes its state and its sentence."""
+def run_one(
+    db: Database,
+    settings: Settings,
+    job: JobRow,
+    stop: Callable[[], bool],
+    shown: Callable[[int, int], None] | None = None,
+) -> None:
+    """Run one claimed job to its end; whatever it raises becomes its state and its sentence.
+
+    Args:
+        db: the worker's own database.
+        settings: folders and limits.
+        job: claimed by the caller.
+        stop: asked at every step; the job goes back in line when it says so.
+        shown: told (done, total) at every step; what it raises ends the job.
+
+    """
     job_id = job.id or 0
     result: dict[str, object] | None = None
     try:
-        message, result = KINDS[job.kind](db, settings, job, jobs.Reporter(db, job, now, stop))
+        message, result = KINDS[job.kind](db, settings, job, jobs.Reporter(db, job, now, stop, shown))
         state = JobState.DONE
     except jobs.CancelledError:
         state, message = JobState.CANCELLED, "Cancelled. What was finished before stays."

@@ -113,17 +113,12 @@ def filter_of(query: str) -> "Filter":
     """The filter that `--filter` says; the same words as in a queue's address.
 
     Raises:
-        AppError: a field that is named twice, is not known, or has a value that cannot be.
+        BadInputError: a field that is named twice, is not known, or has a value that cannot be.
 
     """
-    from urllib.parse import parse_qsl  # noqa: PLC0415
+    from app import releases  # noqa: PLC0415
 
-    from app.review import Filter  # noqa: PLC0415
-
-    pairs = parse_qsl(query.removeprefix("?"), keep_blank_values=True)
-    if len(dict(pairs)) != len(pairs):
-        raise AppError("--filter names a field twice; a filter has one value a field.")
-    return Filter.parse(dict(pairs), also=())
+    return releases.parse_filter(query)
 
 
 def bytes_of(path: str) -> bytes:
