@@ -418,6 +418,7 @@ _MASK = 2**64 - 1
 _BASE = 0x9E37_79B9_7F4A_7C15
 _FIRST_SLOTS = 1 << 12
 _MOST_COUNTED = 65_535
+_MOST_ROWS = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,7 +429,7 @@ class Overlap:
         n: how many words and signs in a row are one n-gram.
         most_rows: an n-gram that more rows than this hold is everybody's, and says nothing.
         share: a row is flagged where more than this share of its n-grams is in the benchmark.
-        most_grams: a benchmark with more different n-grams than this is refused; one takes 15 to 30 bytes.
+        most_grams: a benchmark with more different n-grams than this is refused; one takes 21 to 42 bytes.
 
     Raises:
         BadInputError: a number makes no sense; `where` names the field.
@@ -481,17 +482,16 @@ def _number(value: object, kind: Callable[[str], float]) -> object:
 class Benchmark:
     """The n-grams of a benchmark: `learn` its texts, `count` every row once, then ask the `share` of each.
 
-    A row is all that one issue says. Where an issue has many candidates, or a candidate yields many examples, count
-    their texts together: else what a benchmark has in common with that one issue seems to be everybody's.
+    A row is all that one issue says, not one candidate, and never one example.
 
-    Memory hangs on the benchmark alone: 15 to 30 bytes an n-gram, half more while the table grows; 84 MB for the most
+    Memory hangs on the benchmark alone: 21 to 42 bytes an n-gram, half more while the table grows; 117 MB for the most
     that is taken by default.
     Words are told apart by BLAKE2 and runs of them by a rolling hash of 64 bits: the same on every machine.
     """
 
     def __init__(self, overlap: Overlap | None = None) -> None:
         self.overlap = overlap or Overlap()
-        self.n_texts = self.n_short = self.n_rows = 0
+        self.n_texts = self.n_short = self.n_counted = 0
         self._grams = _Grams()
         self._drop = pow(_BASE, self.overlap.n, _MASK + 1)
 
@@ -511,16 +511,25 @@ class Benchmark:
             if self._grams.n > self.overlap.most_grams:
                 raise TooLargeError(
                     f"The benchmark has more than {self.overlap.most_grams:,} different runs of {self.overlap.n} "
-                    "words. Give only its problem statements and patches, not whole files, or raise most_grams (30 MB "
+                    "words. Give only its problem statements and patches, not whole files, or raise most_grams (42 MB "
                     "a million).",
                     where="field most_grams",
                 )
         self.n_short += is_short
 
-    def count(self, *texts: str) -> None:
-        """The first pass: note which of the n-grams one row holds. A row is all that one issue says, in any texts."""
-        self.n_rows += 1
-        self._grams.count({slot for text in texts for grams in self._of(text) for slot in self._grams.found(grams)})
+    def count(self, *texts: str, issue: bytes = b"") -> None:
+        """The first pass: note which of the n-grams one row holds.
+
+        Args:
+            texts: all texts of one candidate.
+            issue: its issue's key. Candidates of one issue are one row: else what a benchmark has in common with an
+                issue that was tried often would seem to be everybody's. Empty is a row of its own.
+
+        """
+        self.n_counted += 1
+        row = (int.from_bytes(issue[:4]) or 1) if issue else self.n_counted
+        slots = {slot for text in texts for grams in self._of(text) for slot in self._grams.found(grams)}
+        self._grams.count(slots, row & _MOST_ROWS)
 
     def share(self, *texts: str) -> float:
         """The second pass: which share of a row's n-grams, 0 to 1, stands in the benchmark and is not everybody's."""
@@ -543,13 +552,13 @@ class Benchmark:
         )
 
     def as_json(self) -> dict[str, object]:
-        """For the manifest: the parameters, and how many texts, n-grams, everybody's n-grams and rows there were."""
+        """For the manifest: the parameters, and how many texts, n-grams, everybody's and candidates there were."""
         return self.overlap.as_json() | {
             "texts": self.n_texts,
             "texts_too_short": self.n_short,
             "n_grams": self._grams.n,
             "n_grams_left_out": sum(1 for rows in self._grams.rows if rows > self.overlap.most_rows),
-            "rows": self.n_rows,
+            "counted": self.n_counted,
         }
 
     def _of(self, text: str) -> Iterator[list[int]]:
@@ -585,7 +594,7 @@ _code = lru_cache(maxsize=1 << 15)(_code_of)
 
 
 class _Grams:
-    """Which n-grams there are, and in how many rows each: an open table of two arrays, a tenth of what a dict takes."""
+    """Which n-grams there are, in how many rows each, and which was the last: an open table of 14 bytes a slot."""
 
     def __init__(self) -> None:
         self.n = 0
@@ -595,6 +604,7 @@ class _Grams:
         self._mask = n_slots - 1
         self._keys = array("Q", [0]) * n_slots
         self.rows = array("H", [0]) * n_slots
+        self._last = array("I", [0]) * n_slots
 
     def found(self, grams: Iterable[int]) -> list[int]:
         """The slots of those that there are."""
@@ -621,6 +631,7 @@ class _Grams:
             self._grow()
 
     def _grow(self) -> None:
+        """Only while texts are learned: no row was counted yet, or it is forgotten which was the last."""
         keys, rows = self._keys, self.rows
         self._lay(2 * len(keys))
         for gram, n_rows in zip(keys, rows, strict=True):
@@ -630,7 +641,13 @@ class _Grams:
                     at = (at + 1) & self._mask
                 self._keys[at], self.rows[at] = gram, n_rows
 
-    def count(self, slots: Iterable[int]) -> None:
+    def count(self, slots: Iterable[int], row: int) -> None:
+        """One row more at these slots, but where the last one was the same.
+
+        Rows of one issue come one after the other, or with others between them that hardly ever share an n-gram of the
+        benchmark; what many share is counted too often, and is left out all the sooner.
+        """
         for slot in slots:
-            if self.rows[slot] < _MOST_COUNTED:
+            if self._last[slot] != row and self.rows[slot] < _MOST_COUNTED:
                 self.rows[slot] += 1
+                self._last[slot] = row

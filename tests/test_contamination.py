@@ -291,7 +291,7 @@ def test_an_excerpt_that_was_planted_is_found() -> None:
         "texts_too_short": 0,
         "n_grams": 20 * 288,
         "n_grams_left_out": 0,
-        "rows": 200,
+        "counted": 200,
     }
 
 
@@ -316,6 +316,19 @@ def test_an_n_gram_is_left_out_from_one_row_too_many_on(n_rows: int, share: floa
         benchmark.count(words(1, 40), words(1, 40))
 
     assert benchmark.share(words(1, 40)) == share
+
+
+def test_the_candidates_of_one_issue_are_one_row() -> None:
+    own = words(1, 60)
+    benchmark = learned(own)
+    for at in range(100):
+        benchmark.count(own, issue=b"one issue" * 3)
+        benchmark.count(words(at, 60)[:100], issue=b"%d" % at)
+
+    assert benchmark.share(own) == 1
+    for at in range(20):
+        benchmark.count(own, issue=b"%04d" % at)
+    assert benchmark.share(own) == 0
 
 
 def test_n_grams_end_where_a_text_does() -> None:
@@ -353,7 +366,7 @@ def test_what_is_asked_for_is_done(n: int) -> None:
 
     assert benchmark.as_json() == {
         "n": n, "most_rows": 1, "share": 0.5, "most_grams": 5_000_000,
-        "texts": 2, "texts_too_short": 1, "n_grams": 151 - n, "n_grams_left_out": 0, "rows": 0,
+        "texts": 2, "texts_too_short": 1, "n_grams": 151 - n, "n_grams_left_out": 0, "counted": 0,
     }  # fmt: skip
     assert benchmark.share(text) == 1
     assert benchmark.share(" ".join(reversed(text.split(" ")))) == 0
@@ -578,4 +591,4 @@ def test_memory_hangs_on_the_benchmark_alone() -> None:
     tracemalloc.stop()
 
     assert peak < 200_000
-    assert len(benchmark._grams.rows) * 10 <= 30 * 5_000
+    assert len(benchmark._grams.rows) * 14 <= 42 * 5_000
