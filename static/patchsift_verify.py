@@ -58,6 +58,7 @@ MOST_SHOWN = 100  # faults kept of one code; the rest are counted
 _LONGEST_SHOWN = 1000
 _MOST_NEGATIVES, _MOST_OPERATIONS = 4, 5
 _LARGEST = 2**63 - 1
+_DRAWN = 2**64  # a group's draw is below it
 _CHUNK = 1 << 20
 _BATCH = 1000
 _TOLD_EVERY = 2000
@@ -137,6 +138,9 @@ def verify(folder: Path, *, logs: Sequence[Path] = (), progress: Progress | None
     except sqlite3.Error as error:
         report.readable = False
         report.add("no_room", ".", f"The temporary file (where TMPDIR says) cannot be written: {error}.")
+    except OSError as error:  # a disk that fails, or a file that goes while it is read
+        report.readable = False
+        report.add("unreadable", str(error.filename or folder), f"It cannot be read: {error.strerror or error}.")
     return report
 
 
@@ -269,7 +273,7 @@ class _Ledger:
         self.base = sqlite3.connect("", isolation_level=None)
         self.base.executescript("""
             PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000; PRAGMA temp_store = FILE;
-            CREATE TABLE example (dataset, split, place, id, digest BLOB, may_repeat, asked BLOB,
+            CREATE TABLE example (dataset, split, place, id, digest BLOB, may_repeat, asked BLOB, label,
                 candidate, decision, verdict, issue, grp, cluster, prefix);
             CREATE TABLE held (dataset, place, id, candidate);
             CREATE TABLE origin (source, offset_bytes, line, sha256, place, script BLOB);
@@ -475,9 +479,7 @@ def _faults_of_pair(row: Mapping[str, Any], passed: Collection[str]) -> Iterator
 
 
 def _asked_and_answered(row: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The question and the answer to be learnt, where a row has both."""
-    if row.get("label") is False:
-        return None
+    """The question and the answer that is judged, where a row has both."""
     question = next((row[name] for name in ("prompt", "source", "anchor") if name in row), "")
     answer = next((row[name] for name in ("completion", "chosen", "target", "positive") if name in row), "")
     return (question, answer) if question and answer else None
@@ -487,7 +489,8 @@ def _faults_of_repetition(
     dataset: _Dataset, row: Mapping[str, Any], passed: Collection[str]
 ) -> Iterator[tuple[str, str]]:
     both = _asked_and_answered(row)
-    if both is None or dataset.role in MAY_REPEAT or "answer_in_prompt" in passed:
+    is_learnt = dataset.role not in MAY_REPEAT and row.get("label") is not False
+    if both is None or not is_learnt or "answer_in_prompt" in passed:
         return
     question, answer = map(_fold, both)
     if answer and answer in question:
@@ -548,9 +551,9 @@ _PASS: dict[str, tuple[Callable[[object], bool], str]] = dict.fromkeys(
 def _faults_of_fields(
     value: object, fields: Mapping[str, tuple[Callable[[object], bool], str]], within: str = ""
 ) -> Iterator[tuple[str, str]]:
+    told = _map_of(value)
     for name, (is_right, kind) in fields.items():
-        found = _at(value, name)
-        if found is _ABSENT or not is_right(found):
+        if not is_right(told.get(name, _ABSENT)):
             yield "lineage_field", f"The field {within}{name} must be {kind}."
 
 
@@ -604,6 +607,7 @@ class _Release:
         self.manifest: dict[str, Any] = {}
         self.files: dict[str, dict[str, Any]] = {}  # of the manifest, with a safe path
         self.datasets: dict[str, _Dataset] = {}
+        self.limits: tuple[Fraction, Fraction] | None = None  # below which a draw trains, and validates
         self.templates: set[str] = set()
         self.n_held: Counter[str] = Counter()
         self.held_by_gate: dict[str, _Gates] = {}
@@ -656,31 +660,32 @@ class _Release:
             elif entry.is_dir(follow_symlinks=False):
                 self._walk(Path(entry.path), f"{path}/")
             elif entry.is_file(follow_symlinks=False):
-                self.sizes[path] = entry.stat(follow_symlinks=False).st_size
+                self._take_file(path, entry.stat(follow_symlinks=False).st_size)
             else:
                 self.odd.add(path)
                 self.report.add("not_a_file", path, "It is neither a file nor a folder.")
 
-    def _hash(self, path: str) -> _Seen | None:
-        """Digest and size of a file, read once; None where it cannot be read."""
+    def _take_file(self, path: str, size: int) -> None:
+        try:
+            (self.folder / path).open("rb").close()
+        except OSError as error:
+            self.odd.add(path)
+            self._unreadable("unreadable", path, f"The file cannot be read: {error.strerror}.")
+        else:
+            self.sizes[path] = size
+
+    def _hash(self, path: str) -> _Seen:
+        """Digest and size of a file, read once."""
         if path not in self.seen:
             self.progress(path, self.report.counts["rows"])
-            try:
-                self.seen[path] = _hash_file(self.folder / path)
-            except OSError as error:
-                self._unreadable("unreadable", path, f"The file cannot be read: {error.strerror}.")
-                del self.sizes[path]
-                return None
+            self.seen[path] = _hash_file(self.folder / path)
         return self.seen[path]
 
     def _load(self, path: str) -> object:
         """A file that is one JSON value, or None with a fault; to be called where the file is there."""
+        raw = (self.folder / path).read_bytes()
         try:
-            raw = (self.folder / path).read_bytes()
             value = _parse(raw)
-        except OSError as error:
-            self._unreadable("unreadable", path, f"The file cannot be read: {error.strerror}.")
-            return None
         except _BadTextError as error:
             self.report.add(error.code, path, str(error))
             return None
@@ -731,7 +736,10 @@ class _Release:
         if by not in BY:
             self.report.add("manifest", "manifest.json: order.by", f"It must be one of {', '.join(BY)}.")
         numbers = [_map_of(shares).get(name) for name in ("train", "validation", "test")]
-        if by == "issue" and not all(map(_is_share, numbers)):
+        if all(map(_is_share, numbers)):
+            train, validation, _ = (Fraction(str(one)) for one in numbers)
+            self.limits = train * _DRAWN, (train + validation) * _DRAWN
+        elif by == "issue":
             message = "The shares of train, validation and test must be numbers from 0 to 1."
             self.report.add("manifest", "manifest.json: order.shares", message)
 
@@ -830,23 +838,16 @@ class _Release:
         if any(path not in self.sizes for path in paths):
             return
         examples, lineages = (_Lines(self.folder / path) for path in paths)
-        n_rows = 0
-        try:
-            for line, (example, lineage) in enumerate(zip_longest(examples, lineages), 1):
-                if example is not None:
-                    n_rows += 1
-                self._check_row(dataset, split, (paths[0], paths[1], line), example, lineage)
-                if line % _TOLD_EVERY == 0:
-                    self.progress(paths[0], self.report.counts["rows"] + line)
-        except OSError as error:
-            self._unreadable("unreadable", paths[0], f"It or its lineage cannot be read: {error.strerror}.")
-            return
+        for line, (example, lineage) in enumerate(zip_longest(examples, lineages), 1):
+            self._check_row(dataset, split, (paths[0], paths[1], line), example, lineage)
+            if line % _TOLD_EVERY == 0:
+                self.progress(paths[0], self.report.counts["rows"] + line)
         for path, lines in zip(paths, (examples, lineages)):
             self.seen[path] = lines.seen
             self._check_end(path, lines)
-        self.report.counts["rows"] += n_rows
-        if n_rows != n_told:
-            self.report.add("counts", paths[0], f"It has {n_rows} rows; the manifest says {n_told}.")
+        self.report.counts["rows"] += examples.n_lines
+        if examples.n_lines != n_told:
+            self.report.add("counts", paths[0], f"It has {examples.n_lines} rows; the manifest says {n_told}.")
 
     def _check_end(self, path: str, lines: _Lines) -> None:
         if not lines.ended:
@@ -938,16 +939,13 @@ class _Release:
             yield "split_rule", f"It was dealt by {dealt}, but the manifest's order deals by something else."
 
     def _dealt_by_digest(self, group: str) -> str | None:
-        order = _map_of(self.manifest.get("order"))
-        seed, shares = order.get("seed"), _map_of(order.get("shares"))
-        train, validation = shares.get("train"), shares.get("validation")
-        if not isinstance(seed, int) or not (_is_share(train) and _is_share(validation)):
+        seed = _at(self.manifest, "order.seed")
+        if not _is_count(seed) or self.limits is None:
             return None
         drawn = hashlib.sha256(b"%d:" % seed + bytes.fromhex(group)).digest()[:8]
-        at = Fraction(int.from_bytes(drawn, "big"), 1 << 64)
-        if at < Fraction(str(train)):
-            return "train"
-        return "validation" if at < Fraction(str(train)) + Fraction(str(validation)) else "test"
+        at = int.from_bytes(drawn, "big")
+        train, validation = self.limits
+        return "train" if at < train else "validation" if at < validation else "test"
 
     def _check_features(self, dataset: _Dataset, row: Mapping[str, Any], where: str) -> None:
         names = tuple(row.get("features", ()))
@@ -962,11 +960,12 @@ class _Release:
         values = json.dumps([row[name] for name in dataset.columns[1:]], sort_keys=True).encode()
         both = _asked_and_answered(row)
         asked = None if both is None else hashlib.sha256("\0".join(both).encode()).digest()[:16]
+        label = row.get("label")
         told = told or {}
         may_repeat = any(one["gate"] == "exact_duplicate" for one in told.get("passed", ()))
         lineage = [told.get(name) for name in ("candidate", "decision", "verdict", "issue", "group", "cluster")]
         digest = hashlib.sha256(values).digest()[:16]
-        known = (dataset.number, split, place, row["id"], digest, may_repeat, asked)
+        known = (dataset.number, split, place, row["id"], digest, may_repeat, asked, label)
         self.ledger.add("example", *known, *lineage, _prefix_of(dataset, row))
 
     def _keep_origins(self, dataset: _Dataset, row: Mapping[str, Any], told: Mapping[str, Any], place: int) -> None:
@@ -987,20 +986,11 @@ class _Release:
         total = _Gates()
         if path in self.sizes:
             lines = _Lines(self.folder / path)
-            try:
-                for number, raw in enumerate(lines, 1):
-                    row = self._read_line(path, number, raw)
-                    if row is not None and not self._add(f"{path}:{number}", self._faults_of_held(row)):
-                        gates = [one["gate"] for one in row["gates"]]
-                        self.held_by_gate[row["dataset"]].count(gates)
-                        total.count(gates)
-                        self.n_held[row["dataset"]] += 1
-                        place = self.ledger.place(path, number)
-                        known = (self.datasets[row["dataset"]].number, place, row["id"], row["candidate"])
-                        self.ledger.add("held", *known)
-            except OSError as error:
-                self._unreadable("unreadable", path, f"The file cannot be read: {error.strerror}.")
-                return
+            for number, raw in enumerate(lines, 1):
+                row = self._read_line(path, number, raw)
+                if row is not None and not self._add(f"{path}:{number}", self._faults_of_held(row)):
+                    self._keep_held(row, self.ledger.place(path, number))
+                    total.count([one["gate"] for one in row["gates"]])
             self.seen[path] = lines.seen
             self._check_end(path, lines)
             self.report.counts["held"] = lines.n_lines
@@ -1011,6 +1001,12 @@ class _Release:
                 message = f"{self.n_held[name]} rows of it are held back; the manifest says {dataset.told.get('held')}."
                 self.report.add("counts", where, message)
             self.held_by_gate[name].compare(dataset.told.get("held_by_gate"), f"{where}_by_gate", self.report)
+
+    def _keep_held(self, row: Mapping[str, Any], place: int) -> None:
+        name = row["dataset"]
+        self.held_by_gate[name].count([one["gate"] for one in row["gates"]])
+        self.n_held[name] += 1
+        self.ledger.add("held", self.datasets[name].number, place, row["id"], row["candidate"])
 
     def _faults_of_held(self, row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         gates = row.get("gates")
@@ -1059,6 +1055,11 @@ class _Release:
         ):
             message = f"The same question and answer stand in the benchmark and outside it ({where(first)})."
             self.report.add("benchmark_used", where(last), message)
+        for first, last in self.ledger.ask(
+            "SELECT min(place), max(place) FROM example WHERE label IS NOT NULL GROUP BY dataset, asked"
+            " HAVING min(label) <> max(label)"
+        ):
+            self.report.add("label_both", where(last), f"The same answer is labelled true and false ({where(first)}).")
 
     def _check_twice(self) -> None:
         where = self.ledger.where
@@ -1151,18 +1152,14 @@ class _Release:
     def _report_missing(self, path: str, extra: list[str]) -> None:
         told = self.files[path]
         for other in extra:
-            if self.sizes[other] == told.get("bytes"):
-                found = self._hash(other)
-                if found is not None and found.sha256 == told.get("sha256"):
-                    extra.remove(other)
-                    self.report.add("renamed", path, f"The file is not there; {other} holds its bytes.")
-                    return
+            if self.sizes[other] == told.get("bytes") and self._hash(other).sha256 == told.get("sha256"):
+                extra.remove(other)
+                self.report.add("renamed", path, f"The file is not there; {other} holds its bytes.")
+                return
         self.report.add("missing", path, "The manifest names this file, but it is not there.")
 
     def _check_file(self, path: str, told: Mapping[str, Any]) -> None:
         found = self._hash(path)
-        if found is None:
-            return
         if found.n_bytes != told.get("bytes"):
             message = f"It has {found.n_bytes} bytes; the manifest says {told.get('bytes')}."
             self.report.add("size", path, message)
@@ -1191,8 +1188,7 @@ class _Release:
                 self.report.add("sums", "SHA256SUMS", f"For {path} it says another SHA-256 than the manifest.")
             elif path in self.files:
                 continue  # compared with its bytes already
-            found = self._hash(path)
-            if found is not None and found.sha256 != sha256:
+            if self._hash(path).sha256 != sha256:
                 self.report.add("changed", path, "Its bytes are not those of SHA256SUMS: their SHA-256 differs.")
         for path in sorted({*self.sizes, *self.files} - set(listed) - {"SHA256SUMS"}):
             self.report.add("sums", "SHA256SUMS", f"It does not name {path}.")

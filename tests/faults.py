@@ -653,6 +653,13 @@ def an_accepted_script_is_called_wrong(release: Opened) -> None:
     release.change(name, index, label=False)
 
 
+@fault("label_both")
+def one_answer_is_called_right_and_wrong(release: Opened) -> None:
+    name, _, row, told = release.first("unpaired", where=lambda row, _: bool(row["label"]))
+    other = row["id"] + "-9"
+    release.append(name, row | {"id": other, "label": False}, told | {"id": other, "answer": "attempt 9"})
+
+
 @fault("edit_verdict")
 def an_edit_without_an_editor(release: Opened) -> None:
     name, index, _, _ = release.first("sft", where=lambda _, told: told["verdict"] == "accept")
