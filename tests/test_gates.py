@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from app import checks, gates
 from app.candidates import Attempt, Candidate, Finding, Run, Severity, Stage, Validity
+from app.evidence import read_success
 from app.examples import COLUMNS, Dataset, Example, Value
 from app.gates import GATES, Given, check
 from app.gates.leak import holds_answer, holds_diff, tells_most
@@ -19,6 +20,7 @@ from app.gates.sameness import is_same
 from app.tokens import Budget
 from tests.checks.examples import PATHS, VERSION, VERSION_SCRIPT, patch
 
+EVIDENCE = Path(__file__).parent / "data" / "evidence"
 NOTHING = Given()
 HOLD, WARNING, NOTE = Severity.HOLD, Severity.WARNING, Severity.NOTE
 # Parted, so that a scanner does not take this file for a leak.
@@ -481,3 +483,23 @@ def test_nothing_makes_a_gate_fail_and_the_order_is_always_the_same(objective: s
     known = [hold.gate for hold in found if hold.gate in GATES]
     assert known == sorted(set(known), key=list(GATES).index)
     assert found == check(row, findings, given=given)
+
+
+# ------------------------------------------------------------------------------------------------ real logs
+
+
+def told_by_logs() -> Iterator[Candidate]:
+    for path in sorted(EVIDENCE.rglob("success_memory.jsonl")):
+        yield from (read_success(line) for line in path.read_bytes().splitlines() if line.strip())
+
+
+def test_every_prompt_of_the_agent_s_own_builder_is_held_and_no_clean_one() -> None:
+    """Its prompts hold the issue and the whole diff, its completions are the scripts."""
+    logged = [one for one in told_by_logs() if one.diff and one.script and "@@" in one.diff]
+    assert len(logged) > 5
+    for one in logged:
+        issue = f"Issue: {one.issue}\nOperations: []\nPatch Source: {one.patch_source}\n"
+        row = sft(f"{issue}Diff Summary:\n{one.diff}\n\n# Response:\n", one.script or "", told=(one.issue,))
+
+        assert named(row, given=Given(diff=one.diff or "")) == ["answer_in_prompt"]
+        assert named(replace(row, values={**row.values, "prompt": issue}), given=Given(diff=one.diff or "")) == []
