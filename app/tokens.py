@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
-from app.errors import AppError, BadInputError, NotFoundError, TooLargeError, UnsupportedError
+from app.errors import BadInputError, NotFoundError, TooLargeError, UnsupportedError
 from app.examples import ANSWERS, QUESTIONS, Example
 
 _T = TypeVar("_T")
@@ -182,16 +182,13 @@ def _library() -> Any:  # noqa: ANN401
 
 
 def _guarded(make: Callable[[], _T], fails: str) -> _T:
-    """Whatever a call of the library fails with, as one error; it panics where a file's rules contradict each other."""
+    """What a call of the library gives; its errors, and its panics where a file contradicts itself, as one error."""
     try:
         return make()
-    except AppError:
-        raise
-    except Exception as error:
-        raise _bad(f"{fails}: {_first_line(error)}") from error
     except BaseException as error:
-        # A panic is no `Exception`, and its class cannot be imported.
-        if type(error).__name__ != "PanicException":
+        # It raises `Exception` itself, and a panic is not even that, of a class that cannot be imported.
+        is_its_own = type(error) is Exception or type(error).__name__ == "PanicException"
+        if not is_its_own and not isinstance(error, ValueError | TypeError):
             raise
         raise _bad(f"{fails}: {_first_line(error)}") from error
 
