@@ -103,12 +103,17 @@ class DoneView:
 
 def ingest_command(settings: Settings) -> str:
     """The command that brings a log into this very server: `patchsift ingest --data-dir /data PATH`."""
+    return command_line(settings, "ingest", last="PATH")
+
+
+def command_line(settings: Settings, *words: str, last: str = "") -> str:
+    """A command about this very server: `command_line(settings, "export", last="DIR")` → `patchsift export … DIR`."""
     program = "patchsift" if shutil.which("patchsift") else str(Path(sys.executable).with_name("patchsift"))
     plain = Settings.model_construct()
     options = ["--data-dir", str(settings.data_dir)] if "data_dir" in settings.model_fields_set else []
     options += ["--database-url", '"$PATCHSIFT_DATABASE_URL"'] if settings.database_url else []
     options += ["--project", settings.project] if settings.project != plain.project else []
-    return " ".join([program, "ingest", *options, "PATH"])
+    return " ".join([program, *words, *options, *([last] if last else [])])
 
 
 def wanted_of(request: Request) -> Filter:

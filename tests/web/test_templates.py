@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from jinja2 import meta
 
-from app.web import exports_page, imports, jobs_page, ladder, queue, review_page, templates_page
+from app.web import exports_page, imports, jobs_page, ladder, queue, releases_page, review_page, templates_page
 from app.web.render import ErrorView, environment
 
 GIVEN = {"path", "theme", "url", "asset", "ui", "version", "keys"}
@@ -24,6 +24,9 @@ VIEWS: dict[str, Any] = {
     "quarantine.html": imports.QuarantineView,
     "quarantined.html": imports.HeldView,
     "exports.html": exports_page.ExportsView,
+    "releases.html": releases_page.ReleasesView,
+    "release_preview.html": releases_page.PreviewView,
+    "release.html": releases_page.ReleaseView,
     "templates.html": templates_page.TemplatesView,
     "template.html": templates_page.TemplateView,
     "job.html": jobs_page.JobView,
@@ -31,7 +34,7 @@ VIEWS: dict[str, Any] = {
 }
 ROUTES = [
     Path(str(module.__file__))
-    for module in (exports_page, imports, jobs_page, ladder, queue, review_page, templates_page)
+    for module in (exports_page, imports, jobs_page, ladder, queue, releases_page, review_page, templates_page)
 ]
 
 
