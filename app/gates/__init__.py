@@ -222,11 +222,14 @@ def _negatives(example: Example, given: Given) -> Iterator[Hold]:  # noqa: ARG00
     """Code of other candidates, whose findings are not known here."""
     negatives = example.values.get("negatives")
     for text in negatives if isinstance(negatives, tuple) else ():
-        for found in _read(text):
+        for found in _read(text) if len(text) < _LONG else checks.read_text(text):
             yield Hold(found.code, f"In a negative: {found.message}")
 
 
-@lru_cache(maxsize=256)
+_LONG = 4_000
+
+
+@lru_cache(maxsize=2_048)
 def _read(text: str) -> tuple[Finding, ...]:
     """What the checks see in one text; remembered, as the patches of one file share their negatives."""
     return checks.read_text(text)
