@@ -300,7 +300,10 @@ def create(session: Session, project_id: int, reviewer_id: int, spec: Spec, *, n
 
 
 def as_json(row: ReleaseRow) -> dict[str, object]:
-    """A release as outsiders see it: `{"number": 3, "name": "nightly", "state": "frozen", "counts": {…}, "job": 9, …}`."""
+    """A release as outsiders see it: `{"number": 3, "name": "nightly", "state": "frozen", "counts": {…}, "job": 9, …}`.
+
+    `asked` is what `Spec.parse` reads.
+    """
     return {
         "number": row.number,
         "name": row.name,
@@ -316,6 +319,15 @@ def as_json(row: ReleaseRow) -> dict[str, object]:
         "withdrawn_at": row.withdrawn_at,
         "withdrawn_why": row.withdrawn_why,
     }
+
+
+def describe(session: Session, settings: Settings, row: ReleaseRow) -> dict[str, object]:
+    """The same with who made it and its manifest without the list of files; null where it has no folder."""
+    said: dict[str, Any] | None = None
+    with contextlib.suppress(ConflictError, NotFoundError):
+        said = read_manifest(get_folder(settings, row))
+        del said["files"]
+    return as_json(row) | {"by": get_author(session, row), "manifest": said}
 
 
 def bury(session: Session, project_id: int) -> None:

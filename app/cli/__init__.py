@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app import __version__
+from app.cli.projects import benchmark, projects
+from app.cli.releases import releases
 from app.cli.templates import prompts
 from app.cli.terminal import (
     DatabaseUrl,
@@ -52,6 +54,9 @@ quarantine = typer.Typer(help="Lines that could not be read: look at them, corre
 database = typer.Typer(help="The database: bring it up to date, verify what it holds.")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(prompts, name="template")
+app.add_typer(releases, name="release")
+app.add_typer(benchmark, name="benchmark")
+app.add_typer(projects, name="project")
 app.add_typer(database, name="db")
 
 Scores = Annotated[
@@ -394,7 +399,7 @@ def export(
     role: Annotated[str, typer.Option("--role", help="The model it is for.")] = "llm",
     task: Annotated[str, typer.Option("--task", help="What the model learns.")] = "scaffold",
     objective: Annotated[str, typer.Option("--objective", help="How it is trained.")] = "sft",
-    form: Annotated[str, typer.Option("--format", help="prompt-completion or messages.")] = "prompt-completion",
+    form: Annotated[str, typer.Option("--format", help="One that --list names beside it.")] = "prompt-completion",
     release: Annotated[
         str, typer.Option("--release", help="A release's number, or latest; without it, everything as it stands now.")
     ] = "",
@@ -406,7 +411,7 @@ def export(
     database_url: DatabaseUrl = None,
     project: ProjectName = None,
 ) -> None:
-    """Write accepted and edited patches as a dataset that trains."""
+    """Write one dataset of a release, or of everything as it stands now, as a folder that a trainer loads."""
     from app import downloads  # noqa: PLC0415
 
     settings = settings_of(data_dir, database_url, project)

@@ -49,7 +49,7 @@ def tell(line: str) -> None:
 
 def print_json(value: object) -> None:
     """The one JSON object on standard output."""
-    typer.echo(json.dumps(value, default=str))
+    typer.echo(json.dumps(value, default=lambda one: one.isoformat() if isinstance(one, datetime) else str(one)))
 
 
 def now() -> datetime:
