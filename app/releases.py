@@ -893,6 +893,28 @@ def freeze_benchmark(session: Session, project_id: int, wanted: Filter) -> Froze
 
     """
     lock_ingest(session)
+    new, found = _benchmark_of(session, project_id, wanted)
+    since = next_number(session, project_id)
+    if new:
+        rows = [
+            {"project_id": project_id, "issue": issue, "split": Split.BENCHMARK.value, "since": since} for issue in new
+        ]
+        session.execute(insert(LedgerRow), rows)
+    return found
+
+
+def preview_benchmark(session: Session, project_id: int, wanted: Filter) -> Frozen:
+    """What `freeze_benchmark` would do now; nothing is stored.
+
+    Raises:
+        BadInputError: the filter finds nothing.
+
+    """
+    return _benchmark_of(session, project_id, wanted)[1]
+
+
+def _benchmark_of(session: Session, project_id: int, wanted: Filter) -> tuple[list[bytes], Frozen]:
+    """The issues that a filter would put into the benchmark, and what becomes of all that it finds."""
     where = conditions(session, project_id, replace(wanted, order=""))
     issues = {bytes(one) for one in session.execute(select(CandidateRow.group_digest).where(*where)).scalars()}  # type: ignore[call-overload]
     if not issues:
@@ -907,14 +929,8 @@ def freeze_benchmark(session: Session, project_id: int, wanted: Filter) -> Froze
     )
     split_of = {bytes(issue): split for issue, split in session.execute(known)}
     new = sorted(issues - split_of.keys())
-    since = next_number(session, project_id)
-    if new:
-        rows = [
-            {"project_id": project_id, "issue": issue, "split": Split.BENCHMARK.value, "since": since} for issue in new
-        ]
-        session.execute(insert(LedgerRow), rows)
     refused = sorted(issue for issue, split in split_of.items() if split != Split.BENCHMARK)
-    return Frozen(len(new), len(split_of) - len(refused), refused)
+    return new, Frozen(len(new), len(split_of) - len(refused), refused)
 
 
 def count_benchmark(session: Session, project_id: int) -> int:
