@@ -15,13 +15,16 @@ from app.db import Database
 from app.settings import MIB, Settings
 from app.web import (
     api,
+    examples_page,
     exports_page,
     guard,
     imports,
     jobs_page,
     ladder,
     parts,
+    project_page,
     queue,
+    releases_page,
     render,
     review_page,
     templates_page,
@@ -82,7 +85,20 @@ def create_app(settings: Settings, db: Database | None = None) -> FastAPI:
     app.state.project_id = project_id
     app.state.reviewer_id = reviewer_id
     app.state.templates = render.environment(settings.data_dir / "cache" / __version__)
-    for part in (queue, review_page, ladder, parts, imports, exports_page, templates_page, jobs_page, api):
+    for part in (
+        queue,
+        review_page,
+        examples_page,
+        ladder,
+        parts,
+        imports,
+        exports_page,
+        releases_page,
+        project_page,
+        templates_page,
+        jobs_page,
+        api,
+    ):
         app.include_router(part.router)
     app.mount("/static", _Static(directory=render.STATIC), name="static")
     render.add_handlers(app)

@@ -8,7 +8,8 @@ const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
 let inFlight = 0;
 let paintedAt = performance.now();
-let isScriptOpen = false;
+// What was opened stays open on the next candidate.
+const isOpen = { script: false, yields: false };
 
 // ---------------------------------------------------------------- sentences
 
@@ -89,11 +90,12 @@ document.addEventListener("keydown", (event) => {
 // ---------------------------------------------------------------- htmx
 
 document.addEventListener("htmx:before:request", (event) => {
+  if (isAside(event)) return;
   if (!isLive(event)) inFlight += 1;
   else if (document.hidden) event.preventDefault();
 });
 document.addEventListener("htmx:finally:request", (event) => {
-  if (!isLive(event)) inFlight -= 1;
+  if (!isLive(event) && !isAside(event)) inFlight -= 1;
 });
 
 document.addEventListener("htmx:before:response", (event) => {
@@ -116,14 +118,20 @@ document.addEventListener("htmx:before:swap", (event) => {
     hold();
     return;
   }
-  isScriptOpen = one("#script")?.open ?? isScriptOpen;
+  if (isAside(event)) return;
+  for (const name in isOpen) isOpen[name] = one(`#${name}`)?.open ?? isOpen[name];
   if (event.detail.ctx.response?.status < 400) one("#notice").replaceChildren();
 });
 
 document.addEventListener("htmx:after:swap", (event) => {
   if (isLive(event)) letGo();
-  else settle(event.detail.ctx.target);
+  else if (!isAside(event)) settle(event.detail.ctx.target);
 });
+
+// What somebody reads beside the patch must not keep a key from deciding.
+function isAside(event) {
+  return Boolean(event.detail.ctx?.sourceElement?.hasAttribute("data-aside"));
+}
 
 function settle(target) {
   paintedAt = Infinity;
@@ -135,11 +143,11 @@ function settle(target) {
     const { top } = one("#attempt").getBoundingClientRect();
     if (top < 0 || top > innerHeight) one("#ladder").scrollIntoView({ block: "start" });
   }
+  if (target?.matches?.(".word, #yields-body")) say(one("#yields-sum").dataset.says);
   const candidate = one("#candidate[data-says]");
   const isNew = candidate && (target === "#candidate" || target?.id === "candidate" || target === document.body);
   if (!isNew) return;
-  const script = one("#script");
-  if (script && isScriptOpen) script.open = true;
+  for (const name in isOpen) if (isOpen[name] && one(`#${name}`)) one(`#${name}`).open = true;
   document.title = candidate.dataset.title;
   say(candidate.dataset.says);
   one("#main").focus({ preventScroll: true });

@@ -41,6 +41,7 @@ _TABLE = (
     Key("/", "search", "Search the queue", "Move", "everywhere"),
     Key("m", "view", "Unified or side by side", "Show", "review"),
     Key("c", "script", "Open or close the script", "Show", "review"),
+    Key("y", "yields", "Open or close what it yields", "Show", "review"),
     Key("h", "earlier", "Earlier attempt", "Attempts", "ladder"),
     Key("l", "later", "Later attempt", "Attempts", "ladder"),
     Key("b", "base", "Compare with the previous, the final, the first", "Attempts", "ladder"),
