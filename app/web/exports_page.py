@@ -7,12 +7,12 @@ from fastapi import APIRouter, Request
 from sqlmodel import Session
 from starlette.responses import FileResponse, Response
 
-from app import downloads, jobs, recipes, review, sources
-from app.errors import BadInputError
+from app import downloads, jobs, recipes, releases, review, sources
+from app.downloads import Order, Preview
+from app.errors import AppError, BadInputError, ConflictError, NotFoundError
 from app.examples import Split
 from app.exports import FORMATS
-from app.models import JobRow
-from app.downloads import Order, Preview
+from app.models import JobRow, ReleaseRow, ReleaseState
 from app.web.deps import Config, Db, Now, Project
 from app.web.forms import Fields, Form
 from app.web.jobs_page import Download, find_download
@@ -21,7 +21,8 @@ from app.web.render import is_partial, page, see_other, url
 
 router = APIRouter()
 
-_FIELDS = ("dataset", "format", "source", "file", "since", "until", "rating", "seed")
+_OF_NOW = ("source", "file", "since", "until", "rating", "seed")
+_FIELDS = ("dataset", "format", "release", *_OF_NOW)
 _LISTED = 20
 # What has a format; the others wait for theirs in a release.
 _OFFERED = [one for one in recipes.DATASETS if any(form.objective == one.objective for form in FORMATS)]
@@ -53,6 +54,7 @@ class ExportsView:
     n_quarantined: int
     datasets: list[tuple[str, str]]
     formats: list[str]
+    releases: list[ReleaseRow]
     patch_sources: list[str]
     typed: dict[str, str]
     fault: str
@@ -75,7 +77,7 @@ def start(request: Request, fields: Form, session: Db, project: Project, now: No
     typed = _typed(fields)
     try:
         job = downloads.start(session, project, _order(typed), now=now)
-    except BadInputError as error:
+    except (BadInputError, NotFoundError, ConflictError) as error:
         return _exports_page(request, session, project, typed, error)
     return see_other(f"/jobs/{job.id}?new=1")
 
@@ -93,8 +95,12 @@ def _typed(fields: Fields) -> dict[str, str]:
 
 
 def _order(typed: Mapping[str, str]) -> Order:
-    """The order that the form says: `{"dataset": "llm/scaffold/sft", "format": "messages", "seed": "7", …}`."""
-    named = {name: value for name, value in typed.items() if value and name != "dataset"}
+    """The order that the form says: `{"dataset": "llm/scaffold/sft", "format": "messages", "seed": "7", …}`.
+
+    A release has its filter and its seed, so those of the form do not count beside one.
+    """
+    unheard = ("dataset", *_OF_NOW) if typed["release"] else ("dataset",)
+    named = {name: value for name, value in typed.items() if value and name not in unheard}
     if typed["dataset"]:
         parts = [*typed["dataset"].split("/"), "", ""][:3]
         named |= dict(zip(("role", "task", "objective"), parts, strict=True))
@@ -102,19 +108,20 @@ def _order(typed: Mapping[str, str]) -> Order:
 
 
 def _exports_page(
-    request: Request, session: Session, project: int, typed: dict[str, str], error: BadInputError | None = None
+    request: Request, session: Session, project: int, typed: dict[str, str], error: AppError | None = None
 ) -> Response:
     preview: Preview | None = None
     if error is None:
         try:
             preview = downloads.preview(session, request.app.state.settings, project, _order(typed))
-        except BadInputError as refusal:
+        except (BadInputError, NotFoundError, ConflictError) as refusal:
             error = refusal
     partial = is_partial(request)
     view = ExportsView(
         n_quarantined=0 if partial else sources.count_quarantine(session, project),
         datasets=[(one.name, " · ".join(one)) for one in _OFFERED],
         formats=[one.alias for one in FORMATS],
+        releases=_releases(session, project, typed["release"]),
         patch_sources=review.list_patch_sources(session, project),
         typed=typed,
         fault="" if error is None else error.message,
@@ -131,19 +138,34 @@ def _exports_page(
     )
 
 
+def _releases(session: Session, project: int, named: str) -> list[ReleaseRow]:
+    """What can be exported from: whatever is frozen, and of the withdrawn the one that is asked for."""
+    listed = releases.list_releases(session, project)
+    return [
+        row
+        for row in listed
+        if row.state == ReleaseState.FROZEN or (row.state == ReleaseState.WITHDRAWN and str(row.number) == named)
+    ]
+
+
 def _held(preview: Preview, typed: Mapping[str, str]) -> list[Held]:
     """Reasons, the commonest first; those that are findings link to the accepted candidates that carry them."""
     same = {name: typed[name] for name in ("source", "file", "since", "until", "rating")}
-    return [
-        Held(reason, n, url("/queue", status="accepted", finding=reason, **same) if reason in FINDINGS else None)
-        for reason, n in sorted(preview.held.items(), key=lambda one: -one[1])
-    ]
+
+    def link(reason: str) -> str | None:
+        if typed["release"]:
+            return url(f"/releases/{typed['release']}", gate=reason, dataset=typed["dataset"]) + "#held"
+        return url("/queue", status="accepted", finding=reason, **same) if reason in FINDINGS else None
+
+    return [Held(reason, n, link(reason)) for reason, n in sorted(preview.held.items(), key=lambda one: -one[1])]
 
 
 def _earlier(session: Session, project: int) -> list[Earlier]:
     found = []
     for row in jobs.list_jobs(session, project, downloads.JOB_KIND, _LISTED):
         what = " · ".join(str(row.args[name]) for name in ("role", "task", "format"))
+        if named := row.args.get("release"):
+            what += f" · release {named}"
         rows = (row.result or {}).get("rows", 0)
         found.append(Earlier(row, what, rows if isinstance(rows, int) else 0, find_download(row)))
     return found

@@ -19,8 +19,16 @@ _TITLES = {
     "deliver": "Reading",
     "prepare": "Checking new candidates",
     "export": "Building the dataset",
+    "release": "Freezing a release",
+    "preview": "Counting what a release would hold",
 }
-_BACK = {"ingest": ("/imports", "Imports"), "deliver": ("/imports", "Imports"), "export": ("/exports", "Exports")}
+_BACK = {
+    "ingest": ("/imports", "Imports"),
+    "deliver": ("/imports", "Imports"),
+    "export": ("/exports", "Exports"),
+    "release": ("/releases", "Releases"),
+    "preview": ("/releases", "Releases"),
+}
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ def job(request: Request, session: Db, project: Project, job_id: int, new: str =
         percent=min(100, 100 * row.done // row.total) if row.total else 0,
         done=measure(row.done),
         total=measure(row.total),
-        report_url=_report_url(result),
+        report_url=_report_url(row),
         download=find_download(row),
         # Only the page that was sent here by the order starts the download; opening an old job does not.
         fresh=is_partial(request) or bool(new),
@@ -101,8 +109,11 @@ def find_download(row: JobRow) -> Download | None:
     return Download(f"/exports/{row.id}/download", packed.rpartition("/")[2], n_bytes, str(digest))
 
 
-def _report_url(result: Mapping[str, object]) -> str | None:
-    report = result.get("report")
+def _report_url(row: JobRow) -> str | None:
+    """Where to read what came of it."""
+    if row.kind == "release":
+        return f"/releases/{row.args['release']}"
+    report = (row.result or {}).get("report")
     if not isinstance(report, Mapping):
         return None
     return f"/imports/{report['source']}" if "source" in report else f"/imports/deliveries/{report['delivery']}"

@@ -332,7 +332,7 @@ def _typed(sent: Fields) -> dict[str, str]:
 
 def _spec(typed: Mapping[str, str]) -> Spec:
     """The release that the form says: `{"name": "nightly", "source": "LLMCore", "seed": "7", …}`."""
-    split = {name: _midnight(typed[name]) if name != "by" else typed[name] for name in _SPLIT_FIELDS if typed[name]}
+    split = {name: midnight(typed[name]) if name != "by" else typed[name] for name in _SPLIT_FIELDS if typed[name]}
     return Spec.parse(
         {
             "name": typed["name"],
@@ -343,7 +343,7 @@ def _spec(typed: Mapping[str, str]) -> Spec:
     )
 
 
-def _midnight(day: str) -> str:
+def midnight(day: str) -> str:
     """A day as a date field sends it begins at midnight UTC."""
     return f"{day}T00:00:00Z" if len(day) == _DAY else day
 

@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 from jinja2 import meta
 
-from app.web import exports_page, imports, jobs_page, ladder, queue, releases_page, review_page, templates_page
+from app.web import (
+    exports_page,
+    imports,
+    jobs_page,
+    ladder,
+    project_page,
+    queue,
+    releases_page,
+    review_page,
+    templates_page,
+)
 from app.web.render import ErrorView, environment
 
 GIVEN = {"path", "theme", "url", "asset", "ui", "version", "keys"}
@@ -27,6 +37,7 @@ VIEWS: dict[str, Any] = {
     "releases.html": releases_page.ReleasesView,
     "release_preview.html": releases_page.PreviewView,
     "release.html": releases_page.ReleaseView,
+    "project.html": project_page.ProjectView,
     "templates.html": templates_page.TemplatesView,
     "template.html": templates_page.TemplateView,
     "job.html": jobs_page.JobView,
@@ -34,7 +45,17 @@ VIEWS: dict[str, Any] = {
 }
 ROUTES = [
     Path(str(module.__file__))
-    for module in (exports_page, imports, jobs_page, ladder, queue, releases_page, review_page, templates_page)
+    for module in (
+        exports_page,
+        imports,
+        jobs_page,
+        ladder,
+        project_page,
+        queue,
+        releases_page,
+        review_page,
+        templates_page,
+    )
 ]
 
 
