@@ -13,14 +13,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.resources import files
-from pathlib import Path
 
 from sqlalchemy import func, select, text
 from sqlmodel import Session, col
 
 from app import __version__, checks, gates, recipes, yields
 from app.errors import BadInputError
-from app.examples import Dataset, HeldBack, Hold, Split
+from app.examples import Dataset, Example, HeldBack, Hold, Split
 from app.exports.card import Lengths
 from app.exports.folder import Folder, Written
 from app.exports.jsonl import encode
@@ -210,7 +209,7 @@ def settle(
     terms = Terms(asked.prompts, asked.settings, counters, asked.datasets)
     if guard.benchmark is not None:
         for case in _cases(session, project_id, asked, ids, beside=False):
-            guard.benchmark.count(*_texts(case))
+            guard.benchmark.count(*_texts(case), issue=case.issue)
     sieve = _Sieve(_Placer(session, project_id, asked.settings.plan, asked.number), guard, facts)
     wants_strangers = any(one.role == "retriever" for one in asked.datasets)
     done = 0
@@ -329,8 +328,13 @@ class _Sieve:
         if made.holds or placed.split is None:
             return  # whatever is held back anyhow does not keep others out
         example, number = made.example, str(case.judged.candidate_id)
-        same = _key(example.dataset.name, made.line.partition(b",")[2])
-        near = None if case.cluster is None else _key(example.dataset.name, example.values.get("label"), case.cluster)
+        name = example.dataset.name.encode()
+        same = _key(name, made.line.partition(b",")[2])
+        label = str(example.values.get("label")).encode()
+        near = None if case.cluster is None else _key(name, label, b"%d" % case.cluster)
+        if (other := self._labelled_otherwise(example)) is not None:
+            yield Hold("reviewers_disagree", f"The same prompt and completion stand with the other label: {other}.")
+            return
         twin, alike = self._scratch.find(same), None if near is None else self._scratch.find(near)
         if twin is not None and example.dataset.objective != "classification":  # an observation may be made twice
             yield gates.duplicate_of(twin)
@@ -340,6 +344,17 @@ class _Sieve:
             self._scratch.see(same, example.id)
             if near is not None:
                 self._scratch.see(near, number)
+
+    def _labelled_otherwise(self, example: Example) -> str | None:
+        """The example that says of the same answer to the same prompt what this one denies, or None."""
+        label = example.values.get("label")
+        if not isinstance(label, bool):
+            return None
+        said = (example.dataset.name, example.text("prompt"), example.text("completion"))
+        key = _key(*(text.encode(errors="surrogatepass") for text in said))
+        self._scratch.see(key, f"{label} {example.id}")
+        first, _, name = (self._scratch.find(key) or "").partition(" ")
+        return None if first == str(label) else name
 
     def _contaminated(self, case: Case) -> str | None:
         if not self._guard.is_set:
@@ -367,8 +382,8 @@ class _Sieve:
         self.leaks.add(one.split, one.case.issue, one.case.group, one.case.cluster, None, files)
 
 
-def _key(*parts: object) -> bytes:
-    return hashlib.blake2b(repr(parts).encode(errors="surrogatepass"), digest_size=16).digest()
+def _key(*parts: bytes) -> bytes:
+    return hashlib.blake2b(b"\n".join(parts), digest_size=16).digest()
 
 
 class _Placer:
@@ -594,14 +609,8 @@ def _pretty(value: object) -> str:
 
 
 def _verifier() -> str:
-    return verifier_path().read_text(encoding="utf-8")
-
-
-def verifier_path() -> Path:
-    """The verifier, which ships inside every release; it is at another place in a checkout than once installed."""
-    here = Path(str(files("app")))
-    installed = here / "static" / "patchsift_verify.py"
-    return installed if installed.exists() else here.parent / "static" / "patchsift_verify.py"
+    """The verifier's own source: one file that needs nothing but Python, so that a release can be checked for years."""
+    return files("app").joinpath("verifier.py").read_text(encoding="utf-8")
 
 
 def _readme(asked: Asked, facts: Facts) -> str:

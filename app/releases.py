@@ -14,21 +14,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import file_digest
-from importlib.util import module_from_spec, spec_from_file_location
 from itertools import islice
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlmodel import Session, col
 
-from app import freeze, jobs, projects, rulings, templates
+from app import freeze, jobs, projects, rulings, templates, verifier
 from app.db import Database, lock_ingest
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.examples import Dataset, Split
-from app.exports.folder import Folder
+from app.exports.folder import CHECKSUMS, Folder
 from app.freeze import Asked, Facts, Progress
 from app.groups import find_groups
 from app.models import (
@@ -446,6 +444,44 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return found
 
 
+class ReleaseFile(NamedTuple):
+    """A file of a release: `ReleaseFile("README.md", "9f…", 1834, None)`; rows only of JSONL."""
+
+    path: str
+    digest: str
+    n_bytes: int
+    n_rows: int | None
+
+    def as_json(self) -> dict[str, object]:
+        """`{"path": "README.md", "sha256": "9f…", "bytes": 1834}`, with rows where it has any."""
+        told: dict[str, object] = {"path": self.path, "sha256": self.digest, "bytes": self.n_bytes}
+        return told if self.n_rows is None else told | {"rows": self.n_rows}
+
+
+def list_files(folder: Path) -> list[ReleaseFile]:
+    """Every file of a release, by path: those that its manifest names, the manifest and the checksums."""
+    listed = [
+        ReleaseFile(one["path"], one["sha256"], one["bytes"], one.get("rows")) for one in read_manifest(folder)["files"]
+    ]
+    for name in ("manifest.json", CHECKSUMS):
+        with (folder / name).open("rb") as file:
+            listed.append(ReleaseFile(name, file_digest(file, "sha256").hexdigest(), file.tell(), None))
+    return sorted(listed)
+
+
+def get_file(folder: Path, path: str) -> ReleaseFile:
+    """A file of a release by its path in it.
+
+    Raises:
+        NotFoundError: the release has no such file.
+
+    """
+    found = next((one for one in list_files(folder) if one.path == path), None)
+    if found is None or not (folder / path).is_file() or (folder / path).is_symlink():
+        raise NotFoundError(f"The release has no file {path[:200]!r}. Its manifest names those that it has.")
+    return found
+
+
 def list_held(
     folder: Path, *, gate: str = "", dataset: str = "", after: int = 0, limit: int = 50
 ) -> tuple[list[dict[str, Any]], int | None]:
@@ -765,7 +801,7 @@ def compare(settings: Settings, first: ReleaseRow, second: ReleaseRow) -> Differ
 # ------------------------------------------------------------------------------------------------ verify, make again
 
 
-def verify(folder: Path, logs: Sequence[Path] = ()) -> Any:  # noqa: ANN401  the verifier's own report
+def verify(folder: Path, logs: Sequence[Path] = ()) -> verifier.Report:
     """What the independent verifier says of a release folder; `faults` is empty where it is whole.
 
     Args:
@@ -773,10 +809,10 @@ def verify(folder: Path, logs: Sequence[Path] = ()) -> Any:  # noqa: ANN401  the
         logs: files or folders with the logs themselves, to hold the rows against.
 
     """
-    return _verifier().verify(folder, logs=list(logs))
+    return verifier.verify(folder, logs=list(logs))
 
 
-def verify_release(settings: Settings, row: ReleaseRow, logs: Sequence[Path] = ()) -> Any:  # noqa: ANN401
+def verify_release(settings: Settings, row: ReleaseRow, logs: Sequence[Path] = ()) -> verifier.Report:
     """The same of a release here, and that its manifest is the one that was frozen.
 
     Raises:
@@ -792,20 +828,6 @@ def verify_release(settings: Settings, row: ReleaseRow, logs: Sequence[Path] = (
         frozen = bytes(row.manifest_digest).hex()
         report.add("replaced", "manifest.json", f"Its digest is {digest.hex()}; when it was frozen, it was {frozen}.")
     return report
-
-
-def _verifier() -> ModuleType:
-    """The verifier, which is no part of this package on purpose: it runs alone, inside a release, for years."""
-    spec = spec_from_file_location("patchsift_verify", freeze.verifier_path())
-    if spec is None or spec.loader is None:
-        raise NotFoundError("The verifier is missing from this installation. Install it anew.")
-    module = module_from_spec(spec)
-    with contextlib.suppress(ImportError):
-        import sys  # noqa: PLC0415
-
-        sys.modules.setdefault("patchsift_verify", module)
-    spec.loader.exec_module(module)
-    return module
 
 
 class Rebuilt(NamedTuple):

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 import pydantic_core
-from sqlalchemy import exists, select, text
+from sqlalchemy import ColumnElement, TextClause, bindparam, exists, select, text
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
@@ -25,6 +25,7 @@ from app.evidence import Told
 from app.examples import Dataset, Example, HeldBack, Hold, Origin
 from app.formats import SUCCESS
 from app.models import (
+    MOVED,
     CandidateRow,
     DecisionRow,
     EntryRow,
@@ -47,8 +48,28 @@ _MOST_STRANGERS = 4
 _STRANGERS_SEEN = 6
 _POSITIVE = frozenset({Verdict.ACCEPT, Verdict.EDIT})
 _JUDGING = frozenset({Verdict.ACCEPT, Verdict.EDIT, Verdict.REJECT})
-# Of the text before an edit only what harms a reader of it counts: it leaves as the worse side of a pair.
-_OF_ANY_TEXT = frozenset({"secret", "nul", "lone_surrogate", "bidi", "hidden_text", "control", "injection"})
+
+
+def _moved() -> tuple[ColumnElement[bool] | TextClause, ...]:
+    """Patches that were ever decided and are no part of another; the literal lets the partial indexes serve."""
+    return (
+        text(f"candidate.{MOVED}"),
+        col(CandidateRow.kind) == Kind.PATCH,
+        col(CandidateRow.status) != Status.JOINED,
+    )
+
+
+# Asked for every patch, so built once.
+_BESIDE = (
+    select(CandidateRow.id, CandidateRow.group_digest)  # type: ignore[call-overload]
+    .where(
+        col(CandidateRow.project_id) == bindparam("project"), col(CandidateRow.target) == bindparam("target"), *_moved()
+    )
+    .order_by(col(CandidateRow.id))
+    .limit(_STRANGERS_SEEN)
+)
+_AFTER = _BESIDE.where(col(CandidateRow.id) > bindparam("number"))
+_BEFORE = _BESIDE.where(col(CandidateRow.id) < bindparam("number"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +158,7 @@ def make(case: Case, terms: Terms) -> Iterator[Made | HeldBack]:
         budgets=settings.budgets,
         counters=terms.counters,
         diff=case.judged.stands.diff or "",
-        alike=checks.alike(case.judged.candidate),
+        alike=checks.alike(case.judged.stands),
     )
     for one in recipes.make(case.judged, terms.prompts):
         if one.dataset not in terms.datasets:
@@ -155,8 +176,11 @@ def _gated(case: Case, example: Example, given: gates.Given) -> Made:
 
 def hold(case: Case, made: Made, holds: Iterable[Hold]) -> Made:
     """The example with more gates heard: each holds it back, unless a person let it pass by name for these texts."""
+    heard = list(holds)
+    if not heard:
+        return made
     holding, passed = list(made.holds), list(made.passed)
-    for one in holds:
+    for one in heard:
         word = case.rulings.get((made.example.id, one.gate))
         if word is not None and word.digest == made.digest and gates.GATES[one.gate].can_pass:
             passed.append(Passed(one.gate, word.reason, word.by))
@@ -359,10 +383,11 @@ class _Batch:
         if revision is None:
             return tuple(stored)
         name, text = revision
+        # Of the text before the edit only what harms a reader counts: it leaves as the worse side of a pair.
         before = [
             replace(one, place=f"logged_{one.place}")
             for one in stored
-            if one.code in _OF_ANY_TEXT and one.place.partition(":")[0] == name
+            if one.code in checks.TEXT_CODES and one.place.partition(":")[0] == name
         ]
         return (*checks.run(said.with_text(name, text)), *before)
 
@@ -439,26 +464,12 @@ class _Batch:
 
     def _near(self, number: int, target: str) -> list[tuple[int, bytes]]:
         """Candidates of the same file, those that follow first."""
-        number_column = col(CandidateRow.id)
-        wanted = (
-            select(CandidateRow.id, CandidateRow.group_digest)  # type: ignore[call-overload]
-            .where(col(CandidateRow.project_id) == self._project, col(CandidateRow.target) == target, *_moved())
-            .order_by(number_column)
-            .limit(_STRANGERS_SEEN)
-        )
-        rows = list(self._session.execute(wanted.where(number_column > number)))
+        run = self._session.connection().execute
+        named = {"project": self._project, "target": target, "number": number}
+        rows = run(_AFTER, named).all()
         if len(rows) < _STRANGERS_SEEN:
-            rows += list(self._session.execute(wanted.where(number_column < number)))
+            rows = [*rows, *run(_BEFORE, named).all()]
         return [(other, bytes(issue)) for other, issue in rows]
-
-
-def _moved() -> tuple[object, ...]:
-    """Patches that were ever decided and are no part of another; the literal lets the partial indexes serve."""
-    return (
-        text("candidate.version > 1"),
-        col(CandidateRow.kind) == Kind.PATCH,
-        col(CandidateRow.status) != Status.JOINED,
-    )
 
 
 def _standing(said: Sequence[tuple[DecisionRow, str | None, str | None]]) -> _Standing:
