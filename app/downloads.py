@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from hashlib import file_digest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlmodel import Session
 
@@ -27,7 +27,7 @@ from app.exports import FORMATS, card, get_format
 from app.exports.folder import Folder, Written, refuse_target
 from app.exports.jsonl import encode
 from app.freeze import Facts, Progress
-from app.models import JobRow, ProjectRow
+from app.models import JobRow, ProjectRow, ReleaseRow
 from app.releases import Spec
 from app.review import Filter
 from app.settings import Settings
@@ -213,6 +213,19 @@ def _facts(session: Session, project_id: int, order: Order, datasets: frozenset[
     for _ in freeze.settle(session, project_id, asked, guard, counters, facts, most=_PREVIEWED):
         pass
     return facts, len(freeze.list_ids(session, project_id, asked.filter, _PREVIEWED + 1)) <= _PREVIEWED
+
+
+def first_format(objective: str) -> str:
+    """The format that is meant where none is named.
+
+    Raises:
+        BadInputError: no format holds examples of this objective.
+
+    """
+    found = next((one.alias for one in FORMATS if one.objective == objective), None)
+    if found is None:
+        raise BadInputError(f"No format holds {objective[:40]!r} examples.", where="field objective")
+    return found
 
 
 def list_exports(session: Session, settings: Settings, project_id: int, release: str = "") -> list[dict[str, object]]:
@@ -456,6 +469,47 @@ def run_job(
         "splits": dict(summary.splits),
         "held": dict(summary.held),
     }
+
+
+class Packed(NamedTuple):
+    """A zip that is ready: where it lies, what it is to be called, and its SHA-256."""
+
+    path: Path
+    name: str
+    digest: str
+
+
+def pack_release(settings: Settings, row: ReleaseRow, project_name: str, order: Order) -> Packed:
+    """One dataset of a release in one format as a zip, built when it is asked for first and kept from then on.
+
+    Args:
+        settings: where releases and exports lie.
+        row: the release.
+        project_name: for the names of the zip and of the folder in it.
+        order: what of the release, and in which format.
+
+    Raises:
+        BadInputError: the order cannot be carried out, or the release holds no row of it.
+        ConflictError: the release has no files.
+        NotStoredError: the disk is full or read-only.
+
+    """
+    order.check()
+    release = releases.get_folder(settings, row)
+    name = f"patchsift-{_file_name(project_name)}-{order.config}-release-{row.number}"
+    # By the manifest's digest and not by the number: an older database may be brought back, and a number given anew.
+    frozen = bytes(row.manifest_digest or b"").hex()[:16]
+    place = settings.data_dir / "exports" / "releases" / f"{row.project_id}-{row.number}-{frozen}"
+    kept = next(place.glob(f"{order.role}-{order.config}.*.zip"), None)
+    if kept is not None:
+        return Packed(kept, f"{name}.zip", kept.name.split(".")[1])
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".tmp-", dir=place) as draft:
+        _write(release, order, Path(draft) / name)
+        made = Path(draft) / f"{name}.zip"
+        digest, _ = _pack(Path(draft) / name, made)
+        kept = made.replace(place / f"{order.role}-{order.config}.{digest}.zip")
+    return Packed(kept, f"{name}.zip", digest)
 
 
 def _project_name(db: Database, project_id: int) -> str:

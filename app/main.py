@@ -24,6 +24,7 @@ from app.web import (
     parts,
     project_page,
     queue,
+    releases_api,
     releases_page,
     render,
     review_page,
@@ -98,6 +99,7 @@ def create_app(settings: Settings, db: Database | None = None) -> FastAPI:
         templates_page,
         jobs_page,
         api,
+        releases_api,
     ):
         app.include_router(part.router)
     app.mount("/static", _Static(directory=render.STATIC), name="static")

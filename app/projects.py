@@ -115,6 +115,20 @@ def get_settings(session: Session, project_id: int) -> ProjectSettings:
     return ProjectSettings.parse(session.get_one(ProjectRow, project_id).settings)
 
 
+def describe(session: Session, project_id: int) -> dict[str, object]:
+    """`{"project": "default", "settings": {…}, "files": [{"kind", "name", "sha256", "bytes"}, …]}`."""
+    return {
+        "project": get_name(session, project_id),
+        "settings": get_settings(session, project_id).as_json(),
+        "files": [one.as_json() for one in list_files(session, project_id)],
+    }
+
+
+def get_name(session: Session, project_id: int) -> str:
+    """The project's name."""
+    return session.get_one(ProjectRow, project_id).name
+
+
 def change_settings(session: Session, project_id: int, changes: Mapping[str, object]) -> ProjectSettings:
     """Change some of a project's settings, as `ProjectSettings.changed` says; releases that were made keep theirs.
 
@@ -143,6 +157,10 @@ class ProjectFile:
     name: str
     digest: str
     n_bytes: int
+
+    def as_json(self) -> dict[str, object]:
+        """`{"kind": "block_list", "name": "swe-bench.txt", "sha256": "9f…", "bytes": 4096}`."""
+        return {"kind": self.kind.value, "name": self.name, "sha256": self.digest, "bytes": self.n_bytes}
 
 
 def add_file(

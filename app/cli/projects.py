@@ -50,12 +50,10 @@ def show(
 
     settings = settings_of(data_dir, database_url, project)
     with opened(settings) as (db, project_id), db.read() as session:
-        said = domain.get_settings(session, project_id)
-        files = domain.list_files(session, project_id)
+        said, files = domain.get_settings(session, project_id), domain.list_files(session, project_id)
+        told = domain.describe(session, project_id)
     if as_json:
-        print_json(
-            {"project": settings.project, "settings": said.as_json(), "files": [_file_json(one) for one in files]}
-        )
+        print_json(told)
         return
     _show(said)
     for one in files:
@@ -74,10 +72,6 @@ def _show(said: "ProjectSettings") -> None:
         f"Of a benchmark's texts: held back where over {over.share:.0%} of its {over.n}-grams are theirs; one that "
         f"more than {over.most_rows:,} rows hold does not count."
     )
-
-
-def _file_json(one: "ProjectFile") -> dict[str, object]:
-    return {"kind": one.kind.value, "name": one.name, "sha256": one.digest, "bytes": one.n_bytes}
 
 
 def _show_file(one: "ProjectFile") -> None:
@@ -261,7 +255,7 @@ def show_benchmark(
         n = releases.count_benchmark(session, project_id)
         files = [one for one in domain.list_files(session, project_id) if one.kind is not FileKind.TOKENIZER]
     if as_json:
-        print_json({"issues": n, "files": [_file_json(one) for one in files]})
+        print_json({"issues": n, "files": [one.as_json() for one in files]})
         return
     for one in files:
         _show_file(one)
@@ -294,7 +288,7 @@ def add(
     with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.write() as session:
         file = _keep(session, project_id, kind, called, content)
     if as_json:
-        print_json(_file_json(file))
+        print_json(file.as_json())
     say(f"{file.name} is kept as {file.digest[:12]}; the next release looks for it.")
 
 
@@ -317,5 +311,5 @@ def remove(
             raise AppError(f"{'Several files start' if found else 'No file starts'} with {digest[:64]!r}.")
         domain.remove_file(session, project_id, found[0].digest)
     if as_json:
-        print_json(_file_json(found[0]))
+        print_json(found[0].as_json())
     say(f"{found[0].name} is given up.")

@@ -355,7 +355,7 @@ def verify(
     with opened(settings) as (db, project_id):
         with db.read() as session:
             row = domain.get_release(session, project_id, which)
-        report = domain.verify_release(settings, row, logs or ()).as_json()
+        report: dict[str, Any] = domain.verify_release(settings, row, logs or ()).as_json()
     if as_json:
         print_json({"number": row.number, **report})
     else:

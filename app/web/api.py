@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import deliveries, ingest, jobs, migrations, review
+from app import deliveries, ingest, jobs, migrations, outlook, releases, review
 from app.candidates import Finding, Run
 from app.db import is_reachable
 from app.diffs.edit import new_sides
@@ -61,7 +61,7 @@ def _finding_json(found: Finding) -> dict[str, object]:
     return {"code": found.code, "severity": found.severity, "place": found.place, "message": found.message}
 
 
-def _opened_json(opened: review.Opened) -> dict[str, object]:
+def _opened_json(session: Session, opened: review.Opened) -> dict[str, object]:
     said, entry = opened.said, opened.entry
     doc = parse(said.diff, snippet=said.diff_is_snippet) if said.diff else None
     hunks = (
@@ -95,6 +95,8 @@ def _opened_json(opened: review.Opened) -> dict[str, object]:
         "unify": None if said.unify is None else asdict(said.unify),
         "parts": [_part_json(part) for part in opened.parts],
         "joined_with": opened.lead,
+        # A first version is one that nobody has decided on.
+        "releases": releases.list_holding(session, opened.row.id or 0) if opened.row.version > 1 else [],
         "history": [
             decision_json(decision)
             | {"reviewer": name, "edited": None if revision is None else {revision.field: revision.text}}
@@ -140,7 +142,11 @@ def decision_json(decision: DecisionRow) -> dict[str, object]:
 
 
 def job_json(job: JobRow) -> dict[str, object]:
-    """A job: `{"id": 9, "state": "running", "done": 3, "total": 10, "message": "", …}`, with its result merged in."""
+    """A job: `{"id": 9, "state": "running", "done": 3, "total": 10, "message": "", …}`, with its result merged in.
+
+    One that freezes a release names it from the start: `{…, "release": 3}`.
+    """
+    asked = {"release": job.args["release"]} if job.kind == releases.JOB_KIND else {}
     return {
         "id": job.id,
         "kind": job.kind,
@@ -148,7 +154,9 @@ def job_json(job: JobRow) -> dict[str, object]:
         "done": job.done,
         "total": job.total,
         "message": job.message,
-    } | (job.result or {})
+        **asked,
+        **(job.result or {}),
+    }
 
 
 # ------------------------------------------------------------------------------------------------ bodies
@@ -276,7 +284,7 @@ def get_candidates(
 @router.get("/api/v1/candidates/{candidate_id}")
 def get_candidate(session: Db, project: Project, candidate_id: int) -> Response:
     """One candidate with its texts, findings and history."""
-    return as_json(_opened_json(review.open_candidate(session, project, candidate_id)))
+    return as_json(_opened_json(session, review.open_candidate(session, project, candidate_id)))
 
 
 @router.post("/api/v1/queue/next")
@@ -286,12 +294,15 @@ def post_next(session: Db, project: Project, me: Me, now: Now, wanted: FilterQue
     if lease is None:
         return Response(status_code=204)
     opened = review.open_candidate(session, project, lease.candidate_id)
-    return as_json({"candidate": _opened_json(opened), "lease": {"number": lease.number, "until": lease.until}})
+    return as_json({"candidate": _opened_json(session, opened), "lease": {"number": lease.number, "until": lease.until}})
 
 
 @router.post("/api/v1/candidates/{candidate_id}/decisions", openapi_extra=takes(DecisionIn))
 def post_decision(body: JsonObject, session: Db, project: Project, me: Me, now: Now, candidate_id: int) -> Response:
-    """Record a verdict. The same key again gets the first answer; a version that is not current gets 409."""
+    """Record a verdict. The same key again gets the first answer; a version that is not current gets 409.
+
+    Where the candidate was decided before, `releases` are those that hold examples of it.
+    """
     given = read_as(DecisionIn, body)
     act = review.Act(
         verdict=review.parse_verdict(given.verdict),
@@ -303,7 +314,7 @@ def post_decision(body: JsonObject, session: Db, project: Project, me: Me, now: 
         edited=None if given.edited is None else _edited(session, project, candidate_id, given.edited),
     )
     outcome = review.decide(session, project, me, candidate_id, act, now=now)
-    return as_json(_outcome_json(outcome))
+    return as_json(_outcome_json(session, outcome))
 
 
 def _edited(
@@ -319,11 +330,12 @@ def _edited(
     return field, text
 
 
-def _outcome_json(outcome: review.Outcome) -> dict[str, object]:
+def _outcome_json(session: Session, outcome: review.Outcome) -> dict[str, object]:
     made: dict[str, object] = {
         "decision": None if outcome.decision is None else decision_json(outcome.decision),
         "candidate": candidate_json(outcome.candidate),
         "repeated": outcome.repeated,
+        "releases": outlook.list_touched(session, outcome.candidate),
     }
     if outcome.decision is None:
         made["message"] = "Nothing was changed, so no edit was recorded."
@@ -333,7 +345,8 @@ def _outcome_json(outcome: review.Outcome) -> dict[str, object]:
 @router.post("/api/v1/undo", openapi_extra=takes(UndoIn))
 def post_undo(body: OptionalObject, session: Db, project: Project, me: Me, now: Now) -> Response:
     """Take back the caller's last decision that stands."""
-    return as_json(_outcome_json(review.undo(session, project, me, key=read_as(UndoIn, body).key, now=now)))
+    undone = review.undo(session, project, me, key=read_as(UndoIn, body).key, now=now)
+    return as_json(_outcome_json(session, undone))
 
 
 @router.post("/api/v1/candidates/{candidate_id}/join", openapi_extra=takes(OfTwoIn))
@@ -341,7 +354,7 @@ def post_join(body: JsonObject, session: Db, project: Project, me: Me, now: Now,
     """Say that another candidate speaks of the same change; undo takes it back."""
     given = read_as(OfTwoIn, body)
     made = review.join(session, project, me, candidate_id, given.other, version=given.version, key=given.key, now=now)
-    return as_json(_outcome_json(made))
+    return as_json(_outcome_json(session, made))
 
 
 @router.post("/api/v1/candidates/{candidate_id}/split", openapi_extra=takes(OfTwoIn))
@@ -349,7 +362,7 @@ def post_split(body: JsonObject, session: Db, project: Project, me: Me, now: Now
     """Say that a part speaks of another change; undo takes it back."""
     given = read_as(OfTwoIn, body)
     made = review.split(session, project, me, candidate_id, given.other, version=given.version, key=given.key, now=now)
-    return as_json(_outcome_json(made))
+    return as_json(_outcome_json(session, made))
 
 
 @router.get("/api/v1/jobs/{job_id}")
@@ -361,7 +374,9 @@ def get_job(session: Db, project: Project, job_id: int) -> Response:
 @router.post("/api/v1/jobs/{job_id}/cancel")
 def post_cancel(session: Db, project: Project, now: Now, job_id: int) -> Response:
     """Ask a job to stop."""
-    return as_json(job_json(jobs.cancel(session, project, job_id, now=now)))
+    job = jobs.cancel(session, project, job_id, now=now)
+    releases.bury(session, project)
+    return as_json(job_json(job))
 
 
 @router.get("/healthz")

@@ -1,0 +1,226 @@
+"""Releases for programs: make, preview, look at, verify, compare, download; and what a project says of them."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import FileResponse, Response
+
+from app import downloads, projects, recipes, releases
+from app.downloads import Order
+from app.releases import Spec
+from app.web.api import JsonObject, OptionalObject, job_json, read_as, takes
+from app.web.deps import AppDb, Config, Db, Me, Now, Project
+from app.web.render import as_json
+
+router = APIRouter()
+_MOST = 500
+_LARGEST = 10**9
+_TYPES = {".json": "application/json", ".jsonl": "application/jsonl", ".md": "text/markdown; charset=utf-8"}
+# What a browser has kept is asked about again and answered 304: nothing of a release ever changes, but its number may
+# be given anew where an older database is brought back.
+_KEPT = "private, no-cache"
+
+Before = Annotated[int | None, Query(ge=1, le=_LARGEST)]
+Limit = Annotated[int, Query(ge=1, le=_MOST)]
+
+
+class ReleaseIn(BaseModel):
+    """What a release is to hold; everything may be left out. `releases.Spec.parse` says what each may be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = ""
+    filter: dict[str, str] | str = Field(default_factory=dict)
+    seed: int | None = None
+    split: dict[str, object] | None = None
+    budgets: list[dict[str, object]] | None = None
+    licence_required: bool | None = None
+    overlap: dict[str, object] | None = None
+
+
+class WithdrawIn(BaseModel):
+    """Why a release must not be trained on any more."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    why: str
+
+
+class ProjectIn(BaseModel):
+    """Settings to change; of an object only the keys that are named. `projects.ProjectSettings` says what each is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    split: dict[str, object] | None = None
+    budgets: list[dict[str, object]] | None = None
+    licence_required: bool | None = None
+    overlap: dict[str, object] | None = None
+
+
+# ------------------------------------------------------------------------------------------------ make, preview
+
+
+@router.post("/api/v1/releases", status_code=202, openapi_extra=takes(ReleaseIn))
+def post_release(body: OptionalObject, session: Db, project: Project, me: Me, now: Now) -> Response:
+    """Give a release its number and put it in line for the worker; `job` is where it stands."""
+    return as_json(releases.as_json(releases.create(session, project, me, Spec.parse(body), now=now)), 202)
+
+
+@router.post("/api/v1/releases/preview", openapi_extra=takes(ReleaseIn))
+def post_preview(
+    body: OptionalObject,
+    db: AppDb,
+    config: Config,
+    project: Project,
+    now: Now,
+    whole: bool = False,
+    gate: str = "",
+    dataset: str = "",
+) -> Response:
+    """What a release would hold, counted in the first 500 judged candidates; `whole=true` counts all, as a job."""
+    spec = Spec.parse(body)
+    if whole:
+        with db.write() as session:
+            return as_json(job_json(releases.start_preview(session, project, spec, now=now)), 202)
+    # Not by the session that a POST gets: that one holds the write lock.
+    with db.read() as session:
+        made = releases.preview(session, config, project, spec, gate=gate, dataset=_dataset(dataset))
+    return as_json(made.as_json())
+
+
+def _dataset(name: str) -> str:
+    return recipes.get_dataset(name).name if name else ""
+
+
+# ------------------------------------------------------------------------------------------------ look at
+
+
+@router.get("/api/v1/releases")
+def get_releases(session: Db, project: Project, before: Before = None, limit: Limit = 50) -> Response:
+    """Releases, the newest first; `before` is the number that the page before ended with."""
+    rows = releases.list_releases(session, project, limit + 1, before)
+    more = rows[limit - 1].number if len(rows) > limit else None
+    return as_json({"releases": [releases.as_json(row) for row in rows[:limit]], "before": more})
+
+
+@router.get("/api/v1/releases/{number}")
+def get_release(session: Db, project: Project, config: Config, number: str) -> Response:
+    """A release by number, or `latest`, with its manifest."""
+    return as_json(releases.describe(session, config, releases.get_release(session, project, number)))
+
+
+@router.get("/api/v1/releases/{number}/held")
+def get_held(
+    session: Db,
+    project: Project,
+    config: Config,
+    number: str,
+    gate: str = "",
+    dataset: str = "",
+    after: Annotated[int, Query(ge=0, le=_LARGEST)] = 0,
+    limit: Limit = 50,
+) -> Response:
+    """What was left out of a release and why; `after` is the cursor of the page before."""
+    folder = releases.get_folder(config, releases.get_release(session, project, number))
+    rows, more = releases.list_held(folder, gate=gate, dataset=_dataset(dataset), after=after, limit=limit)
+    return as_json({"held": rows, "after": more})
+
+
+@router.get("/api/v1/releases/{number}/files")
+def get_files(session: Db, project: Project, config: Config, number: str) -> Response:
+    """The files of a release with their digests."""
+    folder = releases.get_folder(config, releases.get_release(session, project, number))
+    return as_json({"files": [one.as_json() for one in releases.list_files(folder)]})
+
+
+@router.get("/api/v1/releases/{number}/files/{path:path}")
+def get_file(request: Request, session: Db, project: Project, config: Config, number: str, path: str) -> Response:
+    """One file that the manifest of a release names, and no other; a broken download can be resumed."""
+    folder = releases.get_folder(config, releases.get_release(session, project, number))
+    found = releases.get_file(folder, path)
+    target = folder / found.path
+    kind = _TYPES.get(target.suffix, "text/plain; charset=utf-8")
+    return _unless_known(
+        request,
+        found.digest,
+        FileResponse(target, media_type=kind, filename=target.name, headers=_headers(found.digest)),
+    )
+
+
+def _headers(digest: str) -> dict[str, str]:
+    return {"ETag": f'"{digest}"', "Cache-Control": _KEPT}
+
+
+def _unless_known(request: Request, digest: str, answer: Response) -> Response:
+    """304 where the caller has these bytes already."""
+    known = {one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")}
+    return Response(status_code=304, headers=_headers(digest)) if known & {f'"{digest}"', "*"} else answer
+
+
+@router.get("/api/v1/releases/{number}/download")
+def get_download(
+    request: Request,
+    db: AppDb,
+    config: Config,
+    project: Project,
+    number: str,
+    role: str = "llm",
+    task: str = "scaffold",
+    objective: str = "sft",
+    format: str = "",
+) -> Response:
+    """One dataset of a release in a trainer's format, as a zip; it is built when it is asked for first."""
+    # The session ends before the zip is built: a snapshot that is held for long keeps SQLite's log from shrinking.
+    with db.read() as session:
+        row = releases.get_release(session, project, number)
+        named = projects.get_name(session, project)
+    order = Order(role, task, objective, format or downloads.first_format(objective), release=str(row.number))
+    packed = downloads.pack_release(config, row, named, order)
+    answer = FileResponse(
+        packed.path, media_type="application/zip", filename=packed.name, headers=_headers(packed.digest)
+    )
+    return _unless_known(request, packed.digest, answer)
+
+
+# ------------------------------------------------------------------------------------------------ verify, withdraw
+
+
+@router.get("/api/v1/releases/{number}/verify")
+def get_verified(db: AppDb, project: Project, config: Config, number: str) -> Response:
+    """What independent code says of the release's folder: `{"whole": true, "n_faults": 0, "faults": [], …}`."""
+    with db.read() as session:
+        row = releases.get_release(session, project, number)
+    return as_json({"number": row.number, **releases.verify_release(config, row).as_json(), "folder": ""})
+
+
+@router.get("/api/v1/releases/{first}/diff/{second}")
+def get_difference(db: AppDb, project: Project, config: Config, first: str, second: str) -> Response:
+    """What was added, removed, changed and moved from one release to another."""
+    with db.read() as session:
+        rows = [releases.get_release(session, project, number) for number in (first, second)]
+    return as_json(releases.compare(config, *rows).as_json())
+
+
+@router.post("/api/v1/releases/{number}/withdraw", openapi_extra=takes(WithdrawIn))
+def post_withdrawal(body: JsonObject, session: Db, project: Project, now: Now, number: int) -> Response:
+    """Say that a release must not be trained on any more; its files stay."""
+    return as_json(
+        releases.as_json(releases.withdraw(session, project, number, read_as(WithdrawIn, body).why, now=now))
+    )
+
+
+# ------------------------------------------------------------------------------------------------ the project
+
+
+@router.get("/api/v1/project")
+def get_project(session: Db, project: Project) -> Response:
+    """The project's name, settings and files."""
+    return as_json(projects.describe(session, project))
+
+
+@router.patch("/api/v1/project", openapi_extra=takes(ProjectIn))
+def patch_project(body: JsonObject, session: Db, project: Project) -> Response:
+    """Change settings; what is not named stays, and releases that were made keep theirs."""
+    projects.change_settings(session, project, body)
+    return as_json(projects.describe(session, project))
