@@ -15,13 +15,14 @@ from app import decisions, freeze, groups, projects, releases, rulings, template
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.examples import Dataset, Hold
 from app.gates import GATES
-from app.models import CandidateRow, DecisionRow, ReleasedRow, ReleaseRow
+from app.models import CandidateRow, ReleasedRow, ReleaseRow
 from app.projects import FileKind
 from app.rulings import LEFT_OUT, Ruling
 from app.splits import Placed
 from app.tokens import Measured
 from app.yields import Case, Made, Terms
 
+_FIRST_DECIDED = 2
 # What only a release can hear, and a person may let pass beforehand.
 _HEARD_LATER = frozenset({"near_duplicate", "exact_duplicate", "contaminated"})
 
@@ -206,16 +207,17 @@ def _check_gate(found: Yielded, gate: str) -> None:
 # ------------------------------------------------------------------------------------------------ recall
 
 
-def list_recalled(session: Session, row: CandidateRow, decision: DecisionRow) -> list[int]:
-    """The releases that hold a candidate otherwise than it is decided now; empty at once for a first decision.
+def list_touched(session: Session, row: CandidateRow) -> list[int]:
+    """The releases that hold a candidate whose decision was just changed or taken back; at once none after its first.
 
-    Args:
-        session: to read from.
-        row: the candidate, after the decision.
-        decision: that just changed or took back what was decided before.
-
+    The first decision makes the second version of a candidate, and no release held it before.
     """
-    if decision.candidate_version <= 1 or not releases.list_holding(session, row.id or 0):
+    return releases.list_holding(session, row.id or 0) if row.version > _FIRST_DECIDED else []
+
+
+def list_recalled(session: Session, row: CandidateRow) -> list[int]:
+    """Of these the releases that hold it otherwise than it is decided now: who trains from them is to be told."""
+    if not list_touched(session, row):
         return []
     history = [one for one, _, _ in decisions.list_history(session, row.id or 0)]
     standing = decisions.find_standing(history, row.judged_from)

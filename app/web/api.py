@@ -294,7 +294,8 @@ def post_next(session: Db, project: Project, me: Me, now: Now, wanted: FilterQue
     if lease is None:
         return Response(status_code=204)
     opened = review.open_candidate(session, project, lease.candidate_id)
-    return as_json({"candidate": _opened_json(session, opened), "lease": {"number": lease.number, "until": lease.until}})
+    shown = {"number": lease.number, "until": lease.until}
+    return as_json({"candidate": _opened_json(session, opened), "lease": shown})
 
 
 @router.post("/api/v1/candidates/{candidate_id}/decisions", openapi_extra=takes(DecisionIn))

@@ -99,6 +99,7 @@ class DoneView:
     tabs: list[Tab]
     query: dict[str, str]
     undo_key: str
+    said: str
 
 
 def ingest_command(settings: Settings) -> str:
@@ -242,14 +243,20 @@ def done(request: Request, session: Db, project: Project) -> Response:
 
 
 def done_page(
-    request: Request, session: Db, project: int, wanted: Filter, headers: dict[str, str] | None = None
+    request: Request,
+    session: Db,
+    project: int,
+    wanted: Filter,
+    headers: dict[str, str] | None = None,
+    said: str = "",
 ) -> Response:
-    """The page, or for htmx the block, that stands where a candidate would."""
+    """The page, or for htmx the block, that stands where a candidate would; `said` is what was just done."""
     view = DoneView(
         n_quarantined=sources.count_quarantine(session, project),
         tabs=_tabs(decisions.count_by_status(session, project), wanted),
         query=link_query(wanted),
         undo_key=uuid.uuid4().hex,
+        said=said,
     )
     return page(request, "done.html", view, fragment="candidate", headers=headers)
 

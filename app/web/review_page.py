@@ -12,7 +12,7 @@ from markupsafe import Markup
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import review, sources
+from app import outlook, review, sources
 from app.candidates import Finding, Severity
 from app.diffs.edit import diff_texts, new_sides
 from app.diffs.parse import parse
@@ -169,7 +169,7 @@ def candidate(
         return see_other(url(f"/candidates/{view.opened.lead}", **view.query) + "#parts")
     if end:
         view = replace(view, notice="This filter finds no other candidate.")
-    elif last:
+    if last:
         said = review.get_candidate(session, project, review.whole_number("last", last))
         view = replace(view, said=_sentence(session, said))
     block = "diff" if request.headers.get("HX-Target", "").endswith("#diff") else "candidate"
@@ -264,9 +264,13 @@ def _show_next(request: Request, session: Session, project: int, wanted: Filter,
     query = link_query(wanted)
     address = url("/queue/done" if found is None else f"/candidates/{found}", **query)
     if not is_partial(request):
-        return see_other(address if found is None else url(f"/candidates/{found}", **query, last=number))
+        # At the end of a filter the candidate stays where a release is to be told of.
+        tells = outlook.list_recalled(session, decided) if found is None else []
+        end = url(f"/candidates/{number}", **query, last=number, end="1") if tells else address
+        return see_other(end if found is None else url(f"/candidates/{found}", **query, last=number))
     if found is None:
-        return done_page(request, session, project, wanted, {"HX-Push-Url": address})
+        said = _sentence(session, decided)
+        return done_page(request, session, project, wanted, {"HX-Push-Url": address}, said)
     view = _view(request, session, project, found, wanted)
     view = replace(view, said=_sentence(session, decided))
     return page(request, "review.html", view, fragment="candidate", headers={"HX-Push-Url": address})
@@ -497,11 +501,21 @@ def _drawn(html: str) -> Markup:
 def _sentence(session: Session, row: CandidateRow) -> str:
     """What was just done; of an edit, also why an export would hold it back, while it can still be mended."""
     done = f"{_DONE[Status(row.status)]} #{row.id}"
+    recalled = outlook.list_recalled(session, row)
+    if recalled:
+        done += f". {_named(recalled)} examples of it as it was decided before"
     if row.status != Status.EDITED:
         return done
     findings = review.open_candidate(session, row.project_id, row.id or 0).findings
     held = next((found for found in findings if found.severity == Severity.HOLD), None)
     return done if held is None else f"{done}, but exports hold it back: {held.message}"
+
+
+def _named(numbers: list[int]) -> str:
+    """`"Release 3 holds"`, `"Releases 2 and 3 hold"`."""
+    if len(numbers) == 1:
+        return f"Release {numbers[0]} holds"
+    return f"Releases {', '.join(map(str, numbers[:-1]))} and {numbers[-1]} hold"
 
 
 def _parted(issue: str, title: str) -> tuple[str, str]:
