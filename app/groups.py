@@ -11,7 +11,7 @@ import secrets
 import time
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -363,7 +363,8 @@ class _Change:
         after: what is to be known; who is absent stands for itself no more.
         new: shapes that were not here.
         emptied: shapes that no other candidate has than those of `after`.
-        left: clusters that lost a candidate.
+        left: clusters that lost a candidate and are still there.
+        was_tied: whether one of those that changed was in a cluster.
     """
 
     before: Mapping[int, _Has]
@@ -371,6 +372,7 @@ class _Change:
     new: Set[int]
     emptied: Set[int]
     left: Set[int]
+    was_tied: bool
 
     @property
     def gone(self) -> Set[int]:
@@ -403,13 +405,14 @@ class _Step:
         lost, gained = self._move_shapes(change)
         dirty = self._may_fall_apart(change, lost)
         loose = change.fresh | gained | self._shapes_of(dirty)
-        joined, clusters = self._compare(loose, change)
-        members = self._members(loose, change, joined)
+        joined, standing = self._compare(loose, change)
+        members = self._members(loose, change, joined, standing)
         touched = {one.issue for one in (*change.before.values(), *members.values())}
         self._forget_clusters(dirty)
         _add_fingerprints(self.session, self.project_id, change.after)
-        tied = self._write_clusters(members, joined, (clusters | change.left) - dirty, change.left)
-        if dirty or change.left:
+        clusters = {*standing.values(), *change.left} - dirty
+        tied = self._write_clusters(members, joined, clusters, change.left)
+        if change.was_tied or dirty:
             _untie(self.session, self.project_id, touched.union(*tied))
         else:
             for issues in tied:
@@ -423,13 +426,23 @@ class _Step:
         known, now = _read_fingerprints(self.session, taken), _read_now(self.session, taken)
         before = {number: one for number, one in known.items() if one != now.get(number)}
         after = {number: one for number, one in now.items() if one != known.get(number)}
-        left = set(find_clusters(self.session, before).values())
-        _tell(self.session, "DELETE FROM cluster WHERE candidate_id IN ({signs})", before)
+        left = self._leave(tied := find_clusters(self.session, before))
         _tell(self.session, "DELETE FROM fingerprint WHERE candidate_id IN ({signs})", before)
         shapes = {one.shape: taken[number] for number, one in after.items()}
         new = _add_shapes(self.session, self.project_id, shapes)
         held = self._first_holders({one.shape for one in before.values()})
-        return _Change(before, after, new, {one.shape for one in before.values()} - held.keys(), left)
+        return _Change(before, after, new, {one.shape for one in before.values()} - held.keys(), left, bool(tied))
+
+    def _leave(self, found: Mapping[int, int]) -> set[int]:
+        """Take candidates out of their clusters; gives these, by the names that they have without them."""
+        _tell(self.session, "DELETE FROM cluster WHERE candidate_id IN ({signs})", found)
+        left: set[int] = set()
+        for number in sorted(set(found.values())):
+            first = next(iter(self._list_first(number)), None)
+            if first is not None:
+                self._rename([number], first[0])
+                left.add(first[0])
+        return left
 
     def _first_holders(self, shapes: Iterable[int]) -> dict[int, int]:
         """Shape → the first candidate that has it, for those that one has."""
@@ -506,32 +519,42 @@ class _Step:
         )
         return {number for (number,) in _ask(self.session, wanted, clusters)}
 
-    def _compare(self, loose: Set[int], change: _Change) -> tuple[lsh.Sets[int], set[int]]:
-        """Who belongs together, as sets of shapes and of clusters (as -id); and the clusters that are in them."""
-        keys = self._keys_of(loose)
-        near = {key: sorted({*found, *keys[key]}) for key, found in self._first_of(keys).items()}
+    def _compare(self, loose: Set[int], change: _Change) -> tuple[lsh.Sets[int], dict[int, int]]:
+        """Who belongs together, as sets of shapes and of clusters (as -id); and shapes whose cluster stands → it."""
+        near = self._near(loose)
         others = {number for found in near.values() for number in found} - loose
         held = self._first_holders(others | ({one.shape for one in change.after.values()} - loose))
         of_candidate = find_clusters(self.session, held.values())
         joined: lsh.Sets[int] = lsh.Sets()
-        clusters: set[int] = set()
-        for number, first in held.items():
-            if first in of_candidate:
-                clusters.add(of_candidate[first])
-                joined.join(-of_candidate[first], number)
+        standing = {number: of_candidate[first] for number, first in held.items() if first in of_candidate}
+        for number, cluster in standing.items():
+            joined.join(-cluster, number)
         self.shapes.load(others)
         for found in near.values():
             for _ in engine.compare(self.shapes, found, joined, fresh=loose):
                 pass
-        return joined, clusters
+        return joined, standing
 
-    def _members(self, loose: Set[int], change: _Change, joined: lsh.Sets[int]) -> dict[int, _Has]:
-        """The candidates to be written: those of loose shapes, those that changed, and who met one of them alone."""
-        shapes = set(loose)
-        for top, met in joined.all().items():
-            if top > 0:
-                shapes.update(met)
-        shapes.update(one.shape for one in change.after.values() if joined.find(one.shape) > 0)
+    def _near(self, loose: Set[int]) -> dict[int, list[int]]:
+        """Key → the shapes that have it, of those keys that one of these has; of a crowd those that are compared."""
+        keys = self._keys_of(loose)
+        near = self._first_of(keys, 1)
+        wanted = "SELECT key, shape_id FROM band WHERE project_id = {sign} AND key IN ({signs})"
+        # Who is among the first of a crowd is compared with all of it.
+        crowds = [
+            key for key, found in near.items() if len(found) > lsh.CROWD and not loose.isdisjoint(found[: lsh.CROWD])
+        ]
+        for key, number in _ask(self.session, wanted, crowds, self.project_id):
+            near[key].append(number)
+        return {key: sorted({*found, *keys[key]}) for key, found in near.items()}
+
+    def _members(
+        self, loose: Set[int], change: _Change, joined: lsh.Sets[int], standing: Container[int]
+    ) -> dict[int, _Has]:
+        """The candidates to be written: those of loose shapes, those that changed, and who stood alone beside them."""
+        met = {number for numbers in joined.all().values() for number in numbers if number > 0}
+        met.update(one.shape for one in change.after.values())
+        shapes = loose | {number for number in met if number not in standing}
         wanted = (
             "SELECT candidate_id, shape_id, issue FROM fingerprint WHERE project_id = {sign} AND shape_id IN ({signs})"
         )
@@ -561,19 +584,11 @@ class _Step:
     def _write_cluster(self, members: Mapping[int, bytes], clusters: Sequence[int]) -> set[bytes]:
         """One cluster: candidates that are written, and clusters that stand as they are but for their name."""
         issues = set(members.values())
-        firsts: dict[int, int] = {}
         for number in clusters:
-            wanted = select(ClusterRow.candidate_id, ClusterRow.issue)  # type: ignore[call-overload]
-            of_this = wanted.where(col(ClusterRow.cluster_id) == number)
-            first = self.session.execute(of_this.order_by(col(ClusterRow.candidate_id)).limit(1)).first()
-            if first is not None:
-                firsts[number] = first[0]
-                issues.add(bytes(first[1]))
-        if not members and not firsts:
-            return set()
-        name = min([*members, *firsts.values()])
-        renamed = "UPDATE cluster SET cluster_id = {sign} WHERE cluster_id IN ({signs})"
-        _tell(self.session, renamed, [number for number in firsts if number != name], name)
+            [(_, issue)] = self._list_first(number)
+            issues.add(issue)
+        name = min([*members, *clusters])
+        self._rename([number for number in clusters if number != name], name)
         _tell(self.session, "DELETE FROM cluster WHERE candidate_id IN ({signs})", members)
         rows: list[tuple[object, ...]] = [
             (number, self.project_id, name, issue) for number, issue in sorted(members.items())
@@ -583,6 +598,16 @@ class _Step:
             self._forget_clusters([name])
             return set()
         return issues
+
+    def _list_first(self, cluster: int) -> list[tuple[int, bytes]]:
+        """The first candidate of a cluster, and its issue; none where there is no such cluster any more."""
+        wanted = select(ClusterRow.candidate_id, ClusterRow.issue)  # type: ignore[call-overload]
+        of_this = wanted.where(col(ClusterRow.cluster_id) == cluster).order_by(col(ClusterRow.candidate_id)).limit(1)
+        return [(number, bytes(issue)) for number, issue in self.session.execute(of_this)]
+
+    def _rename(self, clusters: Iterable[int], name: int) -> None:
+        renamed = "UPDATE cluster SET cluster_id = {sign} WHERE cluster_id IN ({signs})"
+        _tell(self.session, renamed, clusters, name)
 
 
 def _read_fingerprints(session: Session, ids: Iterable[int]) -> dict[int, _Has]:
