@@ -260,7 +260,9 @@ def list_releases(request: Request, session: Db, project: Project, before: str =
     """Every release, the newest first."""
     start = review.whole_number("before", before) if before else None
     found = releases.list_releases(session, project, _LISTED + 1, start)
-    rows = [_listed(session, project, row) for row in found[:_LISTED]]
+    one_each = {row.reviewer_id: row for row in found}
+    names = {number: releases.get_author(session, row) for number, row in one_each.items()}
+    rows = [_listed(session, project, row, names[row.reviewer_id]) for row in found[:_LISTED]]
     more = len(found) > _LISTED
     view = ReleasesView(
         n_quarantined=0 if is_partial(request) else sources.count_quarantine(session, project),
@@ -283,20 +285,20 @@ def create(request: Request, fields: Form, session: Db, project: Project, me: Me
     return see_other(f"/releases/{row.number}")
 
 
-def _listed(session: Session, project: int, row: ReleaseRow) -> ListRow:
+def _listed(session: Session, project: int, row: ReleaseRow, author: str) -> ListRow:
     rows, held = row.counts.get("rows", 0), row.counts.get("held", 0)
     return ListRow(
         row=row,
         state=_state(row, _find_job(session, project, row)),
         rows=rows if isinstance(rows, int) else 0,
         held=held if isinstance(held, int) else 0,
-        author=releases.get_author(session, row),
+        author=author,
     )
 
 
 def _find_job(session: Session, project: int, row: ReleaseRow) -> JobRow | None:
-    """The job that freezes a release, while it is not frozen."""
-    return jobs.get_job(session, project, row.job_id) if row.job_id and row.state not in releases.SHOWN else None
+    """The job that freezes a release, while that is not over."""
+    return jobs.get_job(session, project, row.job_id) if row.job_id and row.state in _UNFINISHED else None
 
 
 def _state(row: ReleaseRow, job: JobRow | None) -> str:
