@@ -92,7 +92,7 @@ def create(
             made = domain.create(session, project_id, me, spec, now=now())
             number, job_id = made.number, made.job_id or 0
         if wait:
-            _freeze(db, settings, project_id, number, job_id, quiet=as_json)
+            freeze(db, settings, project_id, number, job_id, quiet=as_json)
         with db.read() as session:
             told = domain.as_json(domain.get_release(session, project_id, number))
     if as_json:
@@ -111,7 +111,7 @@ def _sum(counts: Any) -> str:  # noqa: ANN401  as the release's row has them
     return f"{counts['rows']:,} rows ({splits}), {counts['held']:,} held back"
 
 
-def _freeze(db: "Database", settings: "Settings", project_id: int, number: int, job_id: int, *, quiet: bool) -> None:
+def freeze(db: "Database", settings: "Settings", project_id: int, number: int, job_id: int, *, quiet: bool) -> None:
     """Do a worker's work until the release's job has ended; a worker that is quicker is followed."""
     from app import jobs, worker  # noqa: PLC0415
     from app import releases as domain  # noqa: PLC0415
@@ -362,7 +362,8 @@ def verify(
         for fault in report["faults"]:
             tell(f"{fault['where']}: {fault['message']} [{fault['code']}]")
     checked = report["checked"]
-    seen = f"{checked['files']:,} files, {checked['rows']:,} rows, {checked['origins']:,} rows held against logs"
+    seen = f"{checked['files']:,} files, {checked['rows']:,} rows"
+    seen += f", {checked['origins']:,} log lines" if logs else ""
     if not report["whole"]:
         say(f"Release {row.number} is not whole: {report['n_faults']:,} faults in {seen}.")
         raise typer.Exit(1)
