@@ -25,6 +25,8 @@ from app.settings import Settings
 FIXED_SQLITE = ((3, 51, 3),)
 FIXED_BACKPORTS = {(3, 50): 7, (3, 44): 6}
 
+# In KiB, as SQLite takes it.
+_MANY_PAGES, _FEW_PAGES = -32768, -4096
 _PRAGMAS = (
     # First, for each of the others may meet a lock.
     "busy_timeout=10000",
@@ -38,7 +40,7 @@ _PRAGMAS = (
     "mmap_size=0",
     "journal_size_limit=67108864",
     "temp_store=MEMORY",
-    "cache_size=-32768",
+    f"cache_size={_MANY_PAGES}",
 )
 # No id is larger: an integer column of PostgreSQL ends here, and comparing it with more is an error.
 LARGEST_ID = 2**31 - 1
@@ -153,6 +155,18 @@ class Database:
                     execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
                 )
             yield session
+
+    @contextlib.contextmanager
+    def scan(self) -> Iterator[Session]:
+        """As `read`, for what goes once through everything: it keeps few pages in memory, and gives them back."""
+        with self.read() as session:
+            run = session.connection().exec_driver_sql
+            if self.is_sqlite:
+                run(f"PRAGMA cache_size={_FEW_PAGES}")
+            yield session
+            if self.is_sqlite:
+                run(f"PRAGMA cache_size={_MANY_PAGES}")
+                run("PRAGMA shrink_memory")
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Session]:

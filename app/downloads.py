@@ -314,7 +314,7 @@ def build(
     out_dir.absolute().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".tmp-{out_dir.name[:100]}-", dir=out_dir.absolute().parent) as place:
         draft = Path(place) / "draft"
-        with db.read() as session, Folder(draft) as folder:
+        with db.scan() as session, Folder(draft) as folder:
             asked = replace(releases.asked_for(session, project_id, order.spec), datasets=frozenset({order.dataset}))
             guard = projects.read_guard(session, project_id, asked.settings)
             counters = projects.counters(session, project_id, asked.settings)

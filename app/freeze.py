@@ -226,6 +226,7 @@ def settle(
         if progress is not None:
             progress(done, len(ids))
     facts.leaks = sieve.leaks.report()
+    sieve.close()
 
 
 def settle_one(
@@ -267,7 +268,7 @@ class _Scratch:
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None)
         for statement in (
-            "PRAGMA cache_size=-8000",
+            "PRAGMA cache_size=-4096",
             "PRAGMA journal_mode=OFF",
             "PRAGMA synchronous=OFF",
             "CREATE TABLE seen (key BLOB PRIMARY KEY, name TEXT) WITHOUT ROWID",
@@ -275,6 +276,10 @@ class _Scratch:
             "BEGIN",
         ):
             self._db.execute(statement)
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._db.close()
 
     def find(self, key: bytes) -> str | None:
         """What was seen under this key, or None."""
@@ -307,6 +312,9 @@ class _Sieve:
         self._placer = placer
         self._guard = guard
         self._facts = facts
+
+    def close(self) -> None:
+        self._scratch.close()
 
     def place(self, cases: Sequence[Case]) -> dict[bytes, Placed]:
         return self._placer.place(cases)

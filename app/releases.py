@@ -265,7 +265,7 @@ def start_preview(session: Session, project_id: int, spec: Spec, *, now: datetim
 
 def run_preview(db: Database, settings: Settings, job: JobRow, reporter: Progress) -> dict[str, object]:
     """Preview all candidates, as a job; the result is `Preview.as_json`."""
-    with db.read() as session:
+    with db.scan() as session:
         return preview(session, settings, job.project_id, Spec.parse(job.args), most=None, progress=reporter).as_json()
 
 
@@ -579,7 +579,7 @@ def _freeze(
     _forget(db, settings, row)
     target = folder_of(settings, row)
     spec = Spec.parse(row.spec)
-    with db.read() as session:
+    with db.scan() as session:
         asked = asked_for(session, row.project_id, spec, row.number)
         guard = projects.read_guard(session, row.project_id, asked.settings)
         counters = projects.counters(session, row.project_id, asked.settings)
@@ -855,7 +855,7 @@ def rebuild(
         NotFoundError: no such release, or a template that it used is gone.
 
     """
-    with db.read() as session:
+    with db.scan() as session:
         row = get_release(session, project_id, number)
         folder = get_folder(settings, row)
         said = read_manifest(folder)

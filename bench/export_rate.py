@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 from sqlmodel import col
 
 from app import checks, decisions, review
@@ -35,35 +35,42 @@ from bench.measure import Cost, alternate, run, spread, tool
 from bench.servers import environment
 
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
+_CHUNK = 10_000
 
 
 def accept_all(folder: Path) -> int:
     """Accept every candidate of a data folder that has a script; gives their number."""
     db = Database(Settings(data_dir=folder))
+    has_script = col(CandidateRow.has_script)
     with db.write() as session:
         reviewer = review.ensure_local_reviewer(session, now=_AT).id or 0
-        has_script = col(CandidateRow.has_script)
         numbers = list(session.execute(select(col(CandidateRow.id)).where(has_script).order_by(col(CandidateRow.id))))
         previous = bytes(32)
-        for (number,) in numbers:
-            row = DecisionRow(
-                project_id=1,
-                candidate_id=number,
-                candidate_version=1,
-                reviewer_id=reviewer,
-                verdict=Verdict.ACCEPT,
-                key=f"bench-{number}",
-                decided_at=_AT,
-                previous_digest=previous,
-            )
-            previous = row.digest = decisions.chain_digest(row, None)
-            session.add(row)
-        session.flush()
+        for start in range(0, len(numbers), _CHUNK):
+            rows = []
+            for (number,) in numbers[start : start + _CHUNK]:
+                row = _accepted(number, reviewer, previous)
+                previous = row.digest = decisions.chain_digest(row, None)
+                rows.append(row.model_dump(exclude={"id"}))
+            session.execute(insert(DecisionRow), rows)
         session.execute(update(CandidateRow).values(checks_version=checks.CHECKS_VERSION))
         session.execute(update(CandidateRow).where(has_script).values(status=Status.ACCEPTED, version=2))
         decisions.add_to_tally(session, 1, {Status.PENDING: -len(numbers), Status.ACCEPTED: len(numbers)})
     db.close()
     return len(numbers)
+
+
+def _accepted(number: int, reviewer: int, previous: bytes) -> DecisionRow:
+    return DecisionRow(
+        project_id=1,
+        candidate_id=number,
+        candidate_version=1,
+        reviewer_id=reviewer,
+        verdict=Verdict.ACCEPT,
+        key=f"bench-{number}",
+        decided_at=_AT,
+        previous_digest=previous,
+    )
 
 
 @dataclass(frozen=True)
