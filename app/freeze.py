@@ -387,7 +387,8 @@ class _Sieve:
         counts.lengths.add(one.made.n_characters)
         self._facts.licences[one.case.licence or "not stated"] += 1
         files = one.case.judged.candidate.target_files
-        self.leaks.add(one.split, one.case.issue, one.case.group, one.case.cluster, None, files)
+        shape = None if one.case.shape is None else one.case.shape.to_bytes(8, signed=True)
+        self.leaks.add(one.split, one.case.issue, one.case.group, one.case.cluster, shape, files)
 
 
 def _key(*parts: bytes) -> bytes:

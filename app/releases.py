@@ -22,13 +22,12 @@ from urllib.parse import parse_qsl
 from sqlalchemy import delete, func, insert, select, update
 from sqlmodel import Session, col
 
-from app import freeze, jobs, projects, rulings, templates, verifier
+from app import freeze, groups, jobs, prepare, projects, rulings, templates, verifier
 from app.db import Database, lock_ingest
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.examples import Dataset, Split
 from app.exports.folder import CHECKSUMS, Folder
 from app.freeze import Asked, Facts, Progress
-from app.groups import find_groups
 from app.models import (
     CandidateRow,
     IssueGroupRow,
@@ -129,13 +128,16 @@ def parse_filter(given: object) -> Filter:
         pairs = parse_qsl(given.removeprefix("?"), keep_blank_values=True)
         if len(dict(pairs)) != len(pairs):
             raise BadInputError("The filter names a field twice; it has one value a field.", where="field filter")
-        return Filter.parse(dict(pairs), also=())
+        return parse_filter(dict(pairs))
     if not isinstance(given, Mapping):
         raise BadInputError("filter is an object of fields, or text as in a queue's address.", where="field filter")
     for key, value in given.items():
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise BadInputError(f"filter.{str(key)[:40]} must be text.", where=f"field filter.{str(key)[:40]}")
-    return Filter.parse({str(key): str(value) for key, value in given.items()}, also=())
+    texts = {str(key): str(value) for key, value in given.items()}
+    if any(sign == "\x00" or "\ud800" <= sign <= "\udfff" for text in texts.values() for sign in text):
+        raise BadInputError("The filter holds a character that no text here can hold. Remove it.", where="field filter")
+    return Filter.parse(texts, also=())
 
 
 def asked_for(session: Session, project_id: int, spec: Spec, number: int | None = None) -> Asked:
@@ -477,7 +479,9 @@ def get_file(folder: Path, path: str) -> ReleaseFile:
 
     """
     found = next((one for one in list_files(folder) if one.path == path), None)
-    if found is None or not (folder / path).is_file() or (folder / path).is_symlink():
+    # A manifest that was tampered with must not lead out of the release.
+    inside = found is not None and (folder / path).resolve().is_relative_to(folder.resolve())
+    if found is None or not inside or not (folder / path).is_file():
         raise NotFoundError(f"The release has no file {path[:200]!r}. Its manifest names those that it has.")
     return found
 
@@ -573,12 +577,21 @@ def _begin(db: Database, project_id: int, number: int, reporter: Progress) -> Re
         time.sleep(_WAIT_SECONDS)
 
 
+def _make_ready(db: Database, project_id: int, reporter: Progress) -> None:
+    """Look at what came in and was not looked at yet: what is not known to be a near-duplicate would not be held."""
+    prepare.run(db, progress=lambda _done, _total: reporter(0, 0))
+    with db.read() as session:
+        is_outdated = groups.is_outdated(session, project_id)
+    (groups.rebuild if is_outdated else groups.keep_up)(db, project_id, progress=lambda _done, _total: reporter(0, 0))
+
+
 def _freeze(
     db: Database, settings: Settings, row: ReleaseRow, reporter: Progress, now: Callable[[], datetime]
 ) -> dict[str, object]:
     _forget(db, settings, row)
     target = folder_of(settings, row)
     spec = Spec.parse(row.spec)
+    _make_ready(db, row.project_id, reporter)
     with db.scan() as session:
         asked = asked_for(session, row.project_id, spec, row.number)
         guard = projects.read_guard(session, row.project_id, asked.settings)
@@ -941,9 +954,9 @@ def _benchmark_of(session: Session, project_id: int, wanted: Filter) -> tuple[li
     issues = {bytes(one) for one in session.execute(select(CandidateRow.group_digest).where(*where)).scalars()}  # type: ignore[call-overload]
     if not issues:
         raise BadInputError("The filter finds no candidate, so there is nothing to freeze.", where="field filter")
-    groups = set(find_groups(session, project_id, issues).values()) | issues
+    keys = set(groups.find_groups(session, project_id, issues).values()) | issues
     tied = select(IssueGroupRow.issue).where(  # type: ignore[call-overload]
-        col(IssueGroupRow.project_id) == project_id, col(IssueGroupRow.group_key).in_(list(groups))
+        col(IssueGroupRow.project_id) == project_id, col(IssueGroupRow.group_key).in_(list(keys))
     )
     issues |= {bytes(one) for one in session.execute(tied).scalars()}
     known = select(LedgerRow.issue, LedgerRow.split).where(  # type: ignore[call-overload]

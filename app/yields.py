@@ -30,6 +30,7 @@ from app.models import (
     DecisionRow,
     EntryRow,
     FindingRow,
+    FingerprintRow,
     RevisionRow,
     SourceRow,
     Status,
@@ -82,6 +83,7 @@ class Case:
         issue: key of its issue, 32 bytes.
         group: key of its group, the smallest issue key in it.
         cluster: number of its cluster of near-duplicates, or None.
+        shape: what candidates share whose fingerprints are equal, or None where it has none yet.
         origins: the entries that it was put together from, its own first.
         licence: what its source says, or empty.
         repository: the name of the repository it comes from, as far as the source tells.
@@ -95,6 +97,7 @@ class Case:
     issue: bytes
     group: bytes
     cluster: int | None
+    shape: int | None
     origins: tuple[Origin, ...]
     licence: str
     repository: str
@@ -278,6 +281,7 @@ class _Batch:
         self._standing = self._stand(ids)
         self._groups = groups.find_groups(session, project_id, (self._issue(n) for n in self._found))
         self._clusters = groups.find_clusters(session, list(self._found))
+        self._shapes = _shapes(session, list(self._found))
         self._holds = _holds(session, ids)
         self._rulings: dict[str, dict[tuple[str, str], Ruling]] = defaultdict(dict)
         for key, word in rulings.list_in_force(session, ids, upto=rulings_upto).items():
@@ -323,6 +327,7 @@ class _Batch:
             issue,
             self._groups.get(issue, issue),
             self._clusters.get(number),
+            self._shapes.get(number),
             _origins(told, entry, source_name),
             licence or "",
             repository_of(source_name, told.said.extra),
@@ -478,6 +483,11 @@ def _standing(said: Sequence[tuple[DecisionRow, str | None, str | None]]) -> _St
     votes = {verdict in _POSITIVE for verdict in last.values() if verdict in _JUDGING}
     disagree = "" if len(votes) < 2 else "Reviewers disagree: some accept it, some reject it."  # noqa: PLR2004
     return _Standing(decision, None if field is None or text is None else (field, text), disagree)
+
+
+def _shapes(session: Session, ids: Sequence[int]) -> dict[int, int]:
+    wanted = select(FingerprintRow.candidate_id, FingerprintRow.shape_id)  # type: ignore[call-overload]
+    return {row[0]: row[1] for row in session.execute(wanted.where(col(FingerprintRow.candidate_id).in_(ids)))}
 
 
 def _holds(session: Session, ids: Iterable[int]) -> dict[int, tuple[Finding, ...]]:
