@@ -61,7 +61,7 @@ class Fault:
 
 # What pages put into an address besides a filter: where one is, what was just decided, how it is shown.
 _BESIDE_A_FILTER = (
-    "after", "view", "last", "end", "field", "attempt", "base", "image", "side", "seen", "known", "empty",
+    "after", "view", "last", "end", "field", "attempt", "base", "image", "side", "seen", "known", "empty", "whole",
 )  # fmt: skip
 
 
