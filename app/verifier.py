@@ -454,7 +454,7 @@ def _faults_of_texts(dataset: _Dataset, row: Mapping[str, Any], passed: Collecti
             yield "question_end", f"The {column} must end with a line end, where the answer begins."
     if not row["id"].startswith(f"{dataset.task}-{dataset.objective}-") or not _prefix_of(dataset, row):
         yield "id_form", f"The id must be {dataset.task}-{dataset.objective}- and 20 hexadecimal digits."
-    yield from _faults_of_pair(row, passed)
+    yield from _faults_of_pair(dataset, row, passed)
     yield from _faults_of_repetition(dataset, row, passed)
     yield from _faults_of_features(row)
 
@@ -467,8 +467,12 @@ def _prefix_of(dataset: _Dataset, row: Mapping[str, Any]) -> str | None:
     return str(digits) if is_right else None
 
 
-def _faults_of_pair(row: Mapping[str, Any], passed: Collection[str]) -> Iterator[tuple[str, str]]:
-    if "chosen" in row and "same_after_normalisation" not in passed and _fold(row["chosen"]) == _fold(row["rejected"]):
+def _faults_of_pair(dataset: _Dataset, row: Mapping[str, Any], passed: Collection[str]) -> Iterator[tuple[str, str]]:
+    if "chosen" not in row or "same_after_normalisation" in passed:
+        return
+    # White space is what a scorer of style is to tell apart.
+    fold = str if dataset.role == "scorer" else _fold
+    if fold(row["chosen"]) == fold(row["rejected"]):
         yield "same_pair", "The chosen and the rejected text differ in white space only."
     negatives = [_fold(one) for one in row.get("negatives", ())]
     if "" in negatives:
