@@ -86,7 +86,6 @@ def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
 
 MOVED = "version > 1"
 """Candidates that were ever decided, as SQL: written so wherever an index over them is to be used."""
-_MOVED = {"sqlite_where": text(MOVED), "postgresql_where": text(MOVED)}
 
 
 class ProjectRow(SQLModel, table=True):
@@ -191,8 +190,22 @@ class CandidateRow(SQLModel, table=True):
             postgresql_where=text("checks_version = 0"),
         ),
         # What an export asks of a candidate's surroundings, and only of decided ones: to read a log costs nothing more.
-        Index("ix_candidate_moved_group", "project_id", "group_digest", "id", **_MOVED),
-        Index("ix_candidate_moved_target", "project_id", "target", "id", **_MOVED),
+        Index(
+            "ix_candidate_moved_group",
+            "project_id",
+            "group_digest",
+            "id",
+            sqlite_where=text(MOVED),
+            postgresql_where=text(MOVED),
+        ),
+        Index(
+            "ix_candidate_moved_target",
+            "project_id",
+            "target",
+            "id",
+            sqlite_where=text(MOVED),
+            postgresql_where=text(MOVED),
+        ),
         Index(
             "uq_candidate_external",
             "source_id",

@@ -506,7 +506,7 @@ def test_every_prompt_of_the_agent_s_own_builder_is_held_and_no_clean_one() -> N
 
 
 def test_a_pair_of_style_may_differ_in_white_space_alone() -> None:
-    values = {"prompt": "", "chosen": "x = 1\n", "rejected": "x  =  1\n", "margin": 0.5}
+    values: dict[str, Value] = {"prompt": "", "chosen": "x = 1\n", "rejected": "x  =  1\n", "margin": 0.5}
     pair = Example(Dataset("scorer", "style", "reward"), "style-reward-5c", values, "scorer/1")
     assert "same_after_normalisation" not in [one.gate for one in check(pair, (), given=Given())]
     same = Example(Dataset("llm", "scaffold", "reward"), "scaffold-reward-5c", values, "llm/2")
