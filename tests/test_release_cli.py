@@ -1,5 +1,6 @@
 """Releases, benchmark and project from a terminal: exit statuses, sentences, and what a script reads."""
 
+import io
 import json
 import os
 import signal
@@ -7,15 +8,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from app import jobs, worker
+from app.cli import app, main
 from app.cli.releases import freeze
 from app.cli.terminal import now
+from app.errors import NotFoundError
+from app.gates import GATES
 from app.models import JobState
 from tests.logs import line
 from tests.releasing import Desk, installed
@@ -45,7 +50,14 @@ def options(desk: Desk) -> list[str]:
 
 
 def run(desk: Desk, *words: object) -> Ended:
-    return call(*words, *options(desk))
+    """What the console script does with these words, in this process: a start costs more than most commands."""
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            main(lambda: app([*map(str, words), *options(desk)]))
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+    return Ended(status, out.getvalue(), err.getvalue())
 
 
 def change(issue: str, **more: object) -> bytes:
@@ -194,9 +206,9 @@ def test_a_release_whose_command_was_killed_is_taken_up_by_the_next(desk: Desk) 
     with desk.db.write() as session:
         jobs.claim(session, "command that is gone", now=now() - timedelta(hours=1))
 
-    made = run(desk, "release", "create", "--json")
+    made = call("release", "create", "--json", *options(desk))
 
-    assert (made.json["number"], made.json["state"]) == (first + 1, "frozen")
+    assert (made.status, made.json["number"], made.json["state"]) == (0, first + 1, "frozen")
     assert desk.row(first).state == "frozen"
 
 
@@ -208,7 +220,7 @@ def test_ctrl_c_cancels_this_release_and_no_other(small: Desk) -> None:
         assert busy is not None
     command = [sys.executable, "-m", "app.cli", "release", "create", "--json", *options(small)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as waiting:
-        until(lambda: small_job(small, first + 1) == JobState.RUNNING)
+        until(lambda: state_of_job(small, first + 1) == JobState.RUNNING)
         os.kill(waiting.pid, signal.SIGINT)
         out, err = waiting.communicate(timeout=60)
 
@@ -224,17 +236,14 @@ def test_ctrl_c_cancels_this_release_and_no_other(small: Desk) -> None:
     assert run(small, "release", "create", "--json").json["number"] == first + 2
 
 
-def small_job(desk: Desk, number: int) -> str:
-    from app.errors import NotFoundError
-
+def state_of_job(desk: Desk, number: int) -> str:
     try:
         return desk.job(number).state
     except NotFoundError:
         return ""
 
 
-def until(is_so: object, seconds: float = 60) -> None:
-    assert callable(is_so)
+def until(is_so: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < end
@@ -341,3 +350,11 @@ def test_what_is_frozen_for_the_benchmark_never_trains(desk: Desk) -> None:
     splits = {way["split"] for way in desk.open(1).lineage("llm/scaffold/sft").values()}
     assert "benchmark" in splits
     assert (late.status, late.json["already"], len(late.json["refused"])) == (1, 1, 2)
+
+
+def test_the_page_on_releases_names_every_command_and_gate() -> None:
+    text = (ROOT / "docs" / "releases.md").read_text() + (ROOT / "README.md").read_text()
+
+    for word in ("create", "preview", "list", "show", "verify", "diff", "withdraw", "rebuild"):
+        assert f"release {word}" in text
+    assert [code for code in GATES if f"| `{code}` | {GATES[code].title} | {GATES[code].why} |" not in text] == []
