@@ -113,7 +113,11 @@ class Group:
 
 @dataclass(frozen=True)
 class ExamplesView:
-    """What `examples.html` may read; `address` is the page's own, for forms and links."""
+    """What `examples.html` may read.
+
+    `address` is the page's own, for forms and links. `is_beside` tells that one example is put in again, and the counts
+    beside it.
+    """
 
     n_quarantined: int
     row: CandidateRow
@@ -128,6 +132,7 @@ class ExamplesView:
     releases: list[int]
     unlimited: list[str]
     groups: list[Group]
+    is_beside: bool
 
 
 @dataclass(frozen=True)
@@ -191,7 +196,8 @@ def rule(
         return see_other(f"{address}#yield-{example_id}")
     # Only what the word changes is put in; texts that lie open stay.
     headers = {"HX-Reselect": f"#word-{example_id}"}
-    return page(request, "examples.html", _view(request, session, project, found), fragment="yields", headers=headers)
+    view = replace(_view(request, session, project, found), is_beside=True)
+    return page(request, "examples.html", view, fragment="yields", headers=headers)
 
 
 def _rule(
@@ -257,6 +263,7 @@ def _view(
         releases=found.releases,
         unlimited=_unlimited(found),
         groups=_groups(found, opened, typed),
+        is_beside=False,
     )
 
 

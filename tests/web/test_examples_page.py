@@ -77,8 +77,8 @@ def post(client: TestClient, number: int, one: Json, gate: str = "left_out", **m
 def drawn(page: str) -> list[str]:
     """The texts on the page, as they were before they were drawn."""
     found = []
+    page = re.sub(r"<summary>.*?</summary>", "", page)  # "1,494 more characters" of a very long line
     for block in re.findall(r'<div class="diff text">(.*?)</div></div></div>', page, re.DOTALL):
-        block = re.sub(r"<summary>.*?</summary>", "", block)  # "1,494 more characters" of a very long line
         lines = re.findall(r'<div class="pl">(.*?)</div>', block + "</div></div>", re.DOTALL)
         found.append(html.unescape("\n".join(re.sub(r"<[^>]*>", "", one) for one in lines)))
     return found
@@ -419,8 +419,9 @@ def test_by_htmx_only_what_the_word_changes_is_put_in(desk: Desk, client: TestCl
 
     assert answer.status_code == 200
     assert answer.headers["HX-Reselect"] == f"#word-{one['id']}"
-    assert 'id="yields-sum"' in answer.text
-    assert 'id="n-llm-scaffold-sft"' in answer.text
+    assert re.search(r'id="yields-sum"\s+hx-swap-oob="true"', answer.text)
+    assert 'id="n-llm-scaffold-sft" hx-swap-oob="true"' in answer.text
+    assert "hx-swap-oob" not in fragment(client, number)
     assert "If it is accepted, 2 examples leave and 2 are held back." in text(answer.text)
 
 
