@@ -1,7 +1,7 @@
 """What a project says of its releases: how groups are split, what its models take, which files it gives."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -294,14 +294,35 @@ class Guard:
         return bool(self.block_lists) or self.benchmark is not None
 
 
-def read_guard(session: Session, project_id: int, settings: ProjectSettings, *, benchmarks: bool = True) -> Guard:
-    """The project's block lists and benchmarks, read; without its benchmarks, which are large, only named.
+def read_guard(
+    session: Session,
+    project_id: int,
+    settings: ProjectSettings,
+    *,
+    benchmarks: bool = True,
+    only: Collection[str] | None = None,
+) -> Guard:
+    """The project's block lists and benchmarks, read.
+
+    Args:
+        session: to read from.
+        project_id: whose.
+        settings: when a text says too much of a benchmark.
+        benchmarks: False to name benchmarks and not read them, for they are large.
+        only: digests of those that an earlier release looked for; None for all that there are.
 
     Raises:
         BadInputError: a file cannot be read any more, or the benchmark is too large.
+        NotFoundError: one of `only` was given up.
 
     """
     files = tuple(one for one in list_files(session, project_id) if one.kind is not FileKind.TOKENIZER)
+    if only is not None:
+        files = tuple(one for one in files if one.digest in only)
+        if gone := sorted(set(only) - {one.digest for one in files}):
+            raise NotFoundError(
+                f"The release kept out what a file with the digest {gone[0]} names. Add that file again."
+            )
     block_lists: list[BlockList] = []
     benchmark: Benchmark | None = None
     for one in files:

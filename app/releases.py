@@ -865,7 +865,7 @@ def rebuild(
 
     Raises:
         ConflictError: it has no files.
-        NotFoundError: no such release, or a template that it used is gone.
+        NotFoundError: no such release, or a template or file that it used is gone.
 
     """
     with db.scan() as session:
@@ -881,7 +881,8 @@ def rebuild(
             decisions_to=row.decisions_to,
             rulings_to=row.rulings_to,
         )
-        guard = projects.read_guard(session, project_id, asked.settings)
+        kept_out = [str(one["sha256"]) for one in (said["order"]["decontamination"] or {}).get("files", ())]
+        guard = projects.read_guard(session, project_id, asked.settings, only=kept_out)
         counters = projects.counters(session, project_id, asked.settings)
         with Folder(place) as made:
             freeze.build(session, project_id, asked, guard, counters, made, progress=progress)

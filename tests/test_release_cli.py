@@ -329,13 +329,19 @@ def test_what_a_benchmark_names_is_held_back_until_its_file_is_removed(small: De
     kept = run(small, "benchmark", "add", listed, "--as", "block-list", "--json")
     small.create()
     small.work()
+    more = run(small, "benchmark", "add", write(tmp_path / "more.txt", b"pallets/click *\n"), "--as", "block-list")
+    again = run(small, "release", "rebuild", 1)  # with what it looked for then
     gone = run(small, "benchmark", "remove", kept.json["sha256"][:8], "--json")
+    without = run(small, "release", "rebuild", 1)
 
+    assert (more.status, again.status, again.out) == (0, 0, "")
+    assert (without.status, f"with the digest {kept.json['sha256']}" in without.err) == (1, True)
     assert (kept.status, kept.json["kind"], kept.json["name"]) == (0, "block_list", "list.txt")
     [row] = [one for one in small.open(1).held if one["dataset"] == "llm/scaffold/sft"]
     assert row["gates"][0]["gate"] == "contaminated"
     assert gone.json == kept.json
-    assert run(small, "benchmark", "show", "--json").json == {"issues": 0, "files": []}
+    [left] = run(small, "benchmark", "show", "--json").json["files"]
+    assert left["name"] == "more.txt"
 
 
 def test_what_is_frozen_for_the_benchmark_never_trains(desk: Desk) -> None:

@@ -65,7 +65,9 @@ def _show(said: "ProjectSettings") -> None:
     for one in said.budgets:
         limits = (("question", one.question_tokens), ("answer", one.answer_tokens), ("together", one.total_tokens))
         told = ", ".join(f"{name} {n:,}" for name, n in limits if n is not None) or "no limit"
-        tell(f"{one.role}: {one.name}: {told} tokens, " + (f"by {one.tokenizer}" if one.tokenizer else "estimated"))
+        tell(
+            f"{one.role}: {one.name}: {told} tokens, " + (f"by {one.tokenizer[:12]}" if one.tokenizer else "estimated")
+        )
     tell("A licence is required." if said.licence_required else "A licence is not required.")
     over = said.overlap
     tell(
