@@ -75,7 +75,20 @@ class Listed:
 
 @dataclass(frozen=True)
 class Counted:
-    """All datasets of a release or a preview, as a table."""
+    """All datasets of a release or a preview, as a table.
+
+    Attributes:
+        splits: the columns: those that have a row.
+        totals: rows a split.
+        rows: of all datasets.
+        held: rows held back, of all datasets.
+        candidates: by verdict.
+        datasets: one a line.
+        passed: gates that a curator let rows pass, by title, and how many.
+        leaks: what must not stand in two splits, and how many do.
+        n_leaks: these together.
+        n_files: source files that several splits touch, which may be.
+    """
 
     splits: list[str]
     totals: dict[str, int]
@@ -83,6 +96,7 @@ class Counted:
     held: int
     candidates: dict[str, int]
     datasets: list[Listed]
+    passed: list[tuple[str, int]]
     leaks: list[tuple[str, int]]
     n_leaks: int
     n_files: int
@@ -576,7 +590,6 @@ def _settings(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the release was made with, as names and sentences."""
     order, decisions = manifest["order"], manifest["decisions"]
     chosen = ", ".join(f"{name} {value}" for name, value in order["filter"].items())
-    budgets = ", ".join(f"{one['name']} ({one['role']})" for one in order["budgets"])
     guarded = order["decontamination"]
     listed = ", ".join(one["name"] for one in guarded["files"]) if guarded else ""
     return [
@@ -584,14 +597,27 @@ def _settings(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Splits", order["rule"]),
         ("Shares", ", ".join(f"{split} {share:g}" for split, share in order["shares"].items())),
         ("Seed", str(order["seed"])),
-        ("Decisions", f"up to {decisions['last']}" if decisions["last"] else "none"),
-        ("Budgets", budgets or "none"),
+        ("Decisions", f"up to {decisions['last']}, of {_minute(decisions['as_of'])}" if decisions["last"] else "none"),
+        ("Budgets", "; ".join(map(_budget, order["budgets"])) or "none"),
         ("Licence", "required" if order["licence_required"] else "not required"),
         ("Kept out", listed or "no block list, no benchmark"),
         ("Recipes", ", ".join(f"{name}/{version}" for name, version in manifest["recipes"].items())),
         ("Checks", f"version {manifest['checks']}"),
         ("Made by", manifest["program"]),
     ]
+
+
+def _budget(budget: Mapping[str, Any]) -> str:
+    """`"the agent's spec model (t5_spec): question 1,024, answer 512"`."""
+    limits = [
+        f"{part} {budget[f'{part}_tokens']:,}" for part in ("question", "answer", "total") if budget[f"{part}_tokens"]
+    ]
+    return f"{budget['name']} ({budget['role']}): {', '.join(limits) or 'no limit'}"
+
+
+def _minute(instant: str) -> str:
+    """`"2026-03-01T12:00:00+00:00"`, which is UTC in every manifest, → `"2026-03-01 12:00 UTC"`."""
+    return f"{instant[:16].replace('T', ' ')} UTC"
 
 
 def _said(report: Any) -> Said:  # noqa: ANN401  the verifier's own report
@@ -618,6 +644,9 @@ def _count(
     """The datasets of a manifest, or of a preview, which has the same shape."""
     used = [split.value for split in Split if any(split.value in one["splits"] for one in told["datasets"])]
     leaks = dict(told["leaks"])
+    passed: Counter[str] = Counter()
+    for one in told["datasets"]:
+        passed.update(one["passed_by_gate"])
     n_files = leaks.pop("files", 0)
     return Counted(
         splits=used,
@@ -636,6 +665,7 @@ def _count(
             )
             for one in told["datasets"]
         ],
+        passed=[(gates.title_of(gate), n) for gate, n in passed.most_common()],
         leaks=sorted(leaks.items()),
         n_leaks=sum(leaks.values()),
         n_files=n_files,
