@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.resources import files
 
-from sqlalchemy import func, select, text
+from sqlalchemy import exists, select, text
 from sqlmodel import Session, col
 
 from app import __version__, checks, gates, recipes, yields
@@ -23,18 +23,18 @@ from app.examples import Dataset, Example, HeldBack, Hold, Split
 from app.exports.card import Lengths
 from app.exports.folder import Folder, Written
 from app.exports.jsonl import encode
-from app.models import CandidateRow, DecisionRow, IssueGroupRow, LedgerRow, SourceRow, Status, Verdict
+from app.models import CandidateRow, DecisionRow, IssueGroupRow, LedgerRow, Status, Verdict
 from app.projects import Guard, ProjectSettings
 from app.recipes.prompt import Template
 from app.review import Filter, conditions
-from app.splits import By, LeakReport, Leaks, Member, Placed, Plan, place, repository_of
+from app.splits import By, LeakReport, Leaks, Member, Placed, Plan, place
 from app.tokens import Count
 from app.yields import Case, Made, Terms
 
 SCHEMA = 2
 _EXPORTED = frozenset({"", Status.ACCEPTED, Status.EDITED, Status.REJECTED})
 _GROUPS_KEPT = 4_096
-_AFTER_ALL = 2**31 - 1  # as the number of a release that all others come before
+_AFTER_ALL = 2**31 - 1  # as the number of a release that all others come before, and of a decision
 _STATUS_OF = {Verdict.ACCEPT: Status.ACCEPTED, Verdict.EDIT: Status.EDITED, Verdict.REJECT: Status.REJECTED}
 
 Progress = Callable[[int, int], None]
@@ -210,7 +210,7 @@ def settle(
     if guard.benchmark is not None:
         for case in _cases(session, project_id, asked, ids, beside=False):
             guard.benchmark.count(*_texts(case), issue=case.issue)
-    sieve = _Sieve(_Placer(session, project_id, asked.settings.plan, asked.number), guard, facts)
+    sieve = _Sieve(_Placer(session, project_id, asked.settings.plan, asked.number, asked.decisions_to), guard, facts)
     wants_strangers = any(one.role == "retriever" for one in asked.datasets)
     done = 0
     for start in range(0, len(ids), yields.BATCH):
@@ -244,7 +244,7 @@ def settle_one(
         guard: its block lists; a benchmark here would count nothing.
 
     """
-    sieve = _Sieve(_Placer(session, project_id, terms.settings.plan, _AFTER_ALL), guard, Facts())
+    sieve = _Sieve(_Placer(session, project_id, terms.settings.plan, _AFTER_ALL, _AFTER_ALL), guard, Facts())
     placed = sieve.place([case])[case.issue]
     return placed, [sieve.settle(case, one, placed) for one in yields.make(case, terms)]
 
@@ -398,11 +398,12 @@ def _key(*parts: bytes) -> bytes:
 class _Placer:
     """Which split each issue goes to, a batch at a time; groups that several issues share are looked up whole."""
 
-    def __init__(self, session: Session, project_id: int, plan: Plan, number: int) -> None:
+    def __init__(self, session: Session, project_id: int, plan: Plan, number: int, decisions_to: int) -> None:
         self._session = session
         self._project = project_id
         self._plan = plan
         self._number = number
+        self._decisions_to = decisions_to
         self._known: OrderedDict[bytes, dict[bytes, Placed]] = OrderedDict()
 
     def place(self, cases: Sequence[Case]) -> dict[bytes, Placed]:
@@ -424,11 +425,7 @@ class _Placer:
         group_of = {bytes(issue): bytes(group) for issue, group in self._session.execute(merged)}
         group_of |= {case.issue: case.group for case in cases if case.group in wanted}
         kept = self._kept(group_of)
-        places = self._places(group_of) if self._plan.by is not By.ISSUE else {}
-        for case in cases:
-            if not case.decision_id:  # supposed: nobody decided on it, so it is not among them yet
-                own = repository_of(case.origins[0].source_name, {})
-                places.setdefault(case.issue, set()).add((own, case.at))
+        places = self._places(group_of, cases) if self._plan.by is not By.ISSUE else {}
         members: dict[bytes, list[Member]] = {}
         for issue in sorted(group_of):
             group = group_of[issue]
@@ -444,22 +441,32 @@ class _Placer:
         )
         return {bytes(issue): Split(split) for issue, split in self._session.execute(wanted)}
 
-    def _places(self, issues: Mapping[bytes, bytes]) -> dict[bytes, set[tuple[str, datetime | None]]]:
-        """By repository and by time it matters what all candidates of an issue say, not only those of this batch."""
-        wanted = (
-            select(CandidateRow.group_digest, SourceRow.name, func.max(CandidateRow.logged_at))  # type: ignore[call-overload]
-            .join(SourceRow, col(SourceRow.id) == col(CandidateRow.source_id))
-            .where(
-                col(CandidateRow.project_id) == self._project,
-                col(CandidateRow.group_digest).in_(list(issues)),
-                text("candidate.version > 1"),
-                col(CandidateRow.status) != Status.JOINED,
-            )
-            .group_by(col(CandidateRow.group_digest), col(SourceRow.name))
-        )
+    def _places(
+        self, issues: Mapping[bytes, bytes], cases: Sequence[Case]
+    ) -> dict[bytes, set[tuple[str, datetime | None]]]:
+        """By repository and by time it matters what all candidates of an issue say, not only those of this batch.
+
+        Only those count that were decided by then, or a release could not be made again.
+        """
         found: dict[bytes, set[tuple[str, datetime | None]]] = {}
-        for issue, name, at in self._session.execute(wanted):
-            found.setdefault(bytes(issue), set()).add((repository_of(name, {}), at))
+        for case in cases:
+            found.setdefault(case.issue, set()).add((case.repository, case.at))
+        decided = exists().where(
+            col(DecisionRow.candidate_id) == col(CandidateRow.id), col(DecisionRow.id) <= self._decisions_to
+        )
+        wanted = select(CandidateRow.id, CandidateRow.group_digest, CandidateRow.logged_at).where(  # type: ignore[call-overload]
+            col(CandidateRow.project_id) == self._project,
+            col(CandidateRow.group_digest).in_(list(issues)),
+            text("candidate.version > 1"),
+            decided,
+            col(CandidateRow.status) != Status.JOINED,
+            col(CandidateRow.id).not_in([case.judged.candidate_id for case in cases]),
+        )
+        others = [(number, bytes(issue), at) for number, issue, at in self._session.execute(wanted)]
+        by_name = self._plan.by is By.REPOSITORY
+        named = yields.find_repositories(self._session, self._project, (one[0] for one in others)) if by_name else {}
+        for number, issue, at in others:
+            found.setdefault(issue, set()).add((named.get(number, ""), at))
         return found
 
 

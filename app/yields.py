@@ -64,7 +64,11 @@ def _moved() -> tuple[ColumnElement[bool] | TextClause, ...]:
 _BESIDE = (
     select(CandidateRow.id, CandidateRow.group_digest)  # type: ignore[call-overload]
     .where(
-        col(CandidateRow.project_id) == bindparam("project"), col(CandidateRow.target) == bindparam("target"), *_moved()
+        col(CandidateRow.project_id) == bindparam("project"),
+        col(CandidateRow.target) == bindparam("target"),
+        *_moved(),
+        # Of the few that are looked at none may be one that nobody had decided on yet: a release is made again.
+        exists().where(col(DecisionRow.candidate_id) == col(CandidateRow.id), col(DecisionRow.id) <= bindparam("upto")),
     )
     .order_by(col(CandidateRow.id))
     .limit(_STRANGERS_SEEN)
@@ -247,6 +251,15 @@ def read_cases(
         yield from batch.cases()
 
 
+def find_repositories(session: Session, project_id: int, ids: Iterable[int]) -> dict[int, str]:
+    """The repository that each of some candidates comes from, as its case would name it; empty where nothing says."""
+    rows = session.execute(
+        select(CandidateRow).where(col(CandidateRow.project_id) == project_id, col(CandidateRow.id).in_(list(ids)))
+    ).scalars()
+    told = {row.id or 0: evidence.read_candidate(session, row) for row in rows}
+    return {number: repository_of(one.source_name, one.said.extra) for number, one in told.items()}
+
+
 class _Standing(NamedTuple):
     """The decision that counts, and whether reviewers disagree."""
 
@@ -400,7 +413,9 @@ class _Batch:
         """Of each issue in the batch the patches that were rejected, for each candidate the others'."""
         issues = {self._issue(number) for number in self._found}
         rejected = exists().where(
-            col(DecisionRow.candidate_id) == col(CandidateRow.id), col(DecisionRow.verdict) == Verdict.REJECT
+            col(DecisionRow.candidate_id) == col(CandidateRow.id),
+            col(DecisionRow.verdict) == Verdict.REJECT,
+            col(DecisionRow.id) <= (LARGEST_ID if self._upto is None else self._upto),
         )
         wanted = (
             select(CandidateRow.id)  # type: ignore[call-overload]
@@ -470,7 +485,8 @@ class _Batch:
     def _near(self, number: int, target: str) -> list[tuple[int, bytes]]:
         """Candidates of the same file, those that follow first."""
         run = self._session.connection().execute
-        named = {"project": self._project, "target": target, "number": number}
+        upto = LARGEST_ID if self._upto is None else self._upto
+        named = {"project": self._project, "target": target, "number": number, "upto": upto}
         rows = run(_AFTER, named).all()
         if len(rows) < _STRANGERS_SEEN:
             rows = [*rows, *run(_BEFORE, named).all()]
