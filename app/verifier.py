@@ -468,11 +468,10 @@ def _prefix_of(dataset: _Dataset, row: Mapping[str, Any]) -> str | None:
 
 
 def _faults_of_pair(dataset: _Dataset, row: Mapping[str, Any], passed: Collection[str]) -> Iterator[tuple[str, str]]:
-    if "chosen" not in row or "same_after_normalisation" in passed:
-        return
     # White space is what a scorer of style is to tell apart.
     fold = str if dataset.role == "scorer" else _fold
-    if fold(row["chosen"]) == fold(row["rejected"]):
+    is_pair = "chosen" in row and "same_after_normalisation" not in passed
+    if is_pair and fold(row["chosen"]) == fold(row["rejected"]):
         yield "same_pair", "The chosen and the rejected text differ in white space only."
     negatives = [_fold(one) for one in row.get("negatives", ())]
     if "" in negatives:
