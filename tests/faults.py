@@ -329,12 +329,12 @@ def a_key_stands_twice(release: Opened) -> None:
 
 @fault("not_finite")
 def a_score_is_not_a_number(release: Opened) -> None:
-    _spoil(release, lambda line: re.sub(rb'"score": [0-9.]+', b'"score": NaN', line), "regression")
+    _spoil(release, lambda line: re.sub(rb'"score": ?[0-9.]+', b'"score": NaN', line), "regression")
 
 
 @fault("not_finite")
 def a_score_is_beyond_any_number(release: Opened) -> None:
-    _spoil(release, lambda line: re.sub(rb'"score": [0-9.]+', b'"score": 1e999', line), "regression")
+    _spoil(release, lambda line: re.sub(rb'"score": ?[0-9.]+', b'"score": 1e999', line), "regression")
 
 
 @fault("bad_utf8", "sums")
@@ -344,12 +344,12 @@ def a_byte_is_not_utf8(release: Opened) -> None:
 
 @fault("surrogate")
 def a_text_holds_half_a_character(release: Opened) -> None:
-    _spoil(release, lambda line: line.replace(b'"completion": "', b'"completion": "\\ud83d', 1), "sft")
+    _spoil(release, lambda line: re.sub(rb'"completion": ?"', rb'\g<0>\\ud83d', line, count=1), "sft")
 
 
 @fault("nul")
 def a_text_holds_a_nul(release: Opened) -> None:
-    _spoil(release, lambda line: line.replace(b'"completion": "', b'"completion": "\\u0000', 1), "sft")
+    _spoil(release, lambda line: re.sub(rb'"completion": ?"', rb'\g<0>\\u0000', line, count=1), "sft")
 
 
 @fault("bad_json")
