@@ -21,7 +21,7 @@ from sqlmodel import Session
 
 from app import freeze, jobs, projects, recipes, releases
 from app.db import Database
-from app.errors import BadInputError, NotFoundError
+from app.errors import BadInputError, NotFoundError, NotStoredError
 from app.examples import Dataset, Split
 from app.exports import FORMATS, card, get_format
 from app.exports.folder import Folder, Written, refuse_target
@@ -503,12 +503,15 @@ def pack_release(settings: Settings, row: ReleaseRow, project_name: str, order: 
     kept = next(place.glob(f"{order.role}-{order.config}.*.zip"), None)
     if kept is not None:
         return Packed(kept, f"{name}.zip", kept.name.split(".")[1])
-    place.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".tmp-", dir=place) as draft:
-        _write(release, order, Path(draft) / name)
-        made = Path(draft) / f"{name}.zip"
-        digest, _ = _pack(Path(draft) / name, made)
-        kept = made.replace(place / f"{order.role}-{order.config}.{digest}.zip")
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".tmp-", dir=place) as draft:
+            _write(release, order, Path(draft) / name)
+            made = Path(draft) / f"{name}.zip"
+            digest, _ = _pack(Path(draft) / name, made)
+            kept = made.replace(place / f"{order.role}-{order.config}.{digest}.zip")
+    except OSError as error:
+        raise NotStoredError(f"{name}.zip was not built: {error.strerror or error}. Free some space.") from error
     return Packed(kept, f"{name}.zip", digest)
 
 

@@ -1,5 +1,6 @@
 """Releases, benchmark and project from a terminal: exit statuses, sentences, and what a script reads."""
 
+import hashlib
 import io
 import json
 import os
@@ -25,6 +26,7 @@ from app.models import JobState
 from tests.logs import line
 from tests.releasing import Desk, installed
 from tests.test_cli import ROOT, Ended, call, write
+from tests.test_tokens import as_bytes as tokenizer_json
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -318,6 +320,21 @@ def test_a_setting_that_cannot_be_is_a_sentence(small: Desk, words: list[str], s
 
     assert (ended.status, ended.out) == (1, "")
     assert sentence in ended.err
+
+
+def test_a_tokenizer_counts_exactly_from_now_on(small: Desk, tmp_path: Path) -> None:
+    fill(small, 2)
+    path = write(tmp_path / "tokenizer.json", tokenizer_json())
+
+    said = run(small, "project", "tokenizer", path, "--role", "llm", "--name", "toy", "--answer-tokens", 3, "--json")
+    made = run(small, "release", "create", "--json")
+
+    [budget] = [one for one in said.json["budgets"] if one["name"] == "toy"]
+    assert (budget["answer_tokens"], budget["tokenizer"]) == (3, hashlib.sha256(path.read_bytes()).hexdigest())
+    assert made.json["counts"]["datasets"]["llm/scaffold/sft"] == {"rows": 0, "held": 2}
+    assert made.json["counts"]["held_by_gate"]["over_budget"] >= 2
+    [file] = run(small, "project", "show", "--json").json["files"]
+    assert (file["kind"], file["name"]) == ("tokenizer", "toy.json")
 
 
 def test_what_a_benchmark_names_is_held_back_until_its_file_is_removed(small: Desk, tmp_path: Path) -> None:

@@ -283,6 +283,15 @@ def test_a_dataset_is_packed_once_and_is_the_same_for_ever(frozen: Api) -> None:
     assert not list(kept.rglob(".tmp-*"))
 
 
+def test_a_zip_that_cannot_be_built_is_told_and_leaves_nothing(api: Api) -> None:
+    api.release()
+    exports = api.desk.settings.data_dir / "exports"
+    exports.mkdir(exist_ok=True)
+    (exports / "releases").write_text("in the way")
+
+    assert_error(api.get("/1/download"), 507, "not_stored")
+
+
 @pytest.mark.parametrize(
     ("query", "status", "code"),
     [
