@@ -261,8 +261,19 @@ def _is_wanted(held: Mapping[str, Any], gate: str, dataset: str) -> bool:
 
 
 def start_preview(session: Session, project_id: int, spec: Spec, *, now: datetime) -> JobRow:
-    """Put a preview of all candidates in line for the worker."""
+    """Put a preview of all candidates in line for the worker.
+
+    Raises:
+        BadInputError: the spec cannot be carried out.
+
+    """
+    _check(session, project_id, spec)
     return jobs.enqueue(session, project_id, PREVIEW_KIND, spec.as_json(), now=now)
+
+
+def _check(session: Session, project_id: int, spec: Spec) -> None:
+    spec.settings(projects.get_settings(session, project_id))
+    Asked(0, "", spec.filter, ProjectSettings(), {}, 0, 0).check()
 
 
 def run_preview(db: Database, settings: Settings, job: JobRow, reporter: Progress) -> dict[str, object]:
@@ -283,8 +294,7 @@ def create(session: Session, project_id: int, reviewer_id: int, spec: Spec, *, n
     """
     lock_ingest(session)
     bury(session, project_id)
-    spec.settings(projects.get_settings(session, project_id))
-    Asked(0, "", spec.filter, ProjectSettings(), {}, 0, 0).check()
+    _check(session, project_id, spec)
     row = ReleaseRow(
         project_id=project_id,
         number=next_number(session, project_id),
