@@ -11,6 +11,7 @@ from sqlmodel import Session
 from starlette.responses import Response
 
 from app import outlook, review, sources
+from app.db import Database
 from app.diffs.render import render_text
 from app.errors import AppError, NotFoundError
 from app.examples import Dataset, Hold, Value
@@ -20,8 +21,8 @@ from app.outlook import Outlook, Yielded
 from app.rulings import LEFT_OUT, Ruling
 from app.tokens import Measured, Part, estimate
 from app.web.api import JsonObject, read_as, takes
-from app.web.deps import Db, Me, Now, Project
-from app.web.forms import Fields, Form
+from app.web.deps import AppDb, Db, Me, Now, Project
+from app.web.forms import Form
 from app.web.queue import link_query, wanted_of
 from app.web.render import as_json, is_partial, page, see_other, url
 
@@ -144,6 +145,17 @@ class TextsView:
     one: Shown
 
 
+class RulingIn(BaseModel):
+    """A word on one example: `gate` is what it may pass, or `left_out`; `digest` is of the texts that were seen."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    gate: str
+    in_force: bool
+    digest: str
+    reason: str = ""
+
+
 # ------------------------------------------------------------------------------------------------ pages
 
 
@@ -166,74 +178,74 @@ def texts(
     one = None if found is None else found.find(example_id)
     if found is None or one is None:
         raise NotFoundError(f"Candidate {candidate_id} yields no example {example_id[:80]!r}.")
-    view = _view(request, session, project, found, opened=example_id)
     if not is_partial(request):
-        return page(request, "examples.html", view)
-    columns = replace(_shown(one), columns=_columns(one, None if whole else _LONGEST_SHOWN))
-    return page(request, "examples.html", TextsView(view.address, view.query, columns), fragment="texts")
+        return page(request, "examples.html", _view(request, session, project, found, opened=example_id))
+    drawn = replace(_shown(one), columns=_columns(one, None if whole else _LONGEST_SHOWN))
+    view = TextsView(_address(candidate_id), link_query(wanted_of(request)), drawn)
+    return page(request, "examples.html", view, fragment="texts")
 
 
 @router.post("/candidates/{candidate_id}/examples/{example_id}/rulings")
 def rule(
-    request: Request,
-    fields: Form,
-    session: Db,
-    project: Project,
-    me: Me,
-    now: Now,
-    candidate_id: int,
-    example_id: str,
+    request: Request, fields: Form, db: AppDb, project: Project, me: Me, now: Now, candidate_id: int, example_id: str
 ) -> Response:
     """Leave an example out, let it pass a gate, or take that back."""
     sent = fields.allow(_FIELDS)
-    try:
-        _rule(session, project, me, candidate_id, example_id, sent, now)
-    except AppError as error:
-        return _refused(request, session, project, candidate_id, example_id, sent, error)
-    found = outlook.look(session, project, candidate_id)
-    address = url(f"/candidates/{candidate_id}/examples", **link_query(wanted_of(request)))
-    if found is None or not is_partial(request):
-        return see_other(f"{address}#yield-{example_id}")
-    # Only what the word changes is put in; texts that lie open stay.
-    headers = {"HX-Reselect": f"#word-{example_id}"}
-    view = replace(_view(request, session, project, found), is_beside=True)
-    return page(request, "examples.html", view, fragment="yields", headers=headers)
-
-
-def _rule(
-    session: Session, project: int, me: int, candidate_id: int, example_id: str, sent: Fields, now: datetime
-) -> None:
-    outlook.rule(
-        session,
-        project,
-        me,
-        candidate_id,
-        example_id,
-        sent.one("gate"),
+    word = RulingIn(
+        gate=sent.one("gate"),
         in_force=bool(sent.one("in_force")),
         digest=sent.one("digest"),
         reason=sent.one("reason").replace("\r\n", "\n"),
-        now=now,
     )
+    try:
+        _rule(db, project, me, candidate_id, example_id, word, now)
+    except AppError as error:
+        return _refused(request, db, project, candidate_id, (example_id, word.gate, word.reason), error)
+    if not is_partial(request):
+        return see_other(f"{url(_address(candidate_id), **link_query(wanted_of(request)))}#yield-{example_id}")
+    with db.read() as session:
+        found = outlook.look(session, project, candidate_id)
+        if found is None:
+            raise NotFoundError(f"Candidate {candidate_id} has become a part of another.")
+        view = replace(_view(request, session, project, found), is_beside=True)
+    # Only what the word changes is put in; texts that lie open stay.
+    return page(request, "examples.html", view, fragment="yields", headers={"HX-Reselect": f"#word-{example_id}"})
+
+
+def _rule(
+    db: Database, project: int, me: int, candidate_id: int, example_id: str, word: RulingIn, now: datetime
+) -> None:
+    # What comes of it is read afterwards: nobody else should wait for that.
+    with db.write() as session:
+        outlook.rule(
+            session,
+            project,
+            me,
+            candidate_id,
+            example_id,
+            word.gate,
+            in_force=word.in_force,
+            digest=word.digest,
+            reason=word.reason,
+            now=now,
+        )
 
 
 def _refused(
-    request: Request,
-    session: Session,
-    project: int,
-    candidate_id: int,
-    example_id: str,
-    sent: Fields,
-    error: AppError,
+    request: Request, db: Database, project: int, candidate_id: int, typed: tuple[str, str, str], error: AppError
 ) -> Response:
     """The examples as they are now, the sentence that says why nothing was stored, and the reason that was typed."""
-    found = outlook.look(session, project, candidate_id)
-    if found is None:
-        raise error
-    typed = (example_id, sent.one("gate"), sent.one("reason"))
-    view = replace(_view(request, session, project, found, typed=typed), notice=error.message)
+    with db.read() as session:
+        found = outlook.look(session, project, candidate_id)
+        if found is None:
+            raise error
+        view = replace(_view(request, session, project, found, typed=typed), notice=error.message)
     headers = {"HX-Retarget": "#yields-body", "HX-Reswap": "outerHTML", "HX-Reselect": "#yields-body"}
     return page(request, "examples.html", view, fragment="yields", status=error.status, headers=headers)
+
+
+def _address(candidate_id: int) -> str:
+    return f"/candidates/{candidate_id}/examples"
 
 
 # ------------------------------------------------------------------------------------------------ view
@@ -252,7 +264,7 @@ def _view(
     return ExamplesView(
         n_quarantined=sources.count_quarantine(session, project),
         row=review.get_candidate(session, project, number),
-        address=f"/candidates/{number}/examples",
+        address=_address(number),
         query=link_query(wanted_of(request)),
         notice="",
         sentence=_sentence(found),
@@ -272,7 +284,7 @@ def _sentence(found: Outlook) -> str:
     n_leave = sum(one.leaves for one in found.examples)
     n_held = len(found.examples) - n_leave
     said = "If it is accepted" if found.is_supposed else _VERDICTS[found.case.judged.verdict]
-    leave = "1 example leaves" if n_leave == 1 else f"{n_leave:,} examples leave" if n_leave else "no example leaves"
+    leave = "1 example leaves" if n_leave == 1 else f"{n_leave:,} examples leave" if n_leave else "nothing leaves"
     held = f" and {n_held:,} {'is' if n_held == 1 else 'are'} held back" if n_held else ""
     return f"{said}{',' if found.is_supposed else ':'} {leave}{held}."
 
@@ -379,17 +391,6 @@ def _column(name: str, value: Value, most: int | None) -> Column:
 # ------------------------------------------------------------------------------------------------ JSON
 
 
-class RulingIn(BaseModel):
-    """A word on one example: `gate` is what it may pass, or `left_out`; `digest` is of the texts that were seen."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    gate: str
-    in_force: bool
-    digest: str
-    reason: str = ""
-
-
 @router.get("/api/v1/candidates/{candidate_id}/examples")
 def get_examples(session: Db, project: Project, candidate_id: int) -> Response:
     """What a candidate yields by role, task and objective; `supposed` where nobody has decided on it yet."""
@@ -415,25 +416,14 @@ def get_examples(session: Db, project: Project, candidate_id: int) -> Response:
 
 @router.post("/api/v1/candidates/{candidate_id}/examples/{example_id}/rulings", openapi_extra=takes(RulingIn))
 def post_ruling(
-    body: JsonObject, session: Db, project: Project, me: Me, now: Now, candidate_id: int, example_id: str
+    body: JsonObject, db: AppDb, project: Project, me: Me, now: Now, candidate_id: int, example_id: str
 ) -> Response:
     """Leave an example out, let it pass a gate, or take that back; 409 when its texts are not those of the digest."""
-    given = read_as(RulingIn, body)
-    outlook.rule(
-        session,
-        project,
-        me,
-        candidate_id,
-        example_id,
-        given.gate,
-        in_force=given.in_force,
-        digest=given.digest,
-        reason=given.reason,
-        now=now,
-    )
-    found = outlook.look(session, project, candidate_id)
-    one = None if found is None else found.find(example_id)
-    return as_json({"example": None if found is None or one is None else _example_json(one, found)})
+    _rule(db, project, me, candidate_id, example_id, read_as(RulingIn, body), now)
+    with db.read() as session:
+        found = outlook.look(session, project, candidate_id)
+        one = None if found is None else found.find(example_id)
+        return as_json({"example": None if found is None or one is None else _example_json(one, found)})
 
 
 def _example_json(one: Yielded, found: Outlook) -> dict[str, object]:

@@ -31,7 +31,7 @@ def page(page: Page, server: str) -> Page:
         line(
             f"Name the {word}",
             successful_diff_summary=DIFF.format(word, word),
-            successful_script=SECRET if word == "parser" else f"{SCRIPT}# {word}\n",
+            successful_script=SECRET + "# a long script\n" * 60 if word == "parser" else f"{SCRIPT}# {word}\n",
         )
         for word in ("parser", "reader", "writer")
     ]
