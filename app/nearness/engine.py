@@ -163,15 +163,14 @@ def compare(
         for first, *others in equal:
             yield from ((first, other) for other in others if joined.join(first, other))
         holders = [first for first, *_ in equal]
-    front = holders[: lsh.CROWD]
-    for at, one in enumerate(front):
-        yield from _compare(shapes, one, [front[:at]], joined, fresh)
-    sides = _sides(front, joined)
-    for one in holders[lsh.CROWD :]:
+    sides: list[list[int]] = []
+    for at, one in enumerate(holders):
         found = list(_compare(shapes, one, sides, joined, fresh))
-        if len(found) > 1:
-            sides = _sides(front, joined)
         yield from found
+        if at < lsh.CROWD:
+            sides = _sides((other for side in (*sides, [one]) for other in side), joined)
+        elif len(found) > 1:
+            sides = _sides((other for side in sides for other in side), joined)
 
 
 def _by_name(shapes: Shapes, holders: Iterable[int]) -> list[list[int]]:
@@ -191,13 +190,15 @@ def _sides(numbers: Iterable[int], joined: lsh.Sets[int]) -> list[list[int]]:
 def _compare(
     shapes: Shapes, one: int, sides: Iterable[Sequence[int]], joined: lsh.Sets[int], fresh: Container[int] | None
 ) -> Iterator[tuple[int, int]]:
+    """Compare one with sides, of each of which all are joined already."""
     is_fresh = fresh is None or one in fresh
     for side in sides:
+        if joined.find(one) == joined.find(side[0]):
+            continue
         for other in side:
-            if joined.find(one) == joined.find(other):
-                continue
             if not (is_fresh or other in cast("Container[int]", fresh)):
                 continue
             if lsh.is_alike(shapes.get_set(one), shapes.get_set(other)):
                 joined.join(one, other)
                 yield min(one, other), max(one, other)
+                break

@@ -29,10 +29,11 @@ _WIDTH = 4
 FEWEST = 16
 # A larger set is known by the smallest of its numbers, which are as good as drawn by lot.
 MOST = 1024
-_CHARACTERS = 1_000_000
+# Of changed lines so many characters count, of a diff so many are looked at, context included.
+_CHARACTERS, _LOOKED_AT = 500_000, 8_000_000
 _EXACT_BYTES = 16
 
-_STRING = r"""[rRbBuUfF]{0,2}(?:\"\"\"|'''|"(?:[^"\\\n]|\\.){0,400}+"|'(?:[^'\\\n]|\\.){0,400}+')"""
+_STRING = r"""[rRbBuUfF]{0,2}(?:\"\"\"|'''|"(?:[^"\\\n]|\\.){0,100}+"|'(?:[^'\\\n]|\\.){0,100}+')"""
 _OPERATOR = r"\*\*=?|//=?|>>=?|<<=?|->|[-+*/%&|^@=!<>:]=|\.\.\.|[^\s\w]"
 _TOKEN = re.compile(rf"{_STRING}|\w+|{_OPERATOR}")
 _WORD = re.compile(r"\w+|[^\s\w]")
@@ -88,8 +89,8 @@ def _words(said: Candidate) -> str:
 
 
 def _changed(diff: str) -> Iterator[str]:
-    """The changed lines with their signs, file headers left out, up to a million characters in all."""
-    lines = diff.split("\n")
+    """The changed lines with their signs, file headers left out, up to half a million characters in all."""
+    lines = diff[:_LOOKED_AT].split("\n")
     left = _CHARACTERS
     is_header = False
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
@@ -97,9 +98,11 @@ def _changed(diff: str) -> Iterator[str]:
             is_header = False
         elif line.startswith("--- ") and following.startswith("+++ "):
             is_header = True
-        elif line[:1] in {_ADDED, _REMOVED} and left > 0:
+        elif line[:1] in {_ADDED, _REMOVED}:
             yield line[:left]
             left -= len(line)
+            if left <= 0:
+                return
 
 
 def _plain(lines: Iterable[str]) -> Iterator[str]:
