@@ -300,10 +300,7 @@ def post_next(session: Db, project: Project, me: Me, now: Now, wanted: FilterQue
 
 @router.post("/api/v1/candidates/{candidate_id}/decisions", openapi_extra=takes(DecisionIn))
 def post_decision(body: JsonObject, session: Db, project: Project, me: Me, now: Now, candidate_id: int) -> Response:
-    """Record a verdict. The same key again gets the first answer; a version that is not current gets 409.
-
-    Where the candidate was decided before, `releases` are those that hold examples of it.
-    """
+    """Record a verdict; the same key gets the same answer, a stale version 409. `releases` hold examples of it."""
     given = read_as(DecisionIn, body)
     act = review.Act(
         verdict=review.parse_verdict(given.verdict),
