@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app import __version__
+from app.cli.groups import groups
 from app.cli.projects import benchmark, projects
 from app.cli.releases import releases
 from app.cli.templates import prompts
@@ -57,6 +58,7 @@ app.add_typer(prompts, name="template")
 app.add_typer(releases, name="release")
 app.add_typer(benchmark, name="benchmark")
 app.add_typer(projects, name="project")
+app.add_typer(groups, name="groups")
 app.add_typer(database, name="db")
 
 Scores = Annotated[
@@ -399,7 +401,7 @@ def export(
     role: Annotated[str, typer.Option("--role", help="The model it is for.")] = "llm",
     task: Annotated[str, typer.Option("--task", help="What the model learns.")] = "scaffold",
     objective: Annotated[str, typer.Option("--objective", help="How it is trained.")] = "sft",
-    form: Annotated[str, typer.Option("--format", help="One that --list names beside it.")] = "prompt-completion",
+    form: Annotated[str, typer.Option("--format", help="One that --list names beside it; else the first.")] = "",
     release: Annotated[
         str, typer.Option("--release", help="A release's number, or latest; without it, everything as it stands now.")
     ] = "",
@@ -428,7 +430,8 @@ def export(
         if out is None:
             raise AppError("Say where to: --out FOLDER. What can be exported says --list.")
         wanted = filter_of(filtered)
-        order = downloads.Order(role, task, objective, form, wanted, seed, release)
+        named = form or downloads.first_format(objective)
+        order = downloads.Order(role, task, objective, named, wanted, seed, release)
         with bar(str(out), quiet=as_json) as progress:
             summary = downloads.build(db, settings, project_id, order, out, progress=progress)
     if as_json:
