@@ -13,7 +13,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -133,11 +133,16 @@ class Counts:
     issues: int
 
     def in_words(self) -> str:
-        """`"3 clusters of near-duplicates with 9 candidates; 2 groups tie 5 issues together"`."""
+        """`"clusters of near-duplicates: 3, with 9 candidates; groups of several issues: 2, with 5 issues"`."""
         return (
-            f"{self.clusters:,} clusters of near-duplicates with {self.candidates:,} candidates; "
-            f"{self.groups:,} groups tie {self.issues:,} issues together"
+            f"clusters of near-duplicates: {self.clusters:,}, with {self.candidates:,} candidates; "
+            f"groups of several issues: {self.groups:,}, with {self.issues:,} issues"
         )
+
+
+def as_json(counts: Counts) -> dict[str, int]:
+    """The counts, for a terminal or the API."""
+    return asdict(counts)
 
 
 def count(session: Session, project_id: int) -> Counts:

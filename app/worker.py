@@ -5,7 +5,6 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -70,7 +69,7 @@ def _groups(db: Database, settings: Settings, job: JobRow, report: jobs.Reporter
     done = groups.rebuild(db, job.project_id, finder=finder, progress=report)
     with db.read() as session:
         counts = groups.count(session, job.project_id)
-    return f"{done:,} candidates: {counts.in_words()}", asdict(counts)
+    return f"{done:,} candidates: {counts.in_words()}", dict(groups.as_json(counts))
 
 
 def _export(db: Database, settings: Settings, job: JobRow, report: jobs.Reporter) -> Result:

@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterable, Sequence
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -36,6 +37,7 @@ from tests import logs
 from tests.conftest import noon
 
 _numbers = count()
+_T = TypeVar("_T")
 
 FIX = """\
      def load(self, path):
@@ -219,9 +221,9 @@ def rows_of(session: Session, columns: Sequence[object], project_id: int) -> lis
     return sorted(tuple(bytes(one) if isinstance(one, memoryview) else one for one in row) for row in found)
 
 
-def closure(links: Iterable[set[object]]) -> list[set[object]]:
+def closure(links: Iterable[set[_T]]) -> list[set[_T]]:
     """Sets that share a member are one."""
-    found: list[set[object]] = []
+    found: list[set[_T]] = []
     for link in links:
         met = [one for one in found if one & link]
         found = [one for one in found if not one & link] + [link.union(*met)]
@@ -233,7 +235,7 @@ CHANGES = st.lists(st.tuples(st.integers(0, 15), SHAPES, st.integers(0, 5)), min
 
 
 @pytest.mark.parametrize("crowd", [lsh.CROWD, 1])
-@examples(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rounds=st.lists(CHANGES, min_size=1, max_size=6))
 def test_whatever_changes_in_whatever_order_the_groups_are_those_of_the_end(
     db: Database,
@@ -381,7 +383,7 @@ def test_groups_of_an_older_version_wait_for_the_worker(
         assert not groups.is_outdated(session, project_id)
         [job] = jobs.list_jobs(session, project_id, groups.KIND)
         assert job.state == JobState.DONE
-        assert job.message.endswith("4 clusters of near-duplicates with 9 candidates; 3 groups tie 8 issues together")
+        assert job.message.endswith("near-duplicates: 4, with 9 candidates; groups of several issues: 3, with 8 issues")
 
 
 def test_a_rebuild_that_was_cancelled_is_begun_again(
