@@ -189,6 +189,40 @@ def test_near_duplicates_are_named_with_links(desk: Desk, client: TestClient) ->
     assert f'<a href="/candidates/{second}">#{second}</a>' in fragment(client, first)
 
 
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"by": "issue", "seed": 3},
+        {"by": "repository", "seed": 4},
+        {"by": "time", "validation_from": "2025-06-01T00:00:00Z", "test_from": "2026-01-01T00:00:00Z"},
+    ],
+)
+def test_the_split_told_beforehand_is_the_one_it_goes_to(desk: Desk, client: TestClient, plan: Json) -> None:
+    changes = {word: f"--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-{word}_one\n+{word}_two\n" for word in "abcdef"}
+    lines = [line(f"Fix {word}", successful_diff_summary=diff) for word, diff in changes.items()]
+    numbers = [number for one in lines for number in desk.read(one)]
+    with desk.db.write() as session:
+        projects.change_settings(session, desk.project, {"split": plan})
+    told = {number: examples(client, number) for number in numbers}
+    assert {one["dealt"] for one in told.values()} == {"digest" if plan["by"] == "issue" else plan["by"]}
+
+    desk.accept_all()
+    splits = desk.release().splits()
+    assert splits == {number: told[number]["split"] for number in splits}
+    assert splits
+
+
+def test_what_a_block_list_names_is_held_back_and_benchmarks_are_told_of(desk: Desk, client: TestClient) -> None:
+    [number] = desk.read(line("See https://github.com/pallets/flask/issues/4045"))
+    assert "benchmarks" not in text(fragment(client, number))
+    with desk.db.write() as session:
+        for kind, content in ((FileKind.BLOCK_LIST, b"pallets/flask#4045\n"), (FileKind.BENCHMARK, b'"words"\n')):
+            projects.add_file(session, desk.project, desk.ann, kind, f"{kind}.txt", content, now=NOON)
+
+    assert [hold["gate"] for hold in example(client, number)["holds"]] == ["contaminated"]
+    assert "A release also compares its words with the benchmarks of the project." in text(fragment(client, number))
+
+
 def test_tokens_are_counted_against_the_models_of_the_project(desk: Desk, client: TestClient) -> None:
     [number] = desk.read(line())
     with desk.db.write() as session:
