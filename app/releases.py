@@ -97,9 +97,7 @@ class Spec:
         if given.get("seed") not in (None, ""):
             split = changes.get("split", {})
             changes["split"] = {**(split if isinstance(split, Mapping) else {}), "seed": given["seed"]}
-        made = cls(name.strip(), parse_filter(given.get("filter") or {}), changes)
-        made.settings(ProjectSettings())
-        return made
+        return cls(name.strip(), parse_filter(given.get("filter") or {}), changes)
 
     def as_json(self) -> dict[str, object]:
         """What `parse` reads back."""
@@ -235,10 +233,12 @@ def preview(
     n_candidates = len(freeze.list_ids(session, project_id, asked.filter, None if most is None else most + 1))
     made = Preview(Facts(), whole=most is None or n_candidates <= most)
     rows = _Rows()
+    told: Counter[str] = Counter()
     for one in freeze.settle(session, project_id, asked, guard, counters, made.facts, most=most, progress=progress):
         if one.split is None:
             held = freeze.held_json(one)
-            if len(made.held) < _HELD_SHOWN and _is_wanted(held, gate, dataset):
+            if _is_wanted(held, gate, dataset) and (len(made.held) < _HELD_SHOWN or _is_rare(one, told)):
+                told.update(hold.gate for hold in one.holds)
                 made.held.append(held)
             continue
         assert one.made is not None  # noqa: S101
@@ -252,6 +252,11 @@ def preview(
         rows.read("before", folder_of(settings, last))
         made.difference = rows.compare(f"release {last.number}", "this one")
     return made
+
+
+def _is_rare(one: freeze.Settled, told: Mapping[str, int]) -> bool:
+    """Whether a gate that holds this row was named seldom so far: a list of the commonest hides the others."""
+    return any(told.get(hold.gate, 0) < _SAMPLES for hold in one.holds)
 
 
 def _is_wanted(held: Mapping[str, Any], gate: str, dataset: str) -> bool:
@@ -295,6 +300,8 @@ def create(session: Session, project_id: int, reviewer_id: int, spec: Spec, *, n
     lock_ingest(session)
     bury(session, project_id)
     _check(session, project_id, spec)
+    if (same := _find_in_line(session, project_id, reviewer_id, spec)) is not None:
+        return same
     row = ReleaseRow(
         project_id=project_id,
         number=next_number(session, project_id),
@@ -307,6 +314,16 @@ def create(session: Session, project_id: int, reviewer_id: int, spec: Spec, *, n
     session.flush()
     row.job_id = jobs.enqueue(session, project_id, JOB_KIND, {"release": row.number}, now=now).id
     return row
+
+
+def _find_in_line(session: Session, project_id: int, reviewer_id: int, spec: Spec) -> ReleaseRow | None:
+    """The very same release where it waits already: a button that was pressed twice makes one."""
+    waiting = select(ReleaseRow).where(
+        col(ReleaseRow.project_id) == project_id,
+        col(ReleaseRow.reviewer_id) == reviewer_id,
+        col(ReleaseRow.state) == ReleaseState.QUEUED,
+    )
+    return next((row for row in session.execute(waiting).scalars() if row.spec == spec.as_json()), None)
 
 
 def as_json(row: ReleaseRow) -> dict[str, object]:
@@ -354,6 +371,7 @@ def bury(session: Session, project_id: int) -> None:
     for row, message in session.execute(ended).all():
         row.state, row.message = ReleaseState.FAILED, message
         session.add(row)
+        _unremember(session, row)
 
 
 def list_releases(session: Session, project_id: int, limit: int = 50, before: int | None = None) -> list[ReleaseRow]:
@@ -599,6 +617,7 @@ def _freeze(
     db: Database, settings: Settings, row: ReleaseRow, reporter: Progress, now: Callable[[], datetime]
 ) -> dict[str, object]:
     _forget(db, settings, row)
+    _sweep(db, settings, row)
     target = folder_of(settings, row)
     spec = Spec.parse(row.spec)
     _make_ready(db, row.project_id, reporter)
@@ -708,8 +727,24 @@ def _forget(db: Database, settings: Settings, row: ReleaseRow) -> None:
     for left in [*target.parent.glob(f".tmp-{row.number}-*"), target]:
         shutil.rmtree(left, ignore_errors=True)
     with db.write() as session:
-        session.execute(delete(ReleasedRow).where(col(ReleasedRow.release_id) == row.id))
-        session.execute(delete(LedgerRow).where(col(LedgerRow.release_id) == row.id))
+        _unremember(session, row)
+
+
+def _unremember(session: Session, row: ReleaseRow) -> None:
+    session.execute(delete(ReleasedRow).where(col(ReleasedRow.release_id) == row.id))
+    session.execute(delete(LedgerRow).where(col(LedgerRow.release_id) == row.id))
+
+
+def _sweep(db: Database, settings: Settings, row: ReleaseRow) -> None:
+    """Throw away what releases left that were given up; whoever's turn it is is the only one that freezes."""
+    place = folder_of(settings, row).parent
+    given_up = select(ReleaseRow.number).where(  # type: ignore[call-overload]
+        col(ReleaseRow.project_id) == row.project_id, col(ReleaseRow.state) == ReleaseState.FAILED
+    )
+    with db.read() as session:
+        left = [place / str(number) for number in session.execute(given_up).scalars()]
+    for folder in [*left, *place.glob(".tmp-*")]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fail(db: Database, settings: Settings, project_id: int, number: int, why: str) -> None:
@@ -936,9 +971,16 @@ def freeze_benchmark(session: Session, project_id: int, wanted: Filter) -> Froze
 
     Raises:
         BadInputError: the filter finds nothing.
+        ConflictError: a release is being made, which may put them elsewhere.
 
     """
     lock_ingest(session)
+    bury(session, project_id)
+    in_line = select(func.min(ReleaseRow.number)).where(
+        col(ReleaseRow.project_id) == project_id, col(ReleaseRow.state).in_(_UNFINISHED)
+    )
+    if (number := session.execute(in_line).scalar()) is not None:
+        raise ConflictError(f"Release {number} is being made and may put these issues elsewhere. Wait until it is.")
     new, found = _benchmark_of(session, project_id, wanted)
     since = next_number(session, project_id)
     if new:
@@ -960,23 +1002,30 @@ def preview_benchmark(session: Session, project_id: int, wanted: Filter) -> Froz
 
 
 def _benchmark_of(session: Session, project_id: int, wanted: Filter) -> tuple[list[bytes], Frozen]:
-    """The issues that a filter would put into the benchmark, and what becomes of all that it finds."""
+    """The issues that a filter would put into the benchmark, and what becomes of all that it finds.
+
+    A group goes in whole or not at all: a near-duplicate of what was trained on is no benchmark either.
+    """
     where = conditions(session, project_id, replace(wanted, order=""))
     issues = {bytes(one) for one in session.execute(select(CandidateRow.group_digest).where(*where)).scalars()}  # type: ignore[call-overload]
     if not issues:
         raise BadInputError("The filter finds no candidate, so there is nothing to freeze.", where="field filter")
-    keys = set(groups.find_groups(session, project_id, issues).values()) | issues
-    tied = select(IssueGroupRow.issue).where(  # type: ignore[call-overload]
-        col(IssueGroupRow.project_id) == project_id, col(IssueGroupRow.group_key).in_(list(keys))
-    )
-    issues |= {bytes(one) for one in session.execute(tied).scalars()}
-    known = select(LedgerRow.issue, LedgerRow.split).where(  # type: ignore[call-overload]
-        col(LedgerRow.project_id) == project_id, col(LedgerRow.issue).in_(list(issues))
-    )
-    split_of = {bytes(issue): split for issue, split in session.execute(known)}
-    new = sorted(issues - split_of.keys())
-    refused = sorted(issue for issue, split in split_of.items() if split != Split.BENCHMARK)
-    return new, Frozen(len(new), len(split_of) - len(refused), refused)
+    group_of = {issue: issue for issue in issues} | groups.find_groups(session, project_id, issues)
+    for some in _chunks(iter(sorted(set(group_of.values()))), _BATCH):
+        tied = select(IssueGroupRow.issue, IssueGroupRow.group_key).where(  # type: ignore[call-overload]
+            col(IssueGroupRow.project_id) == project_id, col(IssueGroupRow.group_key).in_(some)
+        )
+        group_of |= {bytes(issue): bytes(group) for issue, group in session.execute(tied)}
+    split_of: dict[bytes, str] = {}
+    for some in _chunks(iter(sorted(group_of)), _BATCH):
+        known = select(LedgerRow.issue, LedgerRow.split).where(  # type: ignore[call-overload]
+            col(LedgerRow.project_id) == project_id, col(LedgerRow.issue).in_(some)
+        )
+        split_of |= {bytes(issue): split for issue, split in session.execute(known)}
+    taken = {group_of[issue] for issue, split in split_of.items() if split != Split.BENCHMARK}
+    refused = sorted(issue for issue, group in group_of.items() if group in taken)
+    new = sorted(group_of.keys() - split_of.keys() - set(refused))
+    return new, Frozen(len(new), len(group_of) - len(new) - len(refused), refused)
 
 
 def count_benchmark(session: Session, project_id: int) -> int:
