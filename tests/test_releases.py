@@ -11,17 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlmodel import col
 
-from app import recipes, releases, splits, templates
+from app import groups, jobs, recipes, releases, splits, templates
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.examples import COLUMNS
 from app.models import (
+    CandidateRow,
     DecisionRow,
+    JobRow,
     JobState,
     LedgerRow,
     ReleasedRow,
+    ReleaseRow,
     ReleaseState,
     RevisionRow,
     Verdict,
@@ -33,7 +36,7 @@ from app.verifier import verify
 from tests.conftest import NOON
 from tests.faults import FAULTS
 from tests.logs import SCRIPT, line
-from tests.releasing import EVIDENCE, Desk, installed
+from tests.releasing import EVIDENCE, Desk, Row, installed
 
 SFT = "llm/scaffold/sft"
 ALL_DATASETS = {f"{one.role}/{one.task}/{one.objective}" for one in recipes.DATASETS}
@@ -173,7 +176,7 @@ def test_everything_is_in_it_and_every_count_agrees(rich: Desk) -> None:
 
 
 def test_every_file_of_examples_loads_as_a_table(rich: Desk) -> None:
-    import pyarrow.json
+    import pyarrow.json  # type: ignore[import-untyped]
 
     release, n_rows = rich.open(2), 0
     for path in sorted((release.folder / "examples").rglob("*.jsonl")):
@@ -188,13 +191,8 @@ def test_every_row_leads_to_its_line_its_decision_and_its_edit(rich: Desk) -> No
     with rich.db.read() as session:
         decisions = {one.id: one for one in session.execute(select(DecisionRow)).scalars()}
         revisions = {one.id: one.text for one in session.execute(select(RevisionRow)).scalars()}
-        released = dict(
-            session.execute(
-                select(ReleasedRow.candidate_id, ReleasedRow.decision_id).where(  # type: ignore[call-overload]
-                    col(ReleasedRow.release_id) == rich.row(2).id
-                )
-            ).all()
-        )
+        held_by = select(ReleasedRow).where(col(ReleasedRow.release_id) == rich.row(2).id)
+        released = {one.candidate_id: one.decision_id for one in session.execute(held_by).scalars()}
     taken_back = {one.undoes_id for one in decisions.values()}
     newest = {one.candidate_id: one.id for _, one in sorted(decisions.items()) if one.id not in taken_back}
     raw = {path.relative_to(EVIDENCE.parent).as_posix(): path.read_bytes() for path in EVIDENCE.rglob("*.json*")}
@@ -506,3 +504,249 @@ def test_a_release_is_made_again_byte_for_byte_whatever_was_decided_since(desk: 
     again = [desk.rebuild(number) for number in (1, 2, 3, 4)]
     assert [one.differing for one in again] == [[], [], [], []]
     assert desk.release().sums not in before
+
+
+# ------------------------------------------------------------------------------------------------ splits that stay
+
+
+def seed_for(desk: Desk, *wanted: tuple[int, str]) -> int:
+    """A seed that deals these candidates to these splits."""
+    issue = {row.id: bytes(row.group_digest) for row in desk.candidates()}
+    half = {"train": 0.5, "validation": 0, "test": 0.5}
+    for seed in range(10_000):
+        plan = Plan.parse({"seed": seed, "shares": half})
+        if all(splits.deal(issue[number], plan) == split for number, split in wanted):
+            return seed
+    raise AssertionError(wanted)
+
+
+def test_what_was_released_stays_and_what_would_touch_two_splits_is_held_back(desk: Desk) -> None:
+    one, two, three = desk.read(change("One"), change("Two"), change("Three"))
+    half = {"train": 0.5, "validation": 0, "test": 0.5}
+    order: dict[str, Any] = {"split": {"shares": half, "seed": seed_for(desk, (one, "train"), (two, "test"))}}
+    for number in (one, two, three):
+        desk.decide(number)
+    first = desk.release(**order)
+    assert (first.splits()[one], first.splits()[two]) == ("train", "test")
+
+    # Of the same issue, and alike: wherever the seed would deal them, they go where the first one is.
+    other_seed = {"split": {"shares": half, "seed": seed_for(desk, (one, "test"), (three, "train"))}}
+    more = desk.read(change("One", "other words"), change("Grown", "Three"))
+    for number in more:
+        desk.decide(number)
+    grown = desk.release(**other_seed)
+    assert {number: grown.splits()[number] for number in (one, two, three)} == first.splits()
+    assert grown.splits()[more[0]] == "train"
+    assert grown.held_by(more[1]).keys() == {"near_duplicate"}
+    assert {way["dealt"] for way in grown.lineage().values()} == {"ledger"}
+
+    # A new issue that is like one in train and like one in test: they become one group.
+    tie, knot = desk.read(change("Tie", "One"), change("Tie", "Two"))
+    for number in (tie, knot):
+        desk.decide(number)
+    tied = desk.release(**order)
+    with desk.db.read() as session:
+        keys = [bytes(session.get_one(CandidateRow, number).group_digest) for number in (one, two, tie)]
+        assert len(set(groups.find_groups(session, desk.project, keys).values())) == 1
+    assert tied.splits()[two] == "test"
+    assert not {one, more[0], tie, knot} & tied.splits().keys()
+    why = tied.held_by(one)["split_conflict"]
+    assert why.startswith("Its group is in test and train since earlier releases, and it was in train.")
+    assert "it is new" in tied.held_by(tie)["split_conflict"]
+    assert tied.manifest["leaks"]["groups"] == 0
+    assert desk.rebuild(1).n_files > 10
+
+
+def test_a_benchmark_takes_whole_groups_and_nothing_that_was_released(desk: Desk) -> None:
+    one, two, alike, late = desk.read(
+        change("One"), change("Two", patch_source="Other"), change("Alike", "Two"), change("Late", patch_source="Late")
+    )
+    for number in (one, two, alike):
+        desk.decide(number)
+    with desk.db.write() as session:
+        with pytest.raises(BadInputError, match="finds no candidate"):
+            releases.freeze_benchmark(session, desk.project, Filter(source="Nobody"))
+        assert releases.freeze_benchmark(session, desk.project, Filter(source="Other"))[:2] == (2, 0)
+    with desk.db.write() as session:
+        assert releases.freeze_benchmark(session, desk.project, Filter(source="Other"))[:2] == (0, 2)
+        assert releases.count_benchmark(session, desk.project) == 2
+    release = desk.release()
+    assert release.splits()[two] == "benchmark"
+    assert release.held_by(alike).keys() == {"near_duplicate"}
+    assert release.counts(SFT)["splits"].keys() & {"benchmark"}
+    found = release.splits()[one]
+    with desk.db.write() as session:
+        refused = releases.freeze_benchmark(session, desk.project, Filter(q="One"))
+        assert (refused.n_set, len(refused.refused)) == (0, 1)
+    assert desk.release().splits()[one] == found
+
+    # While a release is being made it cannot be told any more.
+    desk.decide(late)
+    number = desk.create()
+    with desk.db.write() as session, pytest.raises(ConflictError, match=f"Release {number} is being made"):
+        releases.freeze_benchmark(session, desk.project, Filter(source="Late"))
+    desk.work()
+    with desk.db.write() as session:
+        assert len(releases.freeze_benchmark(session, desk.project, Filter(source="Late")).refused) == 1
+
+    # What is like something that was released for training is no benchmark either.
+    new = desk.read(change("New", "Late", patch_source="New"))
+    desk.decide(new[0])
+    with desk.db.write() as session:
+        refused = releases.freeze_benchmark(session, desk.project, Filter(source="New"))
+        assert (refused.n_set, len(refused.refused)) == (0, 2)
+
+
+# ------------------------------------------------------------------------------------------------ afterwards
+
+
+def test_a_release_can_be_withdrawn_and_says_who_holds_what(desk: Desk) -> None:
+    one, two = desk.read(change("One"), change("Two"))
+    for number in (one, two):
+        desk.decide(number)
+    desk.release()
+    desk.decide(two, Verdict.REJECT, reasons=("wrong_fix",))
+    changed = desk.release()
+    assert changed.splits().keys() == {one, two}
+    assert {name.partition(" ")[0] for name, way in changed.lineage().items() if way["candidate"] == two} == {
+        "llm/scaffold/unpaired"
+    }
+    desk.decide(two, Verdict.FLAG)
+    assert desk.release().splits().keys() == {one}
+    with desk.db.read() as session:
+        assert releases.list_holding(session, one) == [1, 2, 3]
+        assert releases.list_holding(session, two) == [1, 2]
+
+    desk.undo()
+    desk.undo()
+    back = desk.release()
+    with desk.db.read() as session:
+        assert releases.list_holding(session, two) == [1, 2, 4]
+    assert back.rows() == desk.open(1).rows()
+
+    with desk.db.write() as session:
+        with pytest.raises(BadInputError, match="Say why"):
+            releases.withdraw(session, desk.project, 4, " \n", now=NOON)
+        releases.withdraw(session, desk.project, 4, "It held a test.", now=NOON)
+    with desk.db.write() as session:
+        with pytest.raises(ConflictError, match="withdrawn"):
+            releases.withdraw(session, desk.project, 4, "Again.", now=NOON)
+        assert releases.get_release(session, desk.project, "latest").number == 3
+        assert releases.list_holding(session, two) == [1, 2, 4]
+    assert desk.row(4).withdrawn_why == "It held a test."
+    assert desk.open(4).rows() == back.rows()
+    assert desk.rebuild(4).differing == []
+
+
+def test_a_preview_is_what_a_freeze_then_writes(desk: Desk) -> None:
+    numbers = desk.read(
+        *(change(f"Issue {n}") for n in range(6)), change("Alike", "Issue 3"), change("Gone", successful_script=None)
+    )
+    for number in numbers[:4]:
+        desk.decide(number)
+    first = desk.release()
+    desk.decide(numbers[0], Verdict.EDIT, edited=("script", SCRIPT + "\nMORE = 1\n"))
+    desk.decide(numbers[1], Verdict.REJECT)
+    for number in numbers[4:]:
+        desk.decide(number)
+
+    with desk.db.write() as session:
+        job = releases.start_preview(session, desk.project, Spec("next"), now=NOON)
+    seen = desk.preview()
+    capped = Spec()
+    with desk.db.read() as session:
+        some = releases.preview(session, desk.settings, desk.project, capped, most=3, gate="no_script")
+    desk.work()
+    with desk.db.read() as session:
+        told: Any = session.get_one(JobRow, job.id).result
+    release = desk.release()
+
+    assert (some.whole, some.n_seen, some.held, some.difference) == (False, 3, [], None)
+    assert seen.whole
+    assert {f"{one.role}/{one.task}/{one.objective}": counts.rows for one, counts in seen.facts.listed()} == {
+        f"{one['role']}/{one['task']}/{one['objective']}": one["rows"] for one in release.manifest["datasets"]
+    }
+    assert [one.as_json(dataset) for dataset, one in seen.facts.listed()] == release.manifest["datasets"]
+    assert seen.held == release.held
+    for dataset, samples in seen.samples.items():
+        rows: dict[Any, Row] = dict(release.rows("/".join(dataset)))
+        assert len(samples) == min(5, len(rows))
+        assert all(rows[row["id"]] == row | {"split": split} for split, row in samples)
+    assert seen.difference is not None
+    found = releases.compare(desk.settings, desk.row(1), desk.row(2))
+    assert seen.difference.totals == found.totals
+    assert seen.difference.counts == found.counts
+    assert found.totals[0]
+    assert found.totals[1]
+    assert told == json.loads(json.dumps(seen.as_json()))
+    assert first.splits().keys() == set(numbers[:4])
+
+
+def test_releases_in_line_are_made_one_after_the_other_and_one_may_leave_it(desk: Desk) -> None:
+    numbers = desk.read(*(change(f"Issue {n}") for n in range(3)))
+    for number in numbers:
+        desk.decide(number)
+    first, second, third = desk.create(name="one"), desk.create(name="two"), desk.create(name="three")
+    with desk.db.write() as session:
+        jobs.cancel(session, desk.project, desk.row(second).job_id or 0, now=NOON)
+    desk.work()
+
+    assert [desk.row(number).state for number in (first, second, third)] == ["frozen", "failed", "frozen"]
+    assert desk.row(second).message == "Cancelled before it began."
+    assert {way["dealt"] for way in desk.open(first).lineage().values()} == {"digest"}
+    assert {way["dealt"] for way in desk.open(third).lineage().values()} == {"ledger"}
+
+    # Asked to stop while it runs.
+    running = desk.create()
+    with desk.db.write() as session:
+        session.execute(update(JobRow).where(col(JobRow.id) == desk.row(running).job_id).values(cancel_requested=True))
+    desk.work()
+    assert (desk.row(running).state, desk.row(running).message) == ("failed", "Cancelled.")
+    assert desk.job(running).state == JobState.CANCELLED
+    assert {path.name for path in desk.open(first).folder.parent.iterdir()} == {"1", "3"}
+
+
+def left_behind(desk: Desk, number: int) -> None:
+    """What a worker leaves that dies after it published the folder, and another that dies before."""
+    with desk.db.write() as session:
+        row = releases.get_release(session, desk.project, number)
+        row.state = ReleaseState.FREEZING
+        candidate = session.execute(select(CandidateRow).order_by(col(CandidateRow.id)).limit(1)).scalar_one()
+        session.add(
+            LedgerRow(
+                project_id=desk.project, issue=bytes(candidate.group_digest), split="test",
+                since=number + 1, release_id=row.id,
+            )
+        )  # fmt: skip
+        session.add(ReleasedRow(candidate_id=candidate.id or 0, release_id=row.id or 0, decision_id=1))
+        place = releases.folder_of(desk.settings, row)
+    for folder in (place, place.with_name(f".tmp-{number}-abc")):
+        (folder / "examples").mkdir(parents=True)
+        (folder / "examples" / "half.jsonl").write_text("{")
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+def test_what_a_dead_worker_left_is_made_anew_or_thrown_away(desk: Desk, given_up: bool) -> None:
+    numbers = desk.read(*(change(f"Issue {n}") for n in range(3)))
+    for number in numbers:
+        desk.decide(number)
+    number = desk.create()
+    left_behind(desk, number)
+    with desk.db.write() as session:
+        if given_up:
+            died = update(JobRow).where(col(JobRow.id) == session.get_one(ReleaseRow, 1).job_id)
+            session.execute(died.values(attempts=3, state=JobState.RUNNING, heartbeat_at=NOON))
+
+    desk.work()
+    last = desk.release()
+
+    assert desk.row(number).state == (ReleaseState.FAILED if given_up else ReleaseState.FROZEN)
+    if given_up:
+        assert desk.row(number).message.startswith("Given up after 3 attempts")
+    kept = {str(last.number)} if given_up else {"1", "2"}
+    assert {path.name for path in last.folder.parent.iterdir()} == kept
+    with desk.db.read() as session:
+        by = session.execute(select(LedgerRow.release_id).distinct()).scalars().all()  # type: ignore[call-overload]
+        assert by == [last.number if given_up else 1]
+        assert releases.list_holding(session, numbers[0]) == [int(name) for name in sorted(kept)]
+    assert set(last.splits()) == set(numbers)
