@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app import jobs, sources
+from app import jobs, releases, sources
 from app.models import JobRow, JobState
 from app.web.deps import Db, Now, Project
 from app.web.forms import Form
@@ -97,6 +97,7 @@ def cancel(fields: Form, session: Db, project: Project, now: Now, job_id: int) -
     """Ask the work to stop at its next step."""
     fields.allow(())
     jobs.cancel(session, project, job_id, now=now)
+    releases.bury(session, project)
     return see_other(f"/jobs/{job_id}")
 
 
