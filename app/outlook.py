@@ -11,7 +11,7 @@ from functools import lru_cache
 from sqlalchemy import select
 from sqlmodel import Session, col
 
-from app import decisions, freeze, groups, projects, releases, rulings, templates, tokens, yields
+from app import decisions, freeze, groups, projects, prompting, releases, rulings, tokens, yields
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.examples import Dataset, Hold
 from app.gates import GATES
@@ -110,7 +110,7 @@ def look(session: Session, project_id: int, candidate_id: int) -> Outlook | None
     # The examples of a candidate share their texts, and the gates have counted them already.
     counters = {name: lru_cache(256)(count) for name, count in exact.items()}
     guard = projects.read_guard(session, project_id, settings, benchmarks=False)
-    terms = Terms(templates.get_prompts(session, project_id), settings, counters)
+    terms = Terms(prompting.get_prompts(session, project_id), settings, counters)
     placed, settled = freeze.settle_one(session, project_id, case, terms, guard)
     return Outlook(
         case,

@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl
 from sqlalchemy import delete, func, insert, select, update
 from sqlmodel import Session, col
 
-from app import freeze, groups, jobs, prepare, projects, rulings, templates, verifier
+from app import freeze, groups, jobs, prepare, projects, prompting, rulings, verifier
 from app.db import Database, lock_ingest
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.examples import Dataset, Split
@@ -146,7 +146,7 @@ def asked_for(session: Session, project_id: int, spec: Spec, number: int | None 
         name=spec.name,
         filter=spec.filter,
         settings=spec.settings(projects.get_settings(session, project_id)),
-        prompts=templates.get_prompts(session, project_id),
+        prompts=prompting.get_prompts(session, project_id),
         decisions_to=(head.id or 0) if head else 0,
         rulings_to=rulings.newest(session, project_id),
     )
@@ -921,7 +921,7 @@ def rebuild(
             asked_for(session, project_id, Spec.parse(row.spec), number),
             settings=_settings_of(said),
             prompts={
-                one["name"]: templates.get_by_label(session, project_id, one["label"]) for one in said["templates"]
+                one["name"]: prompting.get_by_label(session, project_id, one["label"]) for one in said["templates"]
             },
             decisions_to=row.decisions_to,
             rulings_to=row.rulings_to,

@@ -344,12 +344,12 @@ def a_byte_is_not_utf8(release: Opened) -> None:
 
 @fault("surrogate")
 def a_text_holds_half_a_character(release: Opened) -> None:
-    _spoil(release, lambda line: re.sub(rb'"completion": ?"', rb'\g<0>\\ud83d', line, count=1), "sft")
+    _spoil(release, lambda line: re.sub(rb'"completion": ?"', rb"\g<0>\\ud83d", line, count=1), "sft")
 
 
 @fault("nul")
 def a_text_holds_a_nul(release: Opened) -> None:
-    _spoil(release, lambda line: re.sub(rb'"completion": ?"', rb'\g<0>\\u0000', line, count=1), "sft")
+    _spoil(release, lambda line: re.sub(rb'"completion": ?"', rb"\g<0>\\u0000", line, count=1), "sft")
 
 
 @fault("bad_json")

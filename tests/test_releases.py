@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlmodel import col
 
-from app import groups, jobs, recipes, releases, splits, templates
+from app import groups, jobs, prompting, recipes, releases, splits
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.examples import COLUMNS
 from app.models import (
@@ -83,8 +83,8 @@ def fill(desk: Desk) -> None:
     """Two releases of all evidence: accepted, edited, rejected, disputed, left out, let pass, benchmarked."""
     desk.take()
     with desk.db.write() as session:
-        before = templates.get_in_use(session, desk.project, "scaffold").text
-        templates.save(session, desk.project, desk.ann, "scaffold", f"In this project.\n{before}", now=NOON)
+        before = prompting.get_in_use(session, desk.project, "scaffold").text
+        prompting.save(session, desk.project, desk.ann, "scaffold", f"In this project.\n{before}", now=NOON)
         releases.freeze_benchmark(session, desk.project, Filter(file="requests/auth.py"))
     numbers = [row.id or 0 for row in desk.candidates()]
     for number in numbers[:20]:
@@ -497,8 +497,8 @@ def test_a_release_is_made_again_byte_for_byte_whatever_was_decided_since(desk: 
     desk.decide(numbers[0], Verdict.EDIT, edited=("script", SCRIPT + "\nMORE = 1\n"), by=desk.ben)
     desk.rule(made_of(desk, numbers[9])[0], "left_out")
     with desk.db.write() as session:
-        used = templates.get_in_use(session, desk.project, "scaffold")
-        templates.save(session, desk.project, desk.ann, "scaffold", f"{used.text}\nAnd more.\n", now=NOON)
+        used = prompting.get_in_use(session, desk.project, "scaffold")
+        prompting.save(session, desk.project, desk.ann, "scaffold", f"{used.text}\nAnd more.\n", now=NOON)
         releases.freeze_benchmark(session, desk.project, Filter(q="Issue"))
 
     again = [desk.rebuild(number) for number in (1, 2, 3, 4)]

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text as sql
 
-from app import review, templates
+from app import prompting, review
 from app.db import Database
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.models import ReviewerRow, Verdict
+from app.prompting import Use
 from app.recipes.prompt import ABSENT, KINDS, Template, parse, shipped
 from app.review import Act
 from app.settings import Settings
-from app.templates import Use
 from tests.conftest import NOON
 from tests.logs import SCRIPT, read_issues
 from tests.projects import Desk, piece, real_pieces
@@ -43,7 +43,7 @@ def desk(db: Database, settings: Settings, project_id: int, tmp_path: Path) -> D
 
 def save(db: Database, project_id: int, by: int, text: str, name: str = "scaffold", **more: object) -> Template:
     with db.write() as session:
-        return templates.save(session, project_id, by, name, text, now=NOON, **more)  # type: ignore[arg-type]
+        return prompting.save(session, project_id, by, name, text, now=NOON, **more)  # type: ignore[arg-type]
 
 
 def decide(db: Database, project_id: int, by: int, number: int, verdict: Verdict, **more: object) -> None:
@@ -58,9 +58,9 @@ def decide(db: Database, project_id: int, by: int, number: int, verdict: Verdict
 
 def test_a_project_begins_with_what_ships(db: Database, project_id: int) -> None:
     with db.read() as session:
-        assert templates.get_prompts(session, project_id) == shipped()
-        listed = templates.list_versions(session, project_id, "scaffold")
-        assert templates.list_uses(session, project_id, "scaffold") == []
+        assert prompting.get_prompts(session, project_id) == shipped()
+        listed = prompting.list_versions(session, project_id, "scaffold")
+        assert prompting.list_uses(session, project_id, "scaffold") == []
 
     assert [(one.label, one.in_use, one.may_be_used) for one in listed] == [
         ("scaffold/2", True, False),
@@ -73,10 +73,10 @@ def test_a_saved_text_is_in_use_and_every_version_stays(db: Database, project_id
 
     assert [one.label for one in made] == ["scaffold/p1", "scaffold/p2"]
     with db.read() as session:
-        prompts = templates.get_prompts(session, project_id)
-        listed = templates.list_versions(session, project_id, "scaffold")
-        assert templates.find_version(session, project_id, "scaffold", 1) == made[0]
-        assert templates.find_version(session, project_id, "scaffold", 9) is None
+        prompts = prompting.get_prompts(session, project_id)
+        listed = prompting.list_versions(session, project_id, "scaffold")
+        assert prompting.find_version(session, project_id, "scaffold", 1) == made[0]
+        assert prompting.find_version(session, project_id, "scaffold", 9) is None
     assert prompts == {**shipped(), "scaffold": made[1]}
     assert [(one.label, one.key, one.comment, one.reviewer, one.in_use, one.may_be_used) for one in listed] == [
         ("scaffold/p2", "p2", "Two", "local", True, False),
@@ -97,7 +97,7 @@ def test_a_text_that_is_in_use_already_changes_nothing(
 
     assert save(db, project_id, reviewer_id, text, comment="again") == made
     with db.read() as session:
-        assert len(templates.list_uses(session, project_id, "scaffold")) == 2
+        assert len(prompting.list_uses(session, project_id, "scaffold")) == 2
 
 
 def test_the_text_that_ships_is_not_copied_by_saving_it(db: Database, project_id: int, reviewer_id: int) -> None:
@@ -109,11 +109,11 @@ def test_going_back_is_an_act_that_the_history_keeps(db: Database, project_id: i
     save(db, project_id, bob, SECOND)
     for hours, version in enumerate((1, 1, None, None, 2), 1):
         with db.write() as session:
-            used = templates.use(session, project_id, bob, "scaffold", version, now=NOON + timedelta(hours=hours))
-            assert templates.get_in_use(session, project_id, "scaffold") == used
+            used = prompting.use(session, project_id, bob, "scaffold", version, now=NOON + timedelta(hours=hours))
+            assert prompting.get_in_use(session, project_id, "scaffold") == used
 
     with db.read() as session:
-        uses = templates.list_uses(session, project_id, "scaffold")
+        uses = prompting.list_uses(session, project_id, "scaffold")
     assert uses == [
         Use("scaffold/p2", "bob", NOON + timedelta(hours=5)),
         Use("shipped", "bob", NOON + timedelta(hours=3)),
@@ -130,7 +130,7 @@ def test_each_template_has_versions_of_its_own(db: Database, project_id: int, re
 
     assert made.label == "repair/p1"
     with db.read() as session:
-        assert [one.label for one in templates.get_prompts(session, project_id).values()][:4] == [
+        assert [one.label for one in prompting.get_prompts(session, project_id).values()][:4] == [
             "scaffold/p1", "scaffold_diff/2", "repair/p1", "polish/1",
         ]  # fmt: skip
 
@@ -142,18 +142,18 @@ def test_each_project_has_templates_of_its_own(db: Database, project_id: int, re
     save(db, other, reviewer_id, SECOND)
 
     with db.read() as session:
-        assert templates.get_prompts(session, project_id)["scaffold"].text == FIRST
-        assert templates.get_prompts(session, other)["scaffold"].text == SECOND
-        assert templates.list_uses(session, other, "scaffold") == [Use("scaffold/p1", "local", NOON)]
+        assert prompting.get_prompts(session, project_id)["scaffold"].text == FIRST
+        assert prompting.get_prompts(session, other)["scaffold"].text == SECOND
+        assert prompting.list_uses(session, other, "scaffold") == [Use("scaffold/p1", "local", NOON)]
 
 
 def test_a_label_finds_the_text_that_a_release_was_made_with(db: Database, project_id: int, reviewer_id: int) -> None:
     made = save(db, project_id, reviewer_id, FIRST)
     save(db, project_id, reviewer_id, SECOND)
     with db.read() as session:
-        found = {label: templates.find_by_label(session, project_id, label) for label in ("scaffold/p1", "scaffold/1")}
+        found = {label: prompting.find_by_label(session, project_id, label) for label in ("scaffold/p1", "scaffold/1")}
         for unknown in ("scaffold/p9", "scaffold/9", "poem/1", "poem/p1", "nonsense", "scaffold/p999999999"):
-            assert templates.find_by_label(session, project_id, unknown) is None
+            assert prompting.find_by_label(session, project_id, unknown) is None
 
     assert found["scaffold/p1"] == made
     assert found["scaffold/1"] is not None
@@ -190,7 +190,7 @@ def test_what_cannot_be_kept_is_refused_and_nothing_is_stored(
 
     assert refused.value.where == where
     with db.read() as session:
-        assert templates.get_prompts(session, project_id) == shipped()
+        assert prompting.get_prompts(session, project_id) == shipped()
 
 
 def test_what_is_not_there_is_said(db: Database, project_id: int, reviewer_id: int) -> None:
@@ -198,27 +198,27 @@ def test_what_is_not_there_is_said(db: Database, project_id: int, reviewer_id: i
         save(db, project_id, reviewer_id, FIRST, "poem")
     with db.write() as session:
         with pytest.raises(NotFoundError, match="scaffold/p1"):
-            templates.use(session, project_id, reviewer_id, "scaffold", 1, now=NOON)
+            prompting.use(session, project_id, reviewer_id, "scaffold", 1, now=NOON)
         with pytest.raises(NotFoundError, match="poem"):
-            templates.use(session, project_id, reviewer_id, "poem", None, now=NOON)
+            prompting.use(session, project_id, reviewer_id, "poem", None, now=NOON)
 
 
 @pytest.mark.parametrize(("chosen", "version"), [("repair/p3", 3), ("shipped", None), ("repair/1", None)])
 def test_a_person_names_a_version_by_its_label(chosen: str, version: int | None) -> None:
-    assert templates.parse_choice("repair", chosen) == version
+    assert prompting.parse_choice("repair", chosen) == version
 
 
 @pytest.mark.parametrize("chosen", ["", "p3", "3", "repair/2", "scaffold/p1", "repair/p0"])
 def test_what_is_no_choice_is_refused(chosen: str) -> None:
     with pytest.raises(BadInputError, match=r"cannot be put to use\. Say repair/p1"):
-        templates.parse_choice("repair", chosen)
+        prompting.parse_choice("repair", chosen)
 
 
 def test_two_who_save_at_once_write_two_versions(db: Database, project_id: int, reviewer_id: int) -> None:
     made: list[str] = []
     later = threading.Thread(target=lambda: made.append(save(db, project_id, reviewer_id, SECOND).label))
     with db.write() as session:
-        first = templates.save(session, project_id, reviewer_id, "scaffold", FIRST, now=NOON)
+        first = prompting.save(session, project_id, reviewer_id, "scaffold", FIRST, now=NOON)
         later.start()
         later.join(0.2)
         assert made == []
@@ -233,7 +233,7 @@ def test_two_who_save_at_once_write_two_versions(db: Database, project_id: int, 
 def test_a_preview_is_the_template_filled_with_the_candidate(db: Database, project_id: int, three: list[int]) -> None:
     made = parse("scaffold", "{issue}|{files}|{operations}|{style}")
     with db.read() as session:
-        [(title, text)] = templates.preview(session, project_id, made, three[1])
+        [(title, text)] = prompting.preview(session, project_id, made, three[1])
 
     assert title == "Scaffold"
     operation = '{"name":"rename_variable","old_name":"a","new_name":"b"}'
@@ -247,7 +247,7 @@ def test_without_a_candidate_the_next_accepted_one_is_taken(
 
     def found(after: int = 0) -> int | None:
         with db.read() as session:
-            return templates.find_example(session, project_id, "scaffold", after)
+            return prompting.find_example(session, project_id, "scaffold", after)
 
     assert [found(after) for after in (0, three[0], three[2])] == [three[0], three[1], three[0]]
     decide(db, project_id, reviewer_id, three[1], Verdict.ACCEPT)
@@ -256,31 +256,31 @@ def test_without_a_candidate_the_next_accepted_one_is_taken(
     decide(db, project_id, reviewer_id, three[0], Verdict.REJECT)
     assert [found(after) for after in (0, *three)] == [three[1], three[1], three[2], three[1]]
     with db.read() as session:
-        assert templates.preview(session, project_id, made) == [("Scaffold", "One Name the reader\n")]
+        assert prompting.preview(session, project_id, made) == [("Scaffold", "One Name the reader\n")]
 
 
 def test_a_candidate_that_gives_no_such_prompt_gives_none(db: Database, project_id: int, three: list[int]) -> None:
     with db.read() as session:
         for name in ("repair", "polish", "t5_spec", "divot5_refiner", "divot5_unifier"):
-            assert templates.preview(session, project_id, shipped()[name], three[0]) == []
-            assert templates.find_example(session, project_id, name) is None
-            assert templates.preview(session, project_id, shipped()[name]) == []
+            assert prompting.preview(session, project_id, shipped()[name], three[0]) == []
+            assert prompting.find_example(session, project_id, name) is None
+            assert prompting.preview(session, project_id, shipped()[name]) == []
         with pytest.raises(NotFoundError, match="no candidate 9999"):
-            templates.preview(session, project_id, shipped()["scaffold"], 9999)
+            prompting.preview(session, project_id, shipped()["scaffold"], 9999)
 
 
 def test_every_template_shows_itself_on_real_evidence(desk: Desk) -> None:
     desk.take(*real_pieces())
     with desk.db.read() as session:
         for name, form in KINDS.items():
-            number = templates.find_example(session, desk.project_id, name)
+            number = prompting.find_example(session, desk.project_id, name)
             assert number is not None, name
-            shown = templates.preview(session, desk.project_id, shipped()[name], number)
+            shown = prompting.preview(session, desk.project_id, shipped()[name], number)
             assert shown
             bare = parse(name, "".join(f"{{{gap}}}" for gap in form.required))
-            for _, text in [*shown, *templates.preview(session, desk.project_id, bare, number)]:
+            for _, text in [*shown, *prompting.preview(session, desk.project_id, bare, number)]:
                 assert text.endswith("\n")
-            assert any(ABSENT not in text for _, text in templates.preview(session, desk.project_id, bare, number))
+            assert any(ABSENT not in text for _, text in prompting.preview(session, desk.project_id, bare, number))
 
 
 def test_a_repair_is_shown_once_for_each_attempt_that_failed(desk: Desk) -> None:
@@ -288,7 +288,7 @@ def test_a_repair_is_shown_once_for_each_attempt_that_failed(desk: Desk) -> None
     [row] = desk.rows()
     made = parse("repair", "<{script}>\n<{error}>")
     with desk.db.read() as session:
-        shown = templates.preview(session, desk.project_id, made, row.id)
+        shown = prompting.preview(session, desk.project_id, made, row.id)
 
     run = desk.said(row).run
     assert run is not None

@@ -25,10 +25,10 @@ def list_templates(
     as_json: Json = False, data_dir: DataDir = None, database_url: DatabaseUrl = None, project: ProjectName = None
 ) -> None:
     """Every template and the version that is in use: `repair/p3` is the project's own, `repair/1` came with it."""
-    from app import templates  # noqa: PLC0415
+    from app import prompting  # noqa: PLC0415
 
     with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.read() as session:
-        used = [templates.as_json(one) for one in templates.get_prompts(session, project_id).values()]
+        used = [prompting.as_json(one) for one in prompting.get_prompts(session, project_id).values()]
     if as_json:
         print_json({"templates": used})
         return
@@ -45,17 +45,17 @@ def show_template(
     project: ProjectName = None,
 ) -> None:
     """The text of a template, on standard output; with --json also its gaps and every version."""
-    from app import templates  # noqa: PLC0415
+    from app import prompting  # noqa: PLC0415
 
     with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.read() as session:
         if "/" in name:
-            shown = templates.get_by_label(session, project_id, name)
+            shown = prompting.get_by_label(session, project_id, name)
         else:
-            shown = templates.get_in_use(session, project_id, name)
-        versions = templates.list_versions(session, project_id, shown.name)
+            shown = prompting.get_in_use(session, project_id, name)
+        versions = prompting.list_versions(session, project_id, shown.name)
     if as_json:
-        listed = [templates.version_as_json(one) for one in versions]
-        print_json(templates.as_json(shown) | {"text": shown.text, "versions": listed})
+        listed = [prompting.version_as_json(one) for one in versions]
+        print_json(prompting.as_json(shown) | {"text": shown.text, "versions": listed})
         return
     say(f"{shown.label}; versions: {', '.join(one.label for one in versions)}")
     typer.echo(shown.text, nl=False)
@@ -72,15 +72,15 @@ def save_template(
     project: ProjectName = None,
 ) -> None:
     """Write the project's next version of a template and use it."""
-    from app import review, templates  # noqa: PLC0415
+    from app import prompting, review  # noqa: PLC0415
 
     text = text_of(path)
     with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.write() as session:
-        before = templates.get_in_use(session, project_id, name)
+        before = prompting.get_in_use(session, project_id, name)
         me = review.ensure_local_reviewer(session, now=now()).id or 0
-        made = templates.save(session, project_id, me, name, text, comment, now=now())
+        made = prompting.save(session, project_id, me, name, text, comment, now=now())
     if as_json:
-        print_json(templates.as_json(made))
+        print_json(prompting.as_json(made))
     say(f"{made.label} is in use" + (" already; nothing was changed." if made.label == before.label else " now."))
 
 
@@ -94,11 +94,11 @@ def use_template(
     project: ProjectName = None,
 ) -> None:
     """Go back to an earlier version of a template, or to the one that came with the program."""
-    from app import review, templates  # noqa: PLC0415
+    from app import prompting, review  # noqa: PLC0415
 
     with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.write() as session:
         me = review.ensure_local_reviewer(session, now=now()).id or 0
-        used = templates.use(session, project_id, me, name, templates.parse_choice(name, version), now=now())
+        used = prompting.use(session, project_id, me, name, prompting.parse_choice(name, version), now=now())
     if as_json:
-        print_json(templates.as_json(used))
+        print_json(prompting.as_json(used))
     say(f"{used.label} is in use now.")

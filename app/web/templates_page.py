@@ -8,14 +8,14 @@ from pydantic import BaseModel, ConfigDict
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import sources, templates
+from app import prompting, sources
 from app.diffs.edit import diff_texts
 from app.diffs.parse import parse as parse_diff
 from app.diffs.render import render, render_text
 from app.errors import AppError, BadInputError, ConflictError
+from app.prompting import Use, Version
 from app.recipes.prompt import KINDS, Form, Template, parse
 from app.review import whole_number
-from app.templates import Use, Version
 from app.web.api import JsonObject, read_as, takes
 from app.web.deps import AppDb, Db, Me, Now, Project
 from app.web.forms import Fields
@@ -131,9 +131,9 @@ class TemplateView(FilledView):
 @router.get("/templates")
 def list_templates(request: Request, session: Db, project: Project) -> Response:
     """Every template, which version of it is in use, and what it is for."""
-    prompts = templates.get_prompts(session, project)
+    prompts = prompting.get_prompts(session, project)
     rows = [
-        Listed(prompts[name], form.title, _serves(form), next(iter(templates.list_uses(session, project, name)), None))
+        Listed(prompts[name], form.title, _serves(form), next(iter(prompting.list_uses(session, project, name)), None))
         for name, form in KINDS.items()
     ]
     return page(request, "templates.html", TemplatesView(sources.count_quarantine(session, project), rows))
@@ -143,7 +143,7 @@ def list_templates(request: Request, session: Db, project: Project) -> Response:
 def show_template(request: Request, session: Db, project: Project, name: str) -> Response:
     """One version of a template in the editor, compared with another, and filled with a candidate."""
     asked = request.query_params
-    used = templates.get_in_use(session, project, name)
+    used = prompting.get_in_use(session, project, name)
     loaded = _version(session, project, name, asked.get("version", "")) or used
     base = _version(session, project, name, asked.get("against", ""))
     if base is None:
@@ -159,9 +159,9 @@ def show_template(request: Request, session: Db, project: Project, name: str) ->
 def save(request: Request, fields: Sent, session: Db, project: Project, me: Me, now: Now, name: str) -> Response:
     """Write a version and use it; what cannot be saved stays in the editor."""
     typed = _typed(fields)
-    used = templates.get_in_use(session, project, name)
+    used = prompting.get_in_use(session, project, name)
     try:
-        made = templates.save(
+        made = prompting.save(
             session, project, me, name, typed["text"], typed["comment"], now=now, seen=typed["seen"] or None
         )
     except (BadInputError, ConflictError) as error:
@@ -177,7 +177,7 @@ def preview(request: Request, fields: Sent, db: AppDb, project: Project, name: s
     """The text as it is typed: what it lacks, what it changes, and what a candidate makes of it; nothing is stored."""
     typed = _typed(fields)
     with db.read() as session:
-        used = templates.get_in_use(session, project, name)
+        used = prompting.get_in_use(session, project, name)
         return _template_page(request, session, project, used, used, used, typed)
 
 
@@ -185,7 +185,7 @@ def preview(request: Request, fields: Sent, db: AppDb, project: Project, name: s
 def use(fields: Sent, session: Db, project: Project, me: Me, now: Now, name: str) -> Response:
     """Go back to an earlier version, or to the shipped one."""
     chosen = fields.allow(("version",)).one("version")
-    templates.use(session, project, me, name, templates.parse_choice(name, chosen), now=now)
+    prompting.use(session, project, me, name, prompting.parse_choice(name, chosen), now=now)
     return see_other(url(f"/templates/{name}", done="2"))
 
 
@@ -200,14 +200,14 @@ def _typed(fields: Fields) -> dict[str, str]:
 
 
 def _version(session: Session, project: int, name: str, key: str) -> Template | None:
-    return templates.get_by_label(session, project, f"{name}/{key}") if key else None
+    return prompting.get_by_label(session, project, f"{name}/{key}") if key else None
 
 
 def _earlier(session: Session, project: int, template: Template) -> Template | None:
     """The version before this one; before the project's first stands the newest that shipped."""
-    labels = [one.label for one in templates.list_versions(session, project, template.name)]
+    labels = [one.label for one in prompting.list_versions(session, project, template.name)]
     later = labels[labels.index(template.label) + 1 :] if template.label in labels else []
-    return templates.find_by_label(session, project, later[0]) if later else None
+    return prompting.find_by_label(session, project, later[0]) if later else None
 
 
 def _template_page(
@@ -232,8 +232,8 @@ def _template_page(
         loaded=loaded,
         typed=typed,
         said=said,
-        versions=templates.list_versions(session, project, used.name),
-        uses=templates.list_uses(session, project, used.name),
+        versions=prompting.list_versions(session, project, used.name),
+        uses=prompting.list_uses(session, project, used.name),
     )
     if error is None:
         return page(request, "template.html", view, fragment="filled")
@@ -252,7 +252,7 @@ def _filled(
         made = parse(name, text)
         view = replace(view, changes=_changes(base, made))
         shown = _candidate(session, project, name, typed)
-        found = [] if shown is None else templates.preview(session, project, made, shown)
+        found = [] if shown is None else prompting.preview(session, project, made, shown)
         prompts = [_draw(title, prompt) for title, prompt in found[:_MOST_SHOWN]]
         view = replace(view, shown=shown, prompts=prompts, n_more=len(found) - len(prompts))
         typed = typed | {"candidate": typed["candidate"] if shown is None else str(shown)}
@@ -266,7 +266,7 @@ def _candidate(session: Session, project: int, name: str, typed: dict[str, str])
     number = whole_number("candidate", asked) if asked else 0
     if number and not typed["step"]:
         return number
-    return templates.find_example(session, project, name, number)
+    return prompting.find_example(session, project, name, number)
 
 
 def _gaps(name: str, text: str) -> list[Gap]:
@@ -302,17 +302,17 @@ class TemplateIn(BaseModel):
 @router.get("/api/v1/templates")
 def get_templates(session: Db, project: Project) -> Response:
     """Every template that is in use, without its text."""
-    prompts = templates.get_prompts(session, project)
-    return as_json({"templates": [templates.as_json(prompts[name]) for name in KINDS]})
+    prompts = prompting.get_prompts(session, project)
+    return as_json({"templates": [prompting.as_json(prompts[name]) for name in KINDS]})
 
 
 @router.get("/api/v1/templates/{name}")
 def get_template(session: Db, project: Project, name: str, version: str = "") -> Response:
     """One template with its text and its history; `version` is `p3` of the project or `1` as it shipped."""
-    found = _version(session, project, name, version) or templates.get_in_use(session, project, name)
-    listed = templates.list_versions(session, project, name)
+    found = _version(session, project, name, version) or prompting.get_in_use(session, project, name)
+    listed = prompting.list_versions(session, project, name)
     return as_json(
-        templates.as_json(found) | {"text": found.text, "versions": [templates.version_as_json(one) for one in listed]}
+        prompting.as_json(found) | {"text": found.text, "versions": [prompting.version_as_json(one) for one in listed]}
     )
 
 
@@ -323,7 +323,7 @@ def post_template(body: JsonObject, session: Db, project: Project, me: Me, now: 
     if (given.text is None) == (given.use is None):
         raise BadInputError("Send either text, a new version, or use, the label of an earlier one.", where="body")
     if given.text is not None:
-        made = templates.save(session, project, me, name, given.text, given.comment, now=now, seen=given.seen)
+        made = prompting.save(session, project, me, name, given.text, given.comment, now=now, seen=given.seen)
     else:
-        made = templates.use(session, project, me, name, templates.parse_choice(name, given.use or ""), now=now)
-    return as_json(templates.as_json(made) | {"text": made.text})
+        made = prompting.use(session, project, me, name, prompting.parse_choice(name, given.use or ""), now=now)
+    return as_json(prompting.as_json(made) | {"text": made.text})

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from app import templates
+from app import prompting
 from app.db import Database
 from app.recipes.prompt import ABSENT, KINDS, shipped
 from app.settings import Settings
@@ -34,7 +34,7 @@ def save(client: TestClient, typed: str = SHORT, name: str = "scaffold", **more:
 
 def in_use(db: Database, project_id: int, name: str = "scaffold") -> str:
     with db.read() as session:
-        return templates.get_in_use(session, project_id, name).label
+        return prompting.get_in_use(session, project_id, name).label
 
 
 # ------------------------------------------------------------------------------------------------ pages
