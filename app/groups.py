@@ -46,7 +46,7 @@ _Name = TypeVar("_Name", int, bytes)
 
 _ASKED = 900
 _ROUND = 5_000
-_FIRST, _LEAST, _MOST = 50, 10, 2_000
+_FIRST, _LEAST, _MOST = 50, 20, 2_000
 _SECONDS = 0.05
 _SLICE = 5_000
 _READ = 200
@@ -255,12 +255,14 @@ def keep_up(db: Database, project_id: int, *, progress: Progress | None = None) 
         with db.write() as session:
             _set_version(session, project_id, lsh.version())
     done, last = 0, -1
-    while batch := _waiting(db, project_id, last):
+    keeper = _Keeper(db, project_id)
+    while not keeper.is_over and (batch := _waiting(db, project_id, last)):
         last = max(batch)
-        for n in _take_in(db, project_id, batch):
+        for n in keeper.take_in(batch):
             done += n
             if progress is not None:
                 progress(done, max(waiting, done))
+    keeper.renew()
     return done
 
 
@@ -271,22 +273,59 @@ def keep_up_all(db: Database, *, progress: Progress | None = None) -> int:
     return sum(keep_up(db, project_id, progress=progress) for project_id in waiting)
 
 
-def _take_in(db: Database, project_id: int, batch: Mapping[int, Shingles]) -> Iterator[int]:
-    """Take in what waits, in transactions that stay short; gives the size of each. Ends where all is made anew."""
-    keys = _Keys(batch.values())
-    left, size = sorted(batch), _FIRST
-    while left:
-        some = left[:size]
-        with db.write() as session:
-            lock_ingest(session)
-            if _version(session, project_id) != lsh.version():
-                return
-            began = time.perf_counter()
-            _Step(session, project_id, keys).take(some)
-            spent = time.perf_counter() - began
-        del left[:size]
-        size = min(_MOST, max(_LEAST, int(size * min(2.0, _SECONDS / max(spent, 1e-4)))))
-        yield len(some)
+class _Keeper:
+    """Takes in what waits, in transactions that stay short, until all is made anew by somebody else.
+
+    Where the first of a crowd changed, clusters that hang on it are looked at once, in the end. Until then the project
+    counts as outdated, so that a crash in between is made good.
+    """
+
+    def __init__(self, db: Database, project_id: int) -> None:
+        self.db = db
+        self.project_id = project_id
+        self.version = lsh.version()
+        self.is_over = False
+        self.lost: set[int] = set()
+
+    def take_in(self, batch: Mapping[int, Shingles]) -> Iterator[int]:
+        """Take in a batch; gives the size of each transaction."""
+        keys = _Keys(batch.values())
+        left, size = sorted(batch), _FIRST
+        while left:
+            some = left[:size]
+            with self.db.write() as session:
+                if not self._is_on(session):
+                    return
+                began = time.perf_counter()
+                self._lose(session, _Step(session, self.project_id, keys).take(some))
+                spent = time.perf_counter() - began
+            del left[:size]
+            size = min(_MOST, max(_LEAST, int(size * min(2.0, _SECONDS / max(spent, 1e-4)))))
+            yield len(some)
+
+    def _is_on(self, session: Session) -> bool:
+        lock_ingest(session)
+        self.is_over = _version(session, self.project_id) != self.version
+        return not self.is_over
+
+    def _lose(self, session: Session, lost: Set[int]) -> None:
+        if lost and not self.lost:
+            self.version = _mark()
+            _set_version(session, self.project_id, self.version)
+        self.lost |= lost
+
+    def renew(self) -> None:
+        """Look at what may have fallen apart."""
+        if self.lost and not self.is_over:
+            with self.db.write() as session:
+                if self._is_on(session):
+                    _Step(session, self.project_id, _Keys()).renew(self.lost)
+                    _set_version(session, self.project_id, lsh.version())
+
+
+def _mark() -> int:
+    """A version that nobody else has: whoever wrote it is at work."""
+    return -1 - secrets.randbelow(2**53)
 
 
 def _waiting(db: Database, project_id: int, after: int) -> dict[int, Shingles]:
@@ -402,13 +441,22 @@ class _Step:
         self.keys = keys
         self.shapes = _Shapes(session, project_id)
 
-    def take(self, ids: Sequence[int]) -> None:
-        """Take in what waits of these."""
+    def take(self, ids: Sequence[int]) -> set[int]:
+        """Take in what waits of these; gives shapes that are no longer compared with a whole crowd (see `renew`)."""
         change = self._read(ids)
         if not change.before and not change.after:
-            return
+            return set()
         lost, gained = self._move_shapes(change)
-        dirty = self._may_fall_apart(change, lost)
+        self._settle(change, gained, set(change.left) if change.emptied else set())
+        return lost
+
+    def renew(self, lost: Iterable[int]) -> None:
+        """Look anew at the clusters of shapes that others may have been in by them alone."""
+        dirty = set(find_clusters(self.session, self._first_holders(lost).values()).values())
+        self._settle(_Change({}, {}, set(), set(), set(), was_tied=True), set(), dirty)
+
+    def _settle(self, change: _Change, gained: Set[int], dirty: Set[int]) -> None:
+        """Compare what must be, and make the tables say what comes of it; clusters that are dirty fall apart first."""
         loose = change.fresh | gained | self._shapes_of(dirty)
         joined, standing = self._compare(loose, change)
         members = self._members(loose, change, joined, standing)
@@ -510,13 +558,6 @@ class _Step:
 
     # -------------------------------------------------------------------------------------------- what is compared
 
-    def _may_fall_apart(self, change: _Change, lost: Iterable[int]) -> set[int]:
-        """Clusters that lost a shape, and those of which a shape was compared with a whole crowd and is no more."""
-        holders = self._first_holders(lost)
-        return (set(change.left) if change.emptied else set()) | set(
-            find_clusters(self.session, holders.values()).values()
-        )
-
     def _shapes_of(self, clusters: Iterable[int]) -> set[int]:
         wanted = (
             "SELECT DISTINCT f.shape_id FROM cluster JOIN fingerprint AS f ON f.candidate_id = cluster.candidate_id "
@@ -534,7 +575,7 @@ class _Step:
         standing = {number: of_candidate[first] for number, first in held.items() if first in of_candidate}
         for number, cluster in standing.items():
             joined.join(-cluster, number)
-        self.shapes.load(others)
+        self.shapes.load({number for found in near.values() if len(found) <= 2 * lsh.CROWD for number in found})
         for found in near.values():
             for _ in engine.compare(self.shapes, found, joined, fresh=loose):
                 pass
@@ -744,7 +785,7 @@ class _Rebuild:
         self.finder = finder
         self.progress = progress
         self.at = (0, 0)
-        self.mark = -1 - secrets.randbelow(2**53)
+        self.mark = _mark()
 
     def run(self) -> int:
         """From what the candidates say."""
