@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from hashlib import file_digest
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from sqlmodel import Session
 
@@ -23,9 +23,11 @@ from app import freeze, jobs, projects, recipes, releases
 from app.db import Database
 from app.errors import BadInputError, NotFoundError, NotStoredError
 from app.examples import Dataset, Split
-from app.exports import FORMATS, card, get_format
+from app.exports import LEFT_OUT, Run, card, formats_of, get_format, look
 from app.exports.folder import Folder, Written, refuse_target
 from app.exports.jsonl import encode
+from app.exports.order import by_digest
+from app.exports.shape import RowOrder
 from app.freeze import Facts, Progress
 from app.models import JobRow, ProjectRow, ReleaseRow
 from app.releases import Spec
@@ -88,8 +90,12 @@ class Order:
             BadInputError: no such dataset or format, a status that is never exported, or a release and a filter.
 
         """
-        if get_format(self.format).objective != self.dataset.objective:
-            raise BadInputError(f"{self.format} cannot hold {self.objective} examples.", where="field format")
+        if not get_format(self.format).serves(self.dataset):
+            known = ", ".join(one.alias for one in formats_of(self.dataset))
+            raise BadInputError(
+                f"{self.format} cannot hold {self.role} {self.task} {self.objective} examples; there are {known}.",
+                where="field format",
+            )
         if self.release and (self.filter != Filter() or self.seed is not None):
             raise BadInputError(
                 "A release has its filter and its seed already. Leave them out, or leave out the release.",
@@ -119,8 +125,13 @@ class Order:
 
     @property
     def config(self) -> str:
-        """The name that a loader asks for: `scaffold_sft_pc`."""
-        return f"{self.task}_{get_format(self.format).name}"
+        """The name that a loader asks for: `scaffold_sft_pc`; of a format with several files, the first file's."""
+        return self.configs[0]
+
+    @property
+    def configs(self) -> tuple[str, ...]:
+        """The names of all that is written: one, but of `beir` `("ir_corpus", "ir_queries", "ir_qrels")`."""
+        return tuple(Run(get_format(self.format), self.dataset).configs)
 
     def as_json(self) -> dict[str, object]:
         """What `parse` reads back."""
@@ -215,17 +226,17 @@ def _facts(session: Session, project_id: int, order: Order, datasets: frozenset[
     return facts, len(freeze.list_ids(session, project_id, asked.filter, _PREVIEWED + 1)) <= _PREVIEWED
 
 
-def first_format(objective: str) -> str:
+def first_format(role: str, task: str, objective: str) -> str:
     """The format that is meant where none is named.
 
     Raises:
-        BadInputError: no format holds examples of this objective.
+        BadInputError: no format holds examples of this role and objective.
 
     """
-    found = next((one.alias for one in FORMATS if one.objective == objective), None)
-    if found is None:
-        raise BadInputError(f"No format holds {objective[:40]!r} examples.", where="field objective")
-    return found
+    found = formats_of(Dataset(role, task, objective))
+    if not found:
+        raise BadInputError(f"No format holds {f'{role} {objective}'[:80]!r} examples.", where="field objective")
+    return found[0].alias
 
 
 def list_exports(session: Session, settings: Settings, project_id: int, release: str = "") -> list[dict[str, object]]:
@@ -244,7 +255,7 @@ def list_exports(session: Session, settings: Settings, project_id: int, release:
     return [
         {
             **one._asdict(),
-            "formats": [form.alias for form in FORMATS if form.objective == one.objective],
+            "formats": [form.alias for form in formats_of(one)],
             "n_rows": n_rows[one],
             "whole": whole,
         }
@@ -265,17 +276,20 @@ class Summary:
     accepted: int
     edited: int
     held: Mapping[str, int]
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
         """The shape of `patchsift export --json`."""
-        return asdict(self) | {"folder": str(self.folder), "splits": dict(self.splits), "held": dict(self.held)}
+        counts = {"splits": dict(self.splits), "held": dict(self.held), "left_out": dict(self.left_out)}
+        return asdict(self) | {"folder": str(self.folder)} | counts
 
     def sentence(self) -> str:
         """`"381 rows (305 train, 38 validation, 38 test) in out; 3 held back (3 hash_only)"`."""
         splits = ", ".join(f"{n:,} {split}" for split, n in self.splits.items())
         held = ", ".join(f"{n:,} {reason}" for reason, n in self.held.items())
-        left_out = f"; held back: {held}" if held else ""
-        return f"{self.rows:,} rows ({splits}) in {self.folder}{left_out}"
+        held = f"; held back: {held}" if held else ""
+        unsaid = ", ".join(f"{n:,} {reason}" for reason, n in self.left_out.items())
+        return f"{self.rows:,} rows ({splits}) in {self.folder}{held}{f'; left out: {unsaid}' if unsaid else ''}"
 
 
 def build(
@@ -334,6 +348,8 @@ def _write(release: Path, order: Order, out_dir: Path) -> Summary:
             code="nothing_to_export",
         )
     form = get_format(order.format)
+    splits = [Split(one) for one in counts["splits"]]
+    run = Run(form, order.dataset, look(form, _sources(release, order.dataset, splits) if form.prepare else ()))
     facts = card.Facts(
         config=order.config,
         dataset=order.dataset,
@@ -342,31 +358,82 @@ def _write(release: Path, order: Order, out_dir: Path) -> Summary:
         recipe=f"{order.role}/{said['recipes'][order.role]}",
     )
     with Folder(out_dir) as folder:
-        for split in (Split(one) for one in counts["splits"]):
-            rows = folder.file(f"jsonl/{order.config}/{split}.jsonl")
-            lineage = folder.file(f"lineage/{split}.jsonl")
-            for example, way in _rows(release, order.dataset, split):
-                row = form.row(example)
-                form.check(row)
-                rows.add(encode(row))
-                lineage.add(encode(way))
-                facts.count(split, example, way)
+        for split in splits:
+            for example, way in _rows(release, order.dataset, split, form.order):
+                _write_rows(run, split, example, way, facts, folder)
+        if not facts.rows:
+            told = ", ".join(f"{LEFT_OUT[one]} {n:,} rows" for one, n in run.left_out.items())
+            raise BadInputError(f"{form.alias} can say none of the rows. {told}.", code="nothing_to_export")
+        for name, text in form.beside.items():
+            folder.add_text(name, text)
         _write_held(release, order.dataset, folder)
         folder.add_text("README.md", card.write(facts, form, said["candidates"], counts))
-        manifest = _manifest(order, said, counts, facts, folder.close_files())
+        manifest = _manifest(order, said, counts, facts, run, folder.close_files())
         folder.add_text("manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
     told = said["candidates"]
-    return Summary(out_dir, counts["rows"], counts["splits"], told["accepted"], told["edited"], counts["held_by_gate"])
+    return Summary(
+        out_dir,
+        facts.rows.total(),
+        _splits(facts),
+        told["accepted"],
+        told["edited"],
+        counts["held_by_gate"],
+        run.left_out,
+    )
 
 
-def _rows(release: Path, dataset: Dataset, split: Split) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+def _write_rows(
+    run: Run, split: Split, example: dict[str, Any], way: dict[str, Any], facts: card.Facts, folder: Folder
+) -> None:
+    """The rows of one example, and for each a line of lineage at the same place of its file.
+
+    Where rows have no id of their own, or an example has several, the line says the row's number, counted from 0.
+    """
+    for made in run.rows(example, split):
+        config = run.form.config(run.dataset, made.table)
+        folder.file(f"jsonl/{config}/{made.split}.jsonl").add(encode(made.row))
+        number = {} if "id" in made.row else {"row": facts.files[config, made.split]}
+        beside = f"{config}/{made.split}" if made.table else str(made.split)
+        folder.file(f"lineage/{beside}.jsonl").add(encode(number | way))
+        facts.count(config, made.split, example, way)
+
+
+def _splits(facts: card.Facts) -> dict[str, int]:
+    return {str(split): facts.rows[split] for split in Split if facts.rows[split]}
+
+
+def _sources(release: Path, dataset: Dataset, splits: list[Split]) -> Iterator[tuple[dict[str, Any], Split]]:
+    for split in splits:
+        with release.joinpath("examples", *dataset, f"{split}.jsonl").open("rb") as rows:
+            for row in rows:
+                yield json.loads(row), split
+
+
+def _rows(
+    release: Path, dataset: Dataset, split: Split, order: RowOrder
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     place = (*dataset, f"{split}.jsonl")
     with (
         release.joinpath("examples", *place).open("rb") as rows,
         release.joinpath("lineage", *place).open("rb") as ways,
     ):
-        for row, way in zip(rows, ways, strict=True):
-            yield json.loads(row), json.loads(way)
+        if order is RowOrder.RELEASE:
+            for row, way in zip(rows, ways, strict=True):
+                yield json.loads(row), json.loads(way)
+            return
+        for at, way_at in by_digest(_places(rows, ways)):
+            rows.seek(at)
+            ways.seek(way_at)
+            yield json.loads(rows.readline()), json.loads(ways.readline())
+
+
+def _places(rows: BinaryIO, ways: BinaryIO) -> Iterator[tuple[str, int, int]]:
+    """The id of each row, and at which byte it and its lineage begin."""
+    at = way_at = 0
+    for row, way in zip(rows, ways, strict=True):
+        yield json.loads(way)["id"], at, way_at
+        at += len(row)
+        way_at += len(way)
 
 
 def _write_held(release: Path, dataset: Dataset, folder: Folder) -> None:
@@ -381,7 +448,7 @@ def _write_held(release: Path, dataset: Dataset, folder: Folder) -> None:
 
 
 def _manifest(
-    order: Order, said: Mapping[str, Any], counts: Mapping[str, Any], facts: card.Facts, files: list[Written]
+    order: Order, said: Mapping[str, Any], counts: Mapping[str, Any], facts: card.Facts, run: Run, files: list[Written]
 ) -> dict[str, object]:
     """What the folder holds and what it was made from."""
     return {
@@ -406,8 +473,12 @@ def _manifest(
             "accepted": said["candidates"]["accepted"],
             "edited": said["candidates"]["edited"],
             "rejected": said["candidates"]["rejected"],
-            "rows": counts["rows"],
-            "splits": counts["splits"],
+            "rows": facts.rows.total(),
+            "splits": _splits(facts),
+            "examples": counts["rows"],
+            "left_out": dict(run.left_out),
+            "repeated": dict(run.repeated),
+            "made_safe": {"examples": run.n_safe_rows, "characters": run.n_safe_characters},
             "held": counts["held"],
             "held_by_reason": counts["held_by_gate"],
             "passed_by_reason": counts["passed_by_gate"],

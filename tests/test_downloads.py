@@ -330,7 +330,14 @@ def test_a_preview_says_what_a_build_then_writes(desk: Desk) -> None:
         "role": "llm",
         "task": "scaffold",
         "objective": "sft",
-        "formats": ["prompt-completion", "messages"],
+        "formats": [
+            "prompt-completion",
+            "messages",
+            "prompt-completion-chat",
+            "instruction-output",
+            "conversations",
+            "agent",
+        ],
         "n_rows": 7,
         "whole": True,
     }

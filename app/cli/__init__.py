@@ -430,7 +430,7 @@ def export(
         if out is None:
             raise AppError("Say where to: --out FOLDER. What can be exported says --list.")
         wanted = filter_of(filtered)
-        named = form or downloads.first_format(objective)
+        named = form or downloads.first_format(role, task, objective)
         order = downloads.Order(role, task, objective, named, wanted, seed, release)
         with bar(str(out), quiet=as_json) as progress:
             summary = downloads.build(db, settings, project_id, order, out, progress=progress)

@@ -66,6 +66,7 @@ class Facts:
         rule: how groups were split, in words.
         recipe: name and version.
         rows: rows a split; a split without rows has no file and is absent.
+        files: rows of each config and split, of which each is a file.
         licences: licence of a source, or "not stated" → rows from it.
         lengths: of the rows.
         templates: names and versions in use.
@@ -77,13 +78,15 @@ class Facts:
     rule: str
     recipe: str
     rows: Counter[Split] = field(default_factory=Counter)
+    files: Counter[tuple[str, Split]] = field(default_factory=Counter)
     licences: Counter[str] = field(default_factory=Counter)
     lengths: Lengths = field(default_factory=Lengths)
     templates: set[str] = field(default_factory=set)
 
-    def count(self, split: Split, example: Mapping[str, object], way: Mapping[str, Any]) -> None:
+    def count(self, config: str, split: Split, example: Mapping[str, object], way: Mapping[str, Any]) -> None:
         """Count one row with its lineage."""
         self.rows[split] += 1
+        self.files[config, split] += 1
         self.licences[way["licence"]] += 1
         self.templates.update(way["templates"])
         self.lengths.add(sum(len(text) for text in example.values() if isinstance(text, str)) - len(way["id"]))
@@ -106,7 +109,18 @@ def write(facts: Facts, form: Format, candidates: Mapping[str, int], counts: Map
 def _front(facts: Facts) -> list[str]:
     """The YAML that `datasets.load_dataset` reads: a split without rows is left out, because an empty file fails."""
     files = [
-        f"  - {{split: {split}, path: jsonl/{facts.config}/{split}.jsonl}}" for split in Split if facts.rows[split]
+        line
+        for config in dict.fromkeys(config for config, _ in facts.files)
+        for line in (
+            f"- config_name: {config}",
+            *(["  default: true"] if config == facts.config else []),
+            "  data_files:",
+            *(
+                f"  - {{split: {split}, path: jsonl/{config}/{split}.jsonl}}"
+                for split in Split
+                if facts.files[config, split]
+            ),
+        )
     ]
     return [
         "---",
@@ -117,9 +131,6 @@ def _front(facts: Facts) -> list[str]:
         f"size_categories: [{_size(facts.rows.total())}]",
         "tags: [code]",
         "configs:",
-        f"- config_name: {facts.config}",
-        "  default: true",
-        "  data_files:",
         *files,
         "---",
     ]
@@ -146,6 +157,7 @@ def _about(facts: Facts, form: Format) -> list[str]:
         "",
         form.usage,
         "",
+        *([form.notes, ""] if form.notes else []),
         "`lineage/` leads each row back to its log line, its decision, its recipe and its template. `held_back.jsonl`",
         "lists what was left out and why. `SHA256SUMS` covers every file: `sha256sum -c SHA256SUMS`.",
         "",

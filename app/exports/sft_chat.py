@@ -1,49 +1,40 @@
-"""A conversation of two turns: user and assistant.
+"""A conversation of two turns, user and assistant: the chat file that most trainers take.
 
-There is no system turn: the templates of several model families refuse one, and a prompt that says the same in both
-formats can be compared. Source: TRL 1.16, dataset types, conversational language modelling.
+Source: TRL 1.16, dataset types, conversational language modelling.
 """
 
-from app.exports.shape import Format, Row, ShapeError, check_texts
-
-COLUMNS = ("id", "messages")
-ROLES = ("user", "assistant")
+from app.exports.shape import ID, LLM, Column, Format, Row, one_row, one_table
+from app.exports.turns import ASSISTANT, MESSAGES, USER, assistant, check_turns, user
 
 
 def row(example: Row) -> dict[str, object]:
     """`{"id": "scaffold-9f…", "messages": [{"role": "user", "content": "…"}, {"role": "assistant", …}]}`."""
-    return {
-        "id": example["id"],
-        "messages": [
-            {"role": "user", "content": example["prompt"]},
-            {"role": "assistant", "content": example["completion"]},
-        ],
-    }
+    return {"id": example["id"], "messages": [user(example["prompt"]), assistant(example["completion"])]}
 
 
 def check(row: Row) -> None:
-    """Refuse a row that is not `id` and two messages, user then assistant, with a role and a content each.
+    """Refuse any other turns than one of the user and one of the assistant.
 
     Raises:
-        ShapeError: it is not.
+        ShapeError: there are others.
 
     """
-    if tuple(row) != COLUMNS:
-        raise ShapeError(f"The columns are {', '.join(row)}; they must be {', '.join(COLUMNS)}.")
-    messages = row["messages"]
-    if not row["id"] or not isinstance(messages, list) or len(messages) != len(ROLES):
-        raise ShapeError("A conversation needs an id and two messages.")
-    for message, role in zip(messages, ROLES, strict=True):
-        check_texts(message, ("role", "content"))
-        if message["role"] != role:
-            raise ShapeError(f"The turns must be {', '.join(ROLES)}; this one is {message['role']}.")
+    check_turns(row["messages"], USER, ASSISTANT)
 
 
 FORMAT = Format(
     name="sft_chat",
     alias="messages",
+    roles=LLM,
     objective="sft",
-    row=row,
-    check=check,
-    usage="TRL's SFTTrainer takes it as it is; set assistant_only_loss=True to keep the loss on the answer.",
+    needs=("prompt", "completion"),
+    tables=one_table(ID, Column("messages", MESSAGES), check=check),
+    rows=one_row(row),
+    trainers={
+        "TRL": "SFTTrainer takes it as it is; set assistant_only_loss=True to keep the loss on the answer.",
+        "axolotl": "type: chat_template; the loss is on the answer.",
+        "LLaMA-Factory": "formatting: sharegpt, columns: {messages: messages}, tags: {role_tag: role, content_tag: "
+        "content, user_tag: user, assistant_tag: assistant, system_tag: system}.",
+        "unsloth": "takes it as it is; train_on_responses_only keeps the loss on the answer.",
+    },
 )

@@ -3,9 +3,7 @@
 Source: TRL 1.16, dataset types, "prompt-completion": the loss is on the completion and its end token only.
 """
 
-from app.exports.shape import Format, Row, ShapeError, check_texts
-
-COLUMNS = ("id", "prompt", "completion")
+from app.exports.shape import ID, LLM, Column, Format, Row, check_prompt, one_row, one_table
 
 
 def row(example: Row) -> dict[str, object]:
@@ -13,25 +11,19 @@ def row(example: Row) -> dict[str, object]:
     return {"id": example["id"], "prompt": example["prompt"], "completion": example["completion"]}
 
 
-def check(row: Row) -> None:
-    """Refuse a row that is not `id`, `prompt`, `completion`, with a prompt that ends its line.
-
-    A tokenizer may join the last word of a prompt to the first of the completion; a line end keeps them apart.
-
-    Raises:
-        ShapeError: it is not.
-
-    """
-    check_texts(row, COLUMNS)
-    if not str(row["prompt"]).endswith("\n"):
-        raise ShapeError("A prompt must end its line.")
-
-
 FORMAT = Format(
     name="sft_pc",
     alias="prompt-completion",
+    roles=LLM,
     objective="sft",
-    row=row,
-    check=check,
-    usage="TRL's SFTTrainer takes it as it is; the loss is on the completion alone.",
+    needs=("prompt", "completion"),
+    is_plain=True,
+    tables=one_table(ID, Column("prompt"), Column("completion"), check=check_prompt),
+    rows=one_row(row),
+    trainers={
+        "TRL": "SFTTrainer takes it as it is; the loss is on the completion alone.",
+        "axolotl": 'type: {field_instruction: prompt, field_output: completion, format: "{instruction}", '
+        'no_input_format: "{instruction}"}.',
+        "LLaMA-Factory": "columns: {prompt: prompt, response: completion}; it puts the prompt into its template.",
+    },
 )

@@ -11,7 +11,7 @@ from app import downloads, jobs, recipes, releases, review, sources
 from app.downloads import Order, Preview
 from app.errors import AppError, BadInputError, ConflictError, NotFoundError
 from app.examples import Split
-from app.exports import FORMATS
+from app.exports import FORMATS, formats_of
 from app.models import JobRow, ReleaseRow, ReleaseState
 from app.web.deps import Config, Db, Now, Project
 from app.web.forms import Fields, Form
@@ -24,8 +24,7 @@ router = APIRouter()
 _OF_NOW = ("source", "file", "since", "until", "rating", "seed")
 _FIELDS = ("dataset", "format", "release", *_OF_NOW)
 _LISTED = 20
-# What has a format; the others wait for theirs in a release.
-_OFFERED = [one for one in recipes.DATASETS if any(form.objective == one.objective for form in FORMATS)]
+_OFFERED = [one for one in recipes.DATASETS if formats_of(one)]
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,8 @@ def get_download(
     with db.read() as session:
         row = releases.get_release(session, project, number)
         named = projects.get_name(session, project)
-    order = Order(role, task, objective, format or downloads.first_format(objective), release=str(row.number))
+    named_format = format or downloads.first_format(role, task, objective)
+    order = Order(role, task, objective, named_format, release=str(row.number))
     packed = downloads.pack_release(config, row, named, order)
     answer = FileResponse(
         packed.path, media_type="application/zip", filename=packed.name, headers=_headers(packed.digest)
