@@ -276,8 +276,8 @@ def keep_up_all(db: Database, *, progress: Progress | None = None) -> int:
 class _Keeper:
     """Takes in what waits, in transactions that stay short, until all is made anew by somebody else.
 
-    Where the first of a crowd changed, clusters that hang on it are looked at once, in the end. Until then the project
-    counts as outdated, so that a crash in between is made good.
+    Clusters that may have fallen apart, for a shape of them is gone or is no longer among the first of a crowd, are
+    looked at once, in the end. Until then the project counts as outdated, so that a crash in between is made good.
     """
 
     def __init__(self, db: Database, project_id: int) -> None:
@@ -285,7 +285,7 @@ class _Keeper:
         self.project_id = project_id
         self.version = lsh.version()
         self.is_over = False
-        self.lost: set[int] = set()
+        self.pending: set[int] = set()
 
     def take_in(self, batch: Mapping[int, Shingles]) -> Iterator[int]:
         """Take in a batch; gives the size of each transaction."""
@@ -297,7 +297,7 @@ class _Keeper:
                 if not self._is_on(session):
                     return
                 began = time.perf_counter()
-                self._lose(session, _Step(session, self.project_id, keys).take(some))
+                self._remember(session, _Step(session, self.project_id, keys).take(some, self.pending))
                 spent = time.perf_counter() - began
             del left[:size]
             size = min(_MOST, max(_LEAST, int(size * min(2.0, _SECONDS / max(spent, 1e-4)))))
@@ -308,18 +308,18 @@ class _Keeper:
         self.is_over = _version(session, self.project_id) != self.version
         return not self.is_over
 
-    def _lose(self, session: Session, lost: Set[int]) -> None:
-        if lost and not self.lost:
+    def _remember(self, session: Session, found: Set[int]) -> None:
+        if found and not self.pending:
             self.version = _mark()
             _set_version(session, self.project_id, self.version)
-        self.lost |= lost
+        self.pending |= found
 
     def renew(self) -> None:
         """Look at what may have fallen apart."""
-        if self.lost and not self.is_over:
+        if self.pending and not self.is_over:
             with self.db.write() as session:
                 if self._is_on(session):
-                    _Step(session, self.project_id, _Keys()).renew(self.lost)
+                    _Step(session, self.project_id, _Keys()).renew(self.pending)
                     _set_version(session, self.project_id, lsh.version())
 
 
@@ -432,7 +432,7 @@ class _Change:
 class _Step:
     """One transaction that takes some candidates in.
 
-    A cluster that only grows is left as it is, whatever its size; one that may have fallen apart is looked at anew.
+    A cluster that only grows is left as it is, whatever its size; one that may have fallen apart has to be renewed.
     """
 
     def __init__(self, session: Session, project_id: int, keys: _Keys) -> None:
@@ -441,24 +441,31 @@ class _Step:
         self.keys = keys
         self.shapes = _Shapes(session, project_id)
 
-    def take(self, ids: Sequence[int]) -> set[int]:
-        """Take in what waits of these; gives shapes that are no longer compared with a whole crowd (see `renew`)."""
+    def take(self, ids: Sequence[int], pending: Set[int] = frozenset()) -> set[int]:
+        """Take in what waits of these.
+
+        Gives candidates whose clusters may have fallen apart, of which `renew` has to be told; `pending` are those of
+        which it has to be told already.
+        """
         change = self._read(ids)
         if not change.before and not change.after:
             return set()
         lost, gained = self._move_shapes(change)
-        self._settle(change, gained, set(change.left) if change.emptied else set())
-        return lost
+        found = set(self._first_holders(lost).values())
+        if change.emptied or not pending.isdisjoint(change.before):
+            found |= change.left
+        self._settle(change, gained, set())
+        return found
 
-    def renew(self, lost: Iterable[int]) -> None:
-        """Look anew at the clusters of shapes that others may have been in by them alone."""
-        dirty = set(find_clusters(self.session, self._first_holders(lost).values()).values())
+    def renew(self, pending: Iterable[int]) -> None:
+        """Look anew at the clusters of these candidates."""
+        dirty = set(find_clusters(self.session, pending).values())
         self._settle(_Change({}, {}, set(), set(), set(), was_tied=True), set(), dirty)
 
     def _settle(self, change: _Change, gained: Set[int], dirty: Set[int]) -> None:
         """Compare what must be, and make the tables say what comes of it; clusters that are dirty fall apart first."""
-        loose = change.fresh | gained | self._shapes_of(dirty)
-        joined, standing = self._compare(loose, change)
+        loose = change.fresh | self._shapes_of(dirty)
+        joined, standing = self._compare(loose, gained, change)
         members = self._members(loose, change, joined, standing)
         touched = {one.issue for one in (*change.before.values(), *members.values())}
         self._forget_clusters(dirty)
@@ -565,11 +572,16 @@ class _Step:
         )
         return {number for (number,) in _ask(self.session, wanted, clusters)}
 
-    def _compare(self, loose: Set[int], change: _Change) -> tuple[lsh.Sets[int], dict[int, int]]:
-        """Who belongs together, as sets of shapes and of clusters (as -id); and shapes whose cluster stands → it."""
-        near = self._near(loose)
-        others = {number for found in near.values() for number in found} - loose
-        held = self._first_holders(others | ({one.shape for one in change.after.values()} - loose))
+    def _compare(self, loose: Set[int], gained: Set[int], change: _Change) -> tuple[lsh.Sets[int], dict[int, int]]:
+        """Who belongs together, as sets of shapes and of clusters (as -id); and shapes whose cluster stands → it.
+
+        Loose shapes are in no cluster yet; those that are gained keep theirs, and may be like more than before.
+        """
+        fresh = loose | gained
+        near = self._near(fresh)
+        others = {number for found in near.values() for number in found} | gained
+        others.update(one.shape for one in change.after.values())
+        held = self._first_holders(others - loose)
         of_candidate = find_clusters(self.session, held.values())
         joined: lsh.Sets[int] = lsh.Sets()
         standing = {number: of_candidate[first] for number, first in held.items() if first in of_candidate}
@@ -577,7 +589,7 @@ class _Step:
             joined.join(-cluster, number)
         self.shapes.load({number for found in near.values() if len(found) <= 2 * lsh.CROWD for number in found})
         for found in near.values():
-            for _ in engine.compare(self.shapes, found, joined, fresh=loose):
+            for _ in engine.compare(self.shapes, found, joined, fresh=fresh):
                 pass
         return joined, standing
 
