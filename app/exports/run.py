@@ -39,7 +39,7 @@ class Run:
         self.labels: Counter[tuple[Split, bool]] = Counter()
         self.n_safe_rows = self.n_safe_characters = 0
         self._seen: dict[str, set[tuple[object, ...]]] = {name: set() for name in self.tables}
-        self._has_ids = {name: "id" in table.names for name, table in self.tables.items()}
+        self._has_repeats = any(table.once for table in self.tables.values())
 
     @property
     def configs(self) -> dict[str, Table]:
@@ -60,15 +60,16 @@ class Run:
         source = Source(self._made_safe(example), split)
         try:
             check_source(self.form, source.row)
-            made = [one for one in self.form.rows(source, self.settings) if self._is_new(one)]
+            made = [*self.form.rows(source, self.settings)]
         except LeftOutError as reason:
             self.left_out[reason.reason] += 1
             return []
+        if self._has_repeats:
+            made = [one for one in made if self._is_new(one)]
         for one in made:
-            self.tables[one.table].validate(one.row)
-            label = one.row.get("label", one.row.get("kto_tag"))
-            if isinstance(label, bool):
-                self.labels[one.split, label] += 1
+            self.tables[one.table].validate(one.row, is_safe=True)
+        if made and "label" in source.row:
+            self.labels[split, source.row["label"] is True] += 1
         return made
 
     def _is_new(self, made: Made) -> bool:

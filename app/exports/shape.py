@@ -54,6 +54,9 @@ class Scalar(StrEnum):
     FLOAT64 = "float64"
 
 
+_STRING = Scalar.STRING
+
+
 @dataclass(frozen=True, slots=True)
 class ListOf:
     """Values of one type: `str(ListOf(Scalar.STRING))` is `list<string>`."""
@@ -115,8 +118,12 @@ class Table:
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(column.name for column in self.columns))
 
-    def validate(self, row: Row) -> None:
+    def validate(self, row: Row, *, is_safe: bool = False) -> None:
         """Refuse a row that has other columns, in another order, of another type, or against the format's rules.
+
+        Args:
+            row: as it will be written.
+            is_safe: whether its texts are known to hold neither NUL nor half a character.
 
         Raises:
             ShapeError: it is such a row; the message names the column.
@@ -127,23 +134,23 @@ class Table:
         for name, kind, may_be_empty, nullable in self.columns:
             value = row[name]
             if not (value is None and nullable):
-                _check(kind, value, name, may_be_empty=may_be_empty)
+                _check(kind, value, name, may_be_empty, is_safe)
         self.check(row)
 
 
-def _check(kind: Kind, value: object, at: str, *, may_be_empty: bool) -> None:
-    if kind is Scalar.STRING:
-        _check_text(value, at, may_be_empty=may_be_empty)
+def _check(kind: Kind, value: object, at: str, may_be_empty: bool, is_safe: bool) -> None:
+    if kind is _STRING:
+        _check_text(value, at, may_be_empty, is_safe)
     elif isinstance(kind, ListOf):
         if type(value) is not list:
             raise ShapeError(f"The column {at} must be a list; it is {str(value)[:40]!r}.")
         for one in value:
-            _check(kind.of, one, at, may_be_empty=False)
+            _check(kind.of, one, at, False, is_safe)
     elif isinstance(kind, Struct):
         if type(value) is not dict or tuple(value) != tuple(name for name, _ in kind.fields):
             raise ShapeError(f"The column {at} must hold {kind}; it holds {str(value)[:40]!r}.")
         for name, inner in kind.fields:
-            _check(inner, value[name], f"{at}.{name}", may_be_empty=False)
+            _check(inner, value[name], name, False, is_safe)
     elif not _fits(kind, value):
         raise ShapeError(f"The column {at} must be {kind}; it is {str(value)[:40]!r}.")
 
@@ -157,10 +164,10 @@ def _fits(kind: Scalar, value: object) -> bool:
     return type(value) is float and math.isfinite(value)
 
 
-def _check_text(value: object, at: str, *, may_be_empty: bool) -> None:
-    if type(value) is not str or ((not value or value.isspace()) and not (may_be_empty and not value)):
+def _check_text(value: object, at: str, may_be_empty: bool, is_safe: bool) -> None:
+    if type(value) is not str or (value.isspace() if value else not may_be_empty):
         raise ShapeError(f"The column {at} must be text that is not empty; it is {str(value)[:40]!r}.")
-    if is_unsafe(value):
+    if not is_safe and is_unsafe(value):
         raise ShapeError(f"The column {at} holds a NUL character or half a character.")
 
 
