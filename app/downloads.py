@@ -33,6 +33,7 @@ from app.models import JobRow, ProjectRow, ReleaseRow
 from app.releases import Spec
 from app.review import Filter
 from app.settings import Settings
+from app.splits import Plan
 
 JOB_KIND = "export"
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -152,12 +153,7 @@ class Order:
 
 
 def _seed(value: object) -> int | None:
-    if value in (None, ""):
-        return None
-    try:
-        return int(str(value))
-    except ValueError as error:
-        raise BadInputError(f"A seed is a whole number; it is {str(value)[:40]!r}.", where="field seed") from error
+    return None if value in (None, "") else Plan.parse({"seed": value}).seed
 
 
 # ------------------------------------------------------------------------------------------------ counting
