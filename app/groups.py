@@ -46,7 +46,7 @@ _Name = TypeVar("_Name", int, bytes)
 
 _ASKED = 900
 _ROUND = 5_000
-_FIRST, _LEAST, _MOST = 50, 20, 2_000
+_FIRST, _LEAST, _MOST = 50, 100, 2_000
 _SECONDS = 0.05
 _SLICE = 5_000
 _READ = 200

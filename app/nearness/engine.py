@@ -3,7 +3,7 @@
 import tempfile
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import IO, Protocol, cast
 
 from app.nearness import fingerprint, lsh
@@ -163,14 +163,14 @@ def compare(
         for first, *others in equal:
             yield from ((first, other) for other in others if joined.join(first, other))
         holders = [first for first, *_ in equal]
-    sides: list[list[int]] = []
+    sides: dict[int, list[int]] = {}
     for at, one in enumerate(holders):
         found = list(_compare(shapes, one, sides, joined, fresh))
         yield from found
+        if found:
+            sides = _sides((other for side in sides.values() for other in side), joined)
         if at < lsh.CROWD:
-            sides = _sides((other for side in (*sides, [one]) for other in side), joined)
-        elif len(found) > 1:
-            sides = _sides((other for side in sides for other in side), joined)
+            sides.setdefault(joined.find(one), []).append(one)
 
 
 def _by_name(shapes: Shapes, holders: Iterable[int]) -> list[list[int]]:
@@ -180,19 +180,20 @@ def _by_name(shapes: Shapes, holders: Iterable[int]) -> list[list[int]]:
     return [found[name] for name in sorted(found)]
 
 
-def _sides(numbers: Iterable[int], joined: lsh.Sets[int]) -> list[list[int]]:
+def _sides(numbers: Iterable[int], joined: lsh.Sets[int]) -> dict[int, list[int]]:
+    """Those that are joined already, by what stands for them."""
     found: dict[int, list[int]] = {}
     for number in numbers:
         found.setdefault(joined.find(number), []).append(number)
-    return list(found.values())
+    return found
 
 
 def _compare(
-    shapes: Shapes, one: int, sides: Iterable[Sequence[int]], joined: lsh.Sets[int], fresh: Container[int] | None
+    shapes: Shapes, one: int, sides: Mapping[int, Sequence[int]], joined: lsh.Sets[int], fresh: Container[int] | None
 ) -> Iterator[tuple[int, int]]:
     """Compare one with sides, of each of which all are joined already."""
     is_fresh = fresh is None or one in fresh
-    for side in sides:
+    for side in sides.values():
         if joined.find(one) == joined.find(side[0]):
             continue
         for other in side:
