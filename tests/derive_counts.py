@@ -295,6 +295,7 @@ def _scaffold(change: Change) -> Iterator[str]:
     reached = any(one.is_valid and _same(one.script, change.script) for one in change.tried)
     if change.tried and not reached:
         yield "gate/llm/scaffold/sft/never_validated"
+        yield "gate/llm/scaffold/unpaired/never_validated"
     for n in _bad(change.tried):
         yield "llm/scaffold/unpaired"
         if reached and not _same(change.tried[n].script, change.script):
