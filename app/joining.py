@@ -459,6 +459,7 @@ def _apply(session: Session, seen: _Seen, clusters: Sequence[Cluster], grown: fr
     after = {number: part for cluster in clusters for number, part in _parts_of(cluster)}
     several = [one for one in clusters if _may_change(seen.rows[one.lead], one, grown)]
     stories = _stories(seen, before, {one.lead for one in several})
+    ratings = evidence.ratings(session, [number for one in several for number in one.units])
     _write_parts(session, before, after)
     moves = []
     for number in sorted(seen.inside):
@@ -471,7 +472,7 @@ def _apply(session: Session, seen: _Seen, clusters: Sequence[Cluster], grown: fr
     renewed = [
         seen.rows[one.lead]
         for one in several
-        if _refresh(seen, one, stories.get(one.lead), has_grown=not grown.isdisjoint(one.units))
+        if _refresh(seen, one, stories.get(one.lead), ratings, has_grown=not grown.isdisjoint(one.units))
     ]
     session.flush()
     if renewed:
@@ -527,11 +528,14 @@ def _story(seen: _Seen, lead: int, parts: Sequence[int]) -> Candidate:
     return evidence.put_together(seen.units, lead, parts, at=seen.rows[lead].logged_at)
 
 
-def _refresh(seen: _Seen, cluster: Cluster, before: Candidate | None, *, has_grown: bool) -> bool:
+def _refresh(
+    seen: _Seen, cluster: Cluster, before: Candidate | None, ratings: Mapping[int, int], *, has_grown: bool
+) -> bool:
     """Let a lead's row say what the whole story says; tells whether there are texts to be judged anew."""
     row = seen.rows[cluster.lead]
     said = _story(seen, cluster.lead, cluster.units[1:])
-    changed = {name: value for name, value in _columns(row, cluster, said).items() if getattr(row, name) != value}
+    columns = _columns(row, cluster, said) | {"rating": _rating(cluster, ratings)}
+    changed = {name: value for name, value in columns.items() if getattr(row, name) != value}
     if before == said and not changed and not has_grown:
         return False
     texts = _digest(said)
@@ -541,6 +545,12 @@ def _refresh(seen: _Seen, cluster: Cluster, before: Candidate | None, *, has_gro
     if known != texts:
         row.judged_from = row.version + 1
     return known != texts
+
+
+def _rating(cluster: Cluster, ratings: Mapping[int, int]) -> int | None:
+    """The lead's own rating, or the best of its parts where it has none."""
+    others = [ratings[number] for number in cluster.units[1:] if number in ratings]
+    return ratings.get(cluster.lead, max(others, default=None))
 
 
 def _columns(row: CandidateRow, cluster: Cluster, said: Candidate) -> dict[str, Any]:

@@ -880,3 +880,21 @@ def test_what_came_in_before_there_were_clues_is_joined_with_what_comes_after(
     desk.take(*runs)
 
     assert desk.tell() == arrive(desk, [*old, *runs], one_by_one=False)
+
+
+@pytest.mark.usefixtures("sound")
+def test_a_lead_takes_the_rating_of_a_part_and_gives_it_back(desk: Desk, reviewer: Reviewer) -> None:
+    """Two entries of one change, of which the log's owner rated one: it must not hang on which of them leads."""
+    desk.take(success(script=None))
+    desk.take(success(script=None, after=2, diff="--- a/y.py\n+++ b/y.py\n@@ -1 +1 @@\n-c\n+d\n", user_rating=4))
+    rows = desk.rows()
+    if len(rows) > 1:
+        reviewer.join(*rows)
+    row = desk.only()
+    assert row.rating == 4
+    with desk.db.read() as session:
+        [part] = review.open_candidate(session, desk.project_id, row.id or 0).parts
+
+    reviewer.split(row, part.unit)
+
+    assert {one.rating for one in desk.rows()} == {None, 4}
