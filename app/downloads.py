@@ -11,23 +11,23 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from hashlib import file_digest
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from sqlmodel import Session
 
-from app import freeze, jobs, projects, recipes, releases
+from app import dataset_folder, freeze, jobs, projects, recipes, releases
+from app.dataset_folder import Layout, read_rows, read_sources
 from app.db import Database
 from app.errors import BadInputError, NotFoundError, NotStoredError
 from app.examples import Dataset, Split
 from app.exports import LEFT_OUT, Run, card, formats_of, get_format, look
 from app.exports.folder import Folder, Written, refuse_target
 from app.exports.jsonl import encode
-from app.exports.order import by_digest
-from app.exports.shape import RowOrder
 from app.freeze import Facts, Progress
 from app.models import JobRow, ProjectRow, ReleaseRow
 from app.releases import Spec
@@ -288,6 +288,23 @@ class Summary:
         return f"{self.rows:,} rows ({splits}) in {self.folder}{held}{f'; left out: {unsaid}' if unsaid else ''}"
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What `build_all` wrote: `Whole(Path("out"), {"scaffold_sft_pc": {"train": 305, …}, …})`."""
+
+    folder: Path
+    configs: Mapping[str, Mapping[str, int]]
+
+    def as_json(self) -> dict[str, object]:
+        """The shape of `patchsift export --all --json`."""
+        return {"folder": str(self.folder), "configs": {name: dict(splits) for name, splits in self.configs.items()}}
+
+    def sentence(self) -> str:
+        """`"25 configs with 1,872 rows in out"`."""
+        n_rows = sum(sum(splits.values()) for splits in self.configs.values())
+        return f"{len(self.configs)} configs with {n_rows:,} rows in {self.folder}"
+
+
 def build(
     db: Database,
     settings: Settings,
@@ -317,21 +334,83 @@ def build(
     """
     order.check()
     refuse_target(out_dir)
+    with _released(db, settings, project_id, order, frozenset({order.dataset}), out_dir, progress) as (release, _):
+        return _write(release, order, out_dir)
+
+
+def build_all(
+    db: Database,
+    settings: Settings,
+    project_id: int,
+    out_dir: Path,
+    *,
+    release: str = "",
+    filter: Filter | None = None,
+    seed: int | None = None,
+    layout: Layout | None = None,
+    progress: Progress | None = None,
+) -> Whole:
+    """Write one folder with every dataset that has rows, each in the formats that its trainers take first.
+
+    It appears whole or not at all.
+
+    Args:
+        db: the database; it is read in one snapshot.
+        settings: where releases lie.
+        project_id: whose candidates.
+        out_dir: the folder, which must be absent or empty.
+        release: a number or `latest`; empty for everything as it stands now.
+        filter: which candidates, where no release is named.
+        seed: deals the groups to the splits, where no release is named.
+        layout: which formats, and whether Parquet too.
+        progress: called with (done, total); it may raise to stop.
+
+    Raises:
+        BadInputError: nothing is to be exported, or `out_dir` is not empty.
+        NotFoundError: no such release.
+        NotStoredError: the disk is full or read-only.
+        UnsupportedError: Parquet is wanted and pyarrow is not installed.
+
+    """
+    layout = layout or Layout()
+    layout.check()
+    order = Order(filter=filter or Filter(), seed=seed, release=release)
+    order.check()
+    refuse_target(out_dir)
+    datasets = frozenset(recipes.DATASETS)
+    with _released(db, settings, project_id, order, datasets, out_dir, progress) as (place, number):
+        said = releases.read_manifest(place)
+        configs = dataset_folder.write(place, said, out_dir, layout, number=number, progress=progress)
+    return Whole(out_dir, {one.name: {str(split): n for split, n in one.splits.items()} for one in configs})
+
+
+@contextmanager
+def _released(
+    db: Database,
+    settings: Settings,
+    project_id: int,
+    order: Order,
+    datasets: frozenset[Dataset],
+    out_dir: Path,
+    progress: Progress | None,
+) -> Iterator[tuple[Path, int | None]]:
+    """The folder and the number of the release that an order names; else of one that is made now and thrown away."""
     if order.release:
         with db.read() as session:
             row = releases.get_release(session, project_id, order.release)
-        return _write(releases.get_folder(settings, row), order, out_dir)
+        yield releases.get_folder(settings, row), row.number
+        return
     out_dir.absolute().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".tmp-{out_dir.name[:100]}-", dir=out_dir.absolute().parent) as place:
         draft = Path(place) / "draft"
         with db.scan() as session, Folder(draft) as folder:
-            asked = replace(releases.asked_for(session, project_id, order.spec), datasets=frozenset({order.dataset}))
+            asked = replace(releases.asked_for(session, project_id, order.spec), datasets=datasets)
             guard = projects.read_guard(session, project_id, asked.settings)
             counters = projects.counters(session, project_id, asked.settings)
             facts = freeze.build(session, project_id, asked, guard, counters, folder, progress=progress)
             if not facts.rows:
                 raise BadInputError(releases.nothing(facts), code="nothing_to_export")
-        return _write(draft, order, out_dir)
+        yield draft, None
 
 
 def _write(release: Path, order: Order, out_dir: Path) -> Summary:
@@ -345,7 +424,7 @@ def _write(release: Path, order: Order, out_dir: Path) -> Summary:
         )
     form = get_format(order.format)
     splits = [Split(one) for one in counts["splits"]]
-    run = Run(form, order.dataset, look(form, _sources(release, order.dataset, splits) if form.prepare else ()))
+    run = Run(form, order.dataset, look(form, read_sources(release, order.dataset, splits) if form.prepare else ()))
     facts = card.Facts(
         config=order.config,
         dataset=order.dataset,
@@ -355,7 +434,7 @@ def _write(release: Path, order: Order, out_dir: Path) -> Summary:
     )
     with Folder(out_dir) as folder:
         for split in splits:
-            for example, way in _rows(release, order.dataset, split, form.order):
+            for example, way in read_rows(release, order.dataset, split, form.order):
                 _write_rows(run, split, example, way, facts, folder)
         if not facts.rows:
             told = ", ".join(f"{LEFT_OUT[one]} {n:,} rows" for one, n in run.left_out.items())
@@ -396,40 +475,6 @@ def _write_rows(
 
 def _splits(facts: card.Facts) -> dict[str, int]:
     return {str(split): facts.rows[split] for split in Split if facts.rows[split]}
-
-
-def _sources(release: Path, dataset: Dataset, splits: list[Split]) -> Iterator[tuple[dict[str, Any], Split]]:
-    for split in splits:
-        with release.joinpath("examples", *dataset, f"{split}.jsonl").open("rb") as rows:
-            for row in rows:
-                yield json.loads(row), split
-
-
-def _rows(
-    release: Path, dataset: Dataset, split: Split, order: RowOrder
-) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    place = (*dataset, f"{split}.jsonl")
-    with (
-        release.joinpath("examples", *place).open("rb") as rows,
-        release.joinpath("lineage", *place).open("rb") as ways,
-    ):
-        if order is RowOrder.RELEASE:
-            for row, way in zip(rows, ways, strict=True):
-                yield json.loads(row), json.loads(way)
-            return
-        for at, way_at in by_digest(_places(rows, ways)):
-            rows.seek(at)
-            ways.seek(way_at)
-            yield json.loads(rows.readline()), json.loads(ways.readline())
-
-
-def _places(rows: BinaryIO, ways: BinaryIO) -> Iterator[tuple[str, int, int]]:
-    """The id of each row, and at which byte it and its lineage begin."""
-    at = way_at = 0
-    for row, way in zip(rows, ways, strict=True):
-        yield json.loads(way)["id"], at, way_at
-        at += len(row)
-        way_at += len(way)
 
 
 def _write_held(release: Path, dataset: Dataset, folder: Folder) -> None:

@@ -397,6 +397,7 @@ def retry_quarantined(
 
 @app.command()
 def export(
+    context: typer.Context,
     out: Annotated[Path | None, typer.Option("--out", help="The folder to make; it must not exist yet.")] = None,
     role: Annotated[str, typer.Option("--role", help="The model it is for.")] = "llm",
     task: Annotated[str, typer.Option("--task", help="What the model learns.")] = "scaffold",
@@ -408,6 +409,16 @@ def export(
     seed: Annotated[int | None, typer.Option("--seed", help="Another seed gives other splits.")] = None,
     filtered: Filtered = "",
     listed: Annotated[bool, typer.Option("--list", help="Say what can be exported, and how many rows.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every dataset in its usual formats, in one folder.")
+    ] = False,
+    every_format: Annotated[bool, typer.Option("--every-format", help="With --all: in every format.")] = False,
+    parquet: Annotated[
+        bool, typer.Option("--parquet", help="With --all: Parquet as well (patchsift[parquet]).")
+    ] = False,
+    shard_mb: Annotated[
+        int, typer.Option("--shard-mb", min=1, help="Size of a Parquet file, in millions of bytes.")
+    ] = 500,
     as_json: Json = False,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
@@ -415,6 +426,7 @@ def export(
 ) -> None:
     """Write one dataset of a release, or of everything as it stands now, as a folder that a trainer loads."""
     from app import downloads  # noqa: PLC0415
+    from app.dataset_folder import Layout  # noqa: PLC0415
 
     settings = settings_of(data_dir, database_url, project)
     with opened(settings) as (db, project_id):
@@ -430,6 +442,25 @@ def export(
         if out is None:
             raise AppError("Say where to: --out FOLDER. What can be exported says --list.")
         wanted = filter_of(filtered)
+        _refuse_together(context, everything)
+        if everything:
+            layout = Layout(every_format, parquet, shard_mb * 1_000_000)
+            with bar(str(out), quiet=as_json) as progress:
+                whole = downloads.build_all(
+                    db,
+                    settings,
+                    project_id,
+                    out,
+                    release=release,
+                    filter=wanted,
+                    seed=seed,
+                    layout=layout,
+                    progress=progress,
+                )
+            if as_json:
+                print_json(whole.as_json())
+            say(whole.sentence())
+            return
         named = form or downloads.first_format(role, task, objective)
         order = downloads.Order(role, task, objective, named, wanted, seed, release)
         with bar(str(out), quiet=as_json) as progress:
@@ -437,6 +468,16 @@ def export(
     if as_json:
         print_json(summary.as_json())
     say(summary.sentence())
+
+
+def _refuse_together(context: typer.Context, everything: bool) -> None:
+    """Refuse options that would say nothing: those of one dataset beside `--all`, and those of all without it."""
+    unsaid = ("role", "task", "objective", "form") if everything else ("every_format", "parquet", "shard_mb")
+    names = {"form": "format", "every_format": "every-format", "shard_mb": "shard-mb"}
+    for name in unsaid:
+        if str(getattr(context.get_parameter_source(name), "name", "DEFAULT")) != "DEFAULT":
+            why = "goes with one dataset, and --all writes every one" if everything else "goes with --all"
+            raise AppError(f"--{names.get(name, name)} {why}.")
 
 
 # ------------------------------------------------------------------------------------------------ operation

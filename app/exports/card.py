@@ -13,6 +13,8 @@ _BUCKET = 8
 # The estimate is within 12 % of the tokenizers it was compared with.
 _MARGIN = 1.15
 _SHORTEST_MAX_LENGTH = 1024
+DEFAULTS = {512: "axolotl", 1024: "TRL", 2048: "LLaMA-Factory"}
+"""What trainers cut or drop at where nobody tells them a length, in tokens."""
 
 
 class Lengths:
@@ -37,13 +39,19 @@ class Lengths:
                 return (bucket + 1) * _BUCKET
         return 0
 
+    def beyond(self, length: int) -> int:
+        """How many rows a trainer would drop or cut at this length, a multiple of 8."""
+        return sum(n for bucket, n in self._buckets.items() if bucket * _BUCKET >= length)
+
     def as_json(self) -> dict[str, object]:
-        """`{"characters_per_token": 3.6, "p50": 424, "p95": 1096, "max": 5048, "suggested_max_length": 8192}`."""
+        """`{"characters_per_token": 3.6, "p50": 424, …, "max": 5048, "lost_at": {"512": 12, …}, …}`."""
         return {
             "characters_per_token": CHARACTERS_PER_TOKEN,
             "p50": self.at(0.5),
             "p95": self.at(0.95),
+            "p99": self.at(0.99),
             "max": self.at(1),
+            "lost_at": {str(length): self.beyond(length) for length in DEFAULTS},
             "suggested_max_length": self.max_length(),
         }
 
@@ -89,7 +97,21 @@ class Facts:
         self.files[config, split] += 1
         self.licences[way["licence"]] += 1
         self.templates.update(way["templates"])
-        self.lengths.add(sum(len(text) for text in example.values() if isinstance(text, str)) - len(way["id"]))
+        self.lengths.add(n_characters(example))
+
+
+def n_characters(example: Mapping[str, object]) -> int:
+    """The characters of the longest text that a trainer makes of an example: what must fit its `max_length`.
+
+    Of a pair that is the prompt with the longer answer; of texts that a model reads apart from each other, the longest.
+    """
+    texts = {name: len(text) for name, text in example.items() if isinstance(text, str) and name != "id"}
+    if "chosen" in texts:
+        return texts.get("prompt", 0) + max(texts["chosen"], texts["rejected"])
+    if "anchor" in texts:
+        negatives = example.get("negatives")
+        return max(*texts.values(), *map(len, negatives if isinstance(negatives, list) else ()))
+    return max(texts.values()) if "source" in texts else sum(texts.values())
 
 
 def write(facts: Facts, form: Format, candidates: Mapping[str, int], counts: Mapping[str, Any]) -> str:
@@ -128,7 +150,7 @@ def _front(facts: Facts) -> list[str]:
         "language: [en]",
         f"pretty_name: Reviewed patches, {facts.dataset.name}",
         "task_categories: [text-generation]",
-        f"size_categories: [{_size(facts.rows.total())}]",
+        f"size_categories: [{size_of(facts.rows.total())}]",
         "tags: [code]",
         "configs:",
         *files,
@@ -136,7 +158,8 @@ def _front(facts: Facts) -> list[str]:
     ]
 
 
-def _size(n: int) -> str:
+def size_of(n: int) -> str:
+    """The Hub's word for a number of rows: `size_of(5)` → `"n<1K"`."""
     for limit, name in ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")):
         if n < limit:
             return name
@@ -174,20 +197,21 @@ def _counts(facts: Facts, candidates: Mapping[str, int], counts: Mapping[str, An
         f"{candidates['accepted']:,} accepted, {candidates['edited']:,} edited and {candidates['rejected']:,} rejected",
         f"candidates gave {facts.rows.total():,} rows; {counts['held']:,} were held back.",
         "",
-        *_table("split", "rows", rows),
+        *table("split", "rows", rows),
         facts.rule,
         "All rows of one issue and of its near-duplicates are in one split.",
         "",
-        *(_table("held back because", "rows", held) if held else []),
+        *(table("held back because", "rows", held) if held else []),
         "## Licences",
         "",
         "The texts belong to the projects that they change. What the sources say of their licence:",
         "",
-        *_table("licence", "rows", licences),
+        *table("licence", "rows", licences),
     ]
 
 
-def _table(left: str, right: str, rows: list[str]) -> list[str]:
+def table(left: str, right: str, rows: list[str]) -> list[str]:
+    """A Markdown table of two columns."""
     return [f"| {left} | {right} |", "|---|---|", *rows, ""]
 
 
@@ -197,8 +221,12 @@ def _lengths(facts: Facts) -> list[str]:
         "## Lengths",
         "",
         f"Prompt and completion together, estimated at {CHARACTERS_PER_TOKEN} characters a token: half of the rows",
-        f"have at most {lengths.at(0.5):,} tokens, 95 % at most {lengths.at(0.95):,}, the longest {lengths.at(1):,}.",
+        f"have at most {lengths.at(0.5):,} tokens, 95 % at most {lengths.at(0.95):,}, 99 % at most",
+        f"{lengths.at(0.99):,}, the longest {lengths.at(1):,}.",
         "",
+        *table(
+            "cut or dropped at", "rows", [f"| {n:,} ({who}) | {lengths.beyond(n):,} |" for n, who in DEFAULTS.items()]
+        ),
         f"Set `max_length={lengths.max_length()}` (TRL) or more: trainers drop or cut longer rows without a word,",
         "and TRL's default is 1,024.",
         "",

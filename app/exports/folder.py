@@ -19,7 +19,7 @@ CHECKSUMS = "SHA256SUMS"
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A file of the folder: `Written("README.md", "9f…", 1834, 0)`; rows are lines of JSONL."""
+    """A file of the folder: `Written("README.md", "9f…", 1834, 0)`; rows are lines of JSONL, or rows of Parquet."""
 
     path: str
     digest: str
@@ -27,46 +27,67 @@ class Written:
     n_rows: int
 
 
-class LineFile:
-    """A file that grows by lines; digest and counts are kept as it grows, and memory does not."""
+class ByteFile:
+    """A file that grows; digest and size are kept as it does. Writers of binary formats take it for an open file."""
+
+    closed = False
 
     def __init__(self, path: Path, name: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._name = name
+        self.name = name
         self._file = path.open("xb", buffering=0)
         self._digest = hashlib.sha256()
+        self.n_bytes = self.n_rows = 0
+
+    def write(self, chunk: bytes) -> int:
+        """Append bytes, all of them."""
+        self._digest.update(chunk)
+        left = memoryview(chunk)
+        with _stored(self.name):
+            while left:
+                left = left[self._file.write(left) :]
+        self.n_bytes += len(chunk)
+        return len(chunk)
+
+    def tell(self) -> int:
+        """Where the next byte goes."""
+        return self.n_bytes
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+    def close(self) -> Written:
+        """Sync; the file is whole."""
+        self.flush()
+        with self._file:
+            os.fsync(self._file.fileno())
+        return Written(self.name, self._digest.hexdigest(), self.n_bytes, self.n_rows)
+
+    def abandon(self) -> None:
+        """Close without writing what waits."""
+        self._file.close()
+
+
+class LineFile(ByteFile):
+    """A file that grows by lines, many of which are written at once; memory does not grow with it."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        super().__init__(path, name)
         self._waiting: list[bytes] = []
-        self._n_waiting = self._n_bytes = self._n_rows = 0
+        self._n_waiting = 0
 
     def add(self, line: bytes) -> None:
         """Append one line, its LF included."""
         self._waiting.append(line)
         self._n_waiting += len(line)
         if self._n_waiting > _CHUNK_BYTES:
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
-        chunk = b"".join(self._waiting)
-        self._digest.update(chunk)
-        self._n_rows += len(self._waiting)
-        self._n_bytes += len(chunk)
-        self._waiting.clear()
-        self._n_waiting = 0
-        left = memoryview(chunk)
-        with _stored(self._name):
-            while left:
-                left = left[self._file.write(left) :]
-
-    def close(self) -> Written:
-        """Write what waits, and sync."""
-        with self._file:
-            self._flush()
-            os.fsync(self._file.fileno())
-        return Written(self._name, self._digest.hexdigest(), self._n_bytes, self._n_rows)
-
-    def abandon(self) -> None:
-        """Close without writing what waits."""
-        self._file.close()
+    def flush(self) -> None:
+        """Write the lines that wait."""
+        waiting, self._waiting, self._n_waiting = self._waiting, [], 0
+        self.n_rows += len(waiting)
+        self.write(b"".join(waiting))
 
 
 class Folder:
@@ -79,6 +100,7 @@ class Folder:
     def __init__(self, target: Path) -> None:
         self._target = target.absolute()
         self._open: dict[str, LineFile] = {}
+        self._binary: dict[str, ByteFile] = {}
         self._written: list[Written] = []
 
     def __enter__(self) -> Self:
@@ -98,7 +120,7 @@ class Folder:
                 with _stored(self._target):
                     self._publish()
         finally:
-            for file in self._open.values():
+            for file in (*self._open.values(), *self._binary.values()):
                 file.abandon()
             shutil.rmtree(self._place, ignore_errors=True)
 
@@ -109,6 +131,19 @@ class Folder:
             with _stored(self._target):
                 found = self._open[name] = LineFile(self._place / name, name)
         return found
+
+    def binary(self, name: str) -> ByteFile:
+        """A new file of another kind than lines; `keep` ends it."""
+        with _stored(self._target):
+            made = self._binary[name] = ByteFile(self._place / name, name)
+        return made
+
+    def keep(self, file: ByteFile, name: str, n_rows: int) -> None:
+        """End a file from `binary`, under the name that it is to have: how many there are may show at the end only."""
+        with _stored(self._target):
+            written = self._binary.pop(file.name).close()
+            (self._place / file.name).rename(self._place / name)
+        self._written.append(Written(name, written.digest, written.n_bytes, n_rows))
 
     def close_files(self) -> list[Written]:
         """End every file; gives what has been written so far, by name."""

@@ -1,0 +1,304 @@
+"""One folder with every dataset of a release, each in the formats that its trainers take first.
+
+It is written from a release's folder alone, a dataset and a format at a time, in memory that does not grow with the
+rows. The same release gives the same bytes.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from app import recipes
+from app.errors import BadInputError
+from app.examples import Dataset, Split
+from app.exports import LEFT_OUT, Format, Run, card, folder_card, formats_of, look
+from app.exports.folder import Folder, Written
+from app.exports.folder_card import Config
+from app.exports.jsonl import encode
+from app.exports.order import by_digest
+from app.exports.parquet import SHARD_BYTES, ParquetRows
+from app.exports.parquet import require as require_parquet
+from app.exports.shape import Made, RowOrder
+
+SCHEMA = 1
+PRIMARY = frozenset({
+    "sft_pc", "sft_chat", "dpo", "dpo_chat", "kto", "reward", "seq2seq", "style_score", "style_pair", "ret_pair",
+    "ret_triplet", "ret_nneg", "ret_score", "ir", "core_predictor",
+})  # fmt: skip
+"""The formats that are written unless every one is asked for: each trainer finds one of them that it takes as it is."""
+
+_COPIED = ("held_back.jsonl", "leaks.json")
+
+Row = dict[str, Any]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the rows are written.
+
+    Attributes:
+        every_format: every format of each dataset, not only the primary ones.
+        parquet: Parquet beside the JSONL, which is always there.
+        shard_bytes: about how long a Parquet file may grow.
+    """
+
+    every_format: bool = False
+    parquet: bool = False
+    shard_bytes: int = SHARD_BYTES
+
+    def check(self) -> None:
+        """Refuse what cannot be written here.
+
+        Raises:
+            BadInputError: a shard of no size.
+            UnsupportedError: Parquet without pyarrow.
+
+        """
+        if self.shard_bytes < 1:
+            raise BadInputError("A Parquet file must be allowed to hold something.", where="field shard_bytes")
+        if self.parquet:
+            require_parquet()
+
+
+@dataclass(slots=True)
+class Contents:
+    """What was written, and what was not: a dataset of which a format can say nothing has no file."""
+
+    configs: list[Config] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    licences: dict[str, set[str]] = field(default_factory=dict)
+
+
+def write(
+    release: Path,
+    said: Mapping[str, Any],
+    target: Path,
+    layout: Layout,
+    *,
+    number: int | None,
+    progress: Progress | None = None,
+) -> list[Config]:
+    """Write the folder; it appears whole or not at all.
+
+    Args:
+        release: the folder of the release.
+        said: its manifest.
+        target: the folder to make, which must be absent or empty.
+        layout: how.
+        number: of the release, or None where it was made for the purpose and has none.
+        progress: called with (done, total) examples; it may raise to stop.
+
+    Returns:
+        What `load_dataset` finds, the default config first.
+
+    Raises:
+        BadInputError: no row is left, or `target` is not empty.
+        NotStoredError: the disk is full or read-only.
+
+    """
+    layout.check()
+    with Folder(target) as folder:
+        contents = _write_rows(release, said, folder, layout, number, progress)
+        if not contents.configs:
+            told = ", ".join(f"{gate} {n:,}" for gate, n in said["held_by_gate"].items()) or "nothing was held back"
+            raise BadInputError(f"There is no row that any format could say: {told}.", code="nothing_to_export")
+        _copy(release, said, folder)
+        _describe(folder, contents, said, layout, number)
+    return contents.configs
+
+
+def _write_rows(
+    release: Path,
+    said: Mapping[str, Any],
+    folder: Folder,
+    layout: Layout,
+    number: int | None,
+    progress: Progress | None,
+) -> Contents:
+    contents, done = Contents(), 0
+    parts = list(_parts(said, layout))
+    total = sum(sum(counts["splits"].values()) for _, _, counts in parts)
+    for dataset, form, counts in parts:
+        splits = [Split(one) for one in counts["splits"]]
+        run = Run(form, dataset, look(form, read_sources(release, dataset, splits) if form.prepare else ()))
+        facts = card.Facts(
+            config=form.config(dataset),
+            dataset=dataset,
+            release=None if number is None else said["release"],
+            rule=said["order"]["rule"],
+            recipe=f"{dataset.role}/{said['recipes'][dataset.role]}",
+        )
+        files = _Files(folder, run, facts, layout)
+        for split in splits:
+            for example, way in read_rows(release, dataset, split, form.order):
+                files.add(split, example, way)
+                done += 1
+                if progress is not None and not done % 100:
+                    progress(done, total)
+                for origin in way["origins"]:
+                    contents.licences.setdefault(way["licence"], set()).add(origin["source"])
+        files.close()
+        contents.runs.append(run)
+        contents.configs += folder_card.configs_of(run, facts)
+    return contents
+
+
+def _parts(said: Mapping[str, Any], layout: Layout) -> Iterator[tuple[Dataset, Format, Mapping[str, Any]]]:
+    counted: dict[tuple[str, ...], Any] = {
+        (one["role"], one["task"], one["objective"]): one for one in said["datasets"]
+    }
+    for dataset in recipes.DATASETS:
+        counts = counted.get(tuple(dataset))
+        if counts is not None and counts["rows"]:
+            for form in formats_of(dataset):
+                if layout.every_format or form.name in PRIMARY:
+                    yield dataset, form, counts
+
+
+class _Files:
+    """The files of one dataset in one format: JSONL, Parquet where it is wanted, and a line of lineage for each row."""
+
+    def __init__(self, folder: Folder, run: Run, facts: card.Facts, layout: Layout) -> None:
+        self._folder, self._run, self._facts, self._layout = folder, run, facts, layout
+        self._parquet: dict[str, ParquetRows] = {}
+
+    def add(self, split: Split, example: Row, way: Row) -> None:
+        for made in self._run.rows(example, split):
+            config = self._run.form.config(self._run.dataset, made.table)
+            place = f"{config}/{made.split}"
+            line = encode(made.row)
+            self._folder.file(f"jsonl/{place}.jsonl").add(line)
+            if self._layout.parquet:
+                self._rows(place, made).add(made.row, len(line))
+            row_number = {} if "id" in made.row else {"row": self._facts.files[config, made.split]}
+            self._folder.file(f"lineage/{place}.jsonl").add(encode(row_number | way))
+            self._facts.count(config, made.split, example, way)
+
+    def _rows(self, place: str, made: Made) -> ParquetRows:
+        found = self._parquet.get(place)
+        if found is None:
+            columns = self._run.tables[made.table].columns
+            found = ParquetRows(self._folder, f"data/{place}", columns, self._layout.shard_bytes)
+            self._parquet[place] = found
+        return found
+
+    def close(self) -> None:
+        for rows in self._parquet.values():
+            rows.close()
+        self._folder.close_files()
+
+
+# ------------------------------------------------------------------------------------------------ a release's rows
+
+
+def read_sources(release: Path, dataset: Dataset, splits: list[Split]) -> Iterator[tuple[Row, Split]]:
+    """Every example of these splits, as they stand in a release's folder."""
+    for split in splits:
+        with release.joinpath("examples", *dataset, f"{split}.jsonl").open("rb") as rows:
+            for row in rows:
+                yield json.loads(row), split
+
+
+def read_rows(release: Path, dataset: Dataset, split: Split, order: RowOrder) -> Iterator[tuple[Row, Row]]:
+    """Each example of a split with its lineage, in the order that a format asks for."""
+    place = (*dataset, f"{split}.jsonl")
+    with (
+        release.joinpath("examples", *place).open("rb") as rows,
+        release.joinpath("lineage", *place).open("rb") as ways,
+    ):
+        if order is RowOrder.RELEASE:
+            for row, way in zip(rows, ways, strict=True):
+                yield json.loads(row), json.loads(way)
+            return
+        for at, way_at in by_digest(_places(rows, ways)):
+            rows.seek(at)
+            ways.seek(way_at)
+            yield json.loads(rows.readline()), json.loads(ways.readline())
+
+
+def _places(rows: BinaryIO, ways: BinaryIO) -> Iterator[tuple[str, int, int]]:
+    """The id of each row, and at which byte it and its lineage begin."""
+    at = way_at = 0
+    for row, way in zip(rows, ways, strict=True):
+        yield json.loads(way)["id"], at, way_at
+        at += len(row)
+        way_at += len(way)
+
+
+# ------------------------------------------------------------------------------------------------ beside the rows
+
+
+def _copy(release: Path, said: Mapping[str, Any], folder: Folder) -> None:
+    """What a release says of itself goes along as it is: what was held back, leaks, templates, its manifest."""
+    places = [*_COPIED, *(one["path"] for one in said["templates"])]
+    for name, place in (*((one, one) for one in places), ("release.json", "manifest.json")):
+        with (release / place).open("rb") as lines:
+            copied = folder.file(name)
+            for line in lines:
+                copied.add(line)
+
+
+def _describe(folder: Folder, contents: Contents, said: Mapping[str, Any], layout: Layout, number: int | None) -> None:
+    beside = {name: text for config in contents.configs for name, text in config.run.form.beside.items()}
+    for name, text in beside.items():
+        folder.add_text(name, text)
+    licences = {name: sorted(sources) for name, sources in sorted(contents.licences.items())}
+    folder.add_text("LICENCES.json", _pretty(licences))
+    folder.add_text("README.md", folder_card.write(contents.configs, said, number=number, parquet=layout.parquet))
+    folder.add_text("manifest.json", _pretty(_manifest(contents, said, number, folder.close_files())))
+
+
+def _manifest(
+    contents: Contents, said: Mapping[str, Any], number: int | None, files: list[Written]
+) -> dict[str, object]:
+    """What the folder holds and what it was made from; examples that came in are rows, or left out with a reason."""
+    return {
+        "schema": SCHEMA,
+        "kind": "dataset folder",
+        "program": said["program"],
+        "release": None if number is None else said["release"],
+        **{name: said[name] for name in ("order", "decisions", "rulings", "checks", "recipes", "candidates")},
+        "configs": [_config(one) for one in contents.configs],
+        "without_rows": [_without(run) for run in contents.runs if all(one.run is not run for one in contents.configs)],
+        **{name: said[name] for name in ("datasets", "held_by_gate", "licences", "leaks")},
+        "files": [
+            {"path": one.path, "sha256": one.digest, "bytes": one.n_bytes}
+            | ({"rows": one.n_rows} if one.path.endswith((".jsonl", ".parquet")) else {})
+            for one in files
+        ],
+    }
+
+
+def _config(config: Config) -> dict[str, object]:
+    run = config.run
+    return {
+        "config": config.name,
+        **run.dataset._asdict(),
+        "format": run.form.alias,
+        "columns": {column.name: str(column.kind) for column in config.table.columns},
+        "rows": sum(config.splits.values()),
+        "splits": {str(split): n for split, n in config.splits.items()},
+        "left_out": dict(run.left_out),
+        "repeated": run.repeated[config.name],
+        "made_safe": {"examples": run.n_safe_rows, "characters": run.n_safe_characters},
+        "templates": sorted(config.facts.templates),
+        "tokens_estimated": config.facts.lengths.as_json() if config.has_texts else None,
+    }
+
+
+def _without(run: Run) -> dict[str, object]:
+    """`{"config": "reward_margin", "left_out": {"no_margin": 12}, "why": ["Nobody knows how much …"]}`."""
+    return {
+        "config": run.form.config(run.dataset),
+        **run.dataset._asdict(),
+        "format": run.form.alias,
+        "left_out": dict(run.left_out),
+        "why": [LEFT_OUT[reason] for reason in run.left_out],
+    }
+
+
+def _pretty(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

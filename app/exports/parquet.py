@@ -1,0 +1,120 @@
+"""Rows as Parquet: one schema a config, from the format's columns, the same in every shard, and nothing of a library's.
+
+`datasets` writes its own types into the metadata of a file, and older versions of it then cannot read the file. What
+stands here is what Parquet itself says: names, types, zstd. Needs pyarrow, which is an extra.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.errors import UnsupportedError
+from app.exports.folder import ByteFile, Folder
+from app.exports.shape import Column, Kind, ListOf, Row, Struct
+
+SHARD_BYTES = 500_000_000
+"""How long a file may grow, about; `datasets` cuts its own at the same size."""
+
+_GROUP_BYTES = 16 << 20
+_GROUP_ROWS = 20_000
+
+
+def require() -> None:
+    """Refuse to begin what cannot be ended.
+
+    Raises:
+        UnsupportedError: pyarrow is not installed.
+
+    """
+    try:
+        import pyarrow.parquet  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise UnsupportedError(
+            "Parquet needs pyarrow, which is not installed. Install it with pip install 'patchsift[parquet]', or "
+            "leave out --parquet: the JSONL files hold the same rows.",
+            code="missing_extra",
+        ) from error
+
+
+def schema_of(columns: Sequence[Column]) -> Any:  # noqa: ANN401  the library is optional
+    """The Arrow schema of a table: exactly its columns, in order, and no metadata."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    return pa.schema([pa.field(column.name, _type(column.kind), nullable=True) for column in columns])
+
+
+def _type(kind: Kind) -> Any:  # noqa: ANN401
+    import pyarrow as pa  # noqa: PLC0415
+
+    if isinstance(kind, ListOf):
+        return pa.list_(_type(kind.of))
+    if isinstance(kind, Struct):
+        return pa.struct([pa.field(name, _type(inner)) for name, inner in kind.fields])
+    return pa.type_for_alias(str(kind))
+
+
+class ParquetRows:
+    """The rows of one config and split; memory does not grow with them.
+
+        rows = ParquetRows(folder, "data/scaffold_sft_pc/train", columns)
+        rows.add({"id": …}, 1834)
+        rows.close()   # data/scaffold_sft_pc/train-00000-of-00001.parquet
+
+    Args:
+        folder: in the making.
+        stem: path of the files without number and ending.
+        columns: of the table.
+        shard_bytes: a file that has grown so long is followed by another.
+
+    """
+
+    def __init__(self, folder: Folder, stem: str, columns: Sequence[Column], shard_bytes: int = SHARD_BYTES) -> None:
+        self._folder = folder
+        self._stem = stem
+        self._schema = schema_of(columns)
+        self._shard_bytes = shard_bytes
+        self._waiting: list[Row] = []
+        self._n_waiting = 0
+        self._shards: list[tuple[ByteFile, int]] = []
+        self._writer: Any = None
+
+    def add(self, row: Row, n_bytes: int) -> None:
+        """Append a row that the format's validator has passed; `n_bytes` is about how long it is."""
+        self._waiting.append(row)
+        self._n_waiting += n_bytes
+        if self._n_waiting > _GROUP_BYTES or len(self._waiting) == _GROUP_ROWS:
+            self._write_group()
+
+    def close(self) -> None:
+        """Write what waits, and give the files their names: how many there are is known now."""
+        self._write_group()
+        self._end_shard()
+        for number, (file, n_rows) in enumerate(self._shards):
+            self._folder.keep(file, f"{self._stem}-{number:05}-of-{len(self._shards):05}.parquet", n_rows)
+
+    def _write_group(self) -> None:
+        if not self._waiting:
+            return
+        import pyarrow as pa  # noqa: PLC0415
+
+        waiting, self._waiting, self._n_waiting = self._waiting, [], 0
+        if self._writer is None:
+            self._begin_shard()
+        arrays = [pa.array([row[field.name] for row in waiting], field.type) for field in self._schema]
+        self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
+        file, n_rows = self._shards[-1]
+        self._shards[-1] = file, n_rows + len(waiting)
+        if file.n_bytes >= self._shard_bytes:
+            self._end_shard()
+
+    def _begin_shard(self) -> None:
+        import pyarrow.parquet as pq  # noqa: PLC0415
+
+        file = self._folder.binary(f"{self._stem}.{len(self._shards)}.part")
+        self._shards.append((file, 0))
+        # Without the schema of Arrow beside that of Parquet: all types here are Parquet's own.
+        self._writer = pq.ParquetWriter(file, self._schema, compression="zstd", store_schema=False)
+
+    def _end_shard(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None

@@ -1,0 +1,299 @@
+"""One folder with every dataset of a release: what is in it, that all of it loads, and that Parquet says the same."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app import dataset_folder, downloads, recipes
+from app.dataset_folder import Layout
+from app.errors import BadInputError, UnsupportedError
+from app.examples import Dataset
+from app.exports import FORMATS, Run, formats_of, validate
+from app.exports.card import Lengths, n_characters
+from app.models import Verdict
+from tests.logs import SCRIPT, line
+from tests.releasing import Desk, installed
+from tests.test_release_cli import run
+
+Row = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """An installation with one release of all evidence, some of it rejected and some rated."""
+    with installed("sqlite", request, tmp_path_factory.mktemp("folders")) as made:
+        made.take()
+        for number, title in enumerate(("Migrate various", "fix response bases")):
+            made.decide(made.titled(title), Verdict.REJECT, reasons=("wrong_fix",), rating=number + 1)
+        for name in ("left", "right", "middle", "upper", "lower"):
+            diff = f"--- a/src/x.py\n+++ b/src/x.py\n@@ -1,2 +1,2 @@\n def {name}():\n-    {name}_1\n+    {name}_2\n"
+            script = f"{SCRIPT}\n\n# {name}\n"
+            made.read(line(f"Mend {name} of the page", successful_diff_summary=diff, successful_script=script))
+        made.accept_all()
+        made.release(name="everything", seed=3)
+        yield made
+
+
+def build(desk: Desk, target: Path, layout: Layout | None = None, release: str = "1") -> Path:
+    downloads.build_all(desk.db, desk.settings, desk.project, target, release=release, layout=layout)
+    return target
+
+
+@pytest.fixture(scope="module")
+def folder(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the release with Parquet, in shards so small that some datasets have several."""
+    dataset_folder_parquet = Layout(parquet=True)
+    return build(desk, tmp_path_factory.mktemp("whole") / "out", dataset_folder_parquet)
+
+
+@pytest.fixture(scope="module")
+def plain(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same without Parquet, in every format."""
+    return build(desk, tmp_path_factory.mktemp("plain") / "out", Layout(every_format=True))
+
+
+def read(folder: Path, place: str) -> Any:
+    return json.loads((folder / place).read_bytes())
+
+
+def rows_in(path: Path) -> list[Row]:
+    return [json.loads(text) for text in path.read_bytes().splitlines()]
+
+
+def front(folder: Path) -> Any:
+    return yaml.safe_load((folder / "README.md").read_text().split("---\n")[1])
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# ------------------------------------------------------------------------------------------------ what is in it
+
+
+def test_every_dataset_that_has_rows_is_there_in_each_of_its_primary_formats(folder: Path) -> None:
+    told = read(folder, "manifest.json")
+    release = read(folder, "release.json")
+    with_rows = {(one["role"], one["task"], one["objective"]) for one in release["datasets"] if one["rows"]}
+    found = {(one["role"], one["task"], one["objective"]) for one in told["configs"]}
+    assert found == with_rows
+    assert {role for role, _, _ in found} == {*recipes.ROLES}
+    assert {one["config"] for one in told["configs"]} == {path.name for path in (folder / "jsonl").iterdir()}
+    assert {form.name for form in FORMATS} >= dataset_folder.PRIMARY
+
+
+def test_every_format_is_written_when_it_is_asked_for(plain: Path) -> None:
+    told = read(plain, "manifest.json")
+    named = [one["config"] for one in (*told["configs"], *told["without_rows"])]
+    assert len(set(named)) == len(named)
+    with_rows = [Dataset(one["role"], one["task"], one["objective"]) for one in told["datasets"] if one["rows"]]
+    assert set(named) == {config for one in with_rows for form in formats_of(one) for config in Run(form, one).configs}
+
+
+def test_every_row_is_valid_and_leads_back_to_an_example(plain: Path, desk: Desk) -> None:
+    release = desk.open(1)
+    for one in read(plain, "manifest.json")["configs"]:
+        examples = release.rows("/".join(one[name] for name in ("role", "task", "objective")))
+        for split, n_rows in one["splits"].items():
+            rows = rows_in(plain / "jsonl" / one["config"] / f"{split}.jsonl")
+            ways = rows_in(plain / "lineage" / one["config"] / f"{split}.jsonl")
+            assert len(rows) == len(ways) == n_rows
+            for number, (row, way) in enumerate(zip(rows, ways, strict=True)):
+                validate(one["config"], row)
+                assert list(row) == list(one["columns"])
+                assert row.get("id", way["id"]) == way["id"] in examples
+                assert way.get("row", number) == number
+
+
+def test_what_came_in_is_rows_or_left_out_with_a_reason(plain: Path) -> None:
+    told = read(plain, "manifest.json")
+    n_examples = {(one["role"], one["task"], one["objective"]): one["rows"] for one in told["datasets"]}
+    for one in (*told["configs"], *told["without_rows"]):
+        asked = n_examples[one["role"], one["task"], one["objective"]]
+        led_back = {way["id"] for path in plain.glob(f"lineage/{one['config']}/*.jsonl") for way in rows_in(path)}
+        if not one["config"].startswith("ir_"):
+            assert len(led_back) + sum(one["left_out"].values()) == asked, one["config"]
+
+
+def test_checksums_and_manifest_cover_every_file(folder: Path) -> None:
+    files = contents(folder)
+    sums = {text[66:]: text[:64] for text in (folder / "SHA256SUMS").read_text().splitlines()}
+    assert sums == {path: hashlib.sha256(text).hexdigest() for path, text in files.items() if path != "SHA256SUMS"}
+    listed = {one["path"]: one for one in read(folder, "manifest.json")["files"]}
+    assert listed.keys() == files.keys() - {"SHA256SUMS", "manifest.json"}
+    for path, one in listed.items():
+        assert (one["sha256"], one["bytes"]) == (sums[path], len(files[path]))
+        if path.endswith(".jsonl"):
+            assert one["rows"] == files[path].count(b"\n")
+
+
+def test_what_the_release_says_of_itself_goes_along(folder: Path, desk: Desk) -> None:
+    release = desk.open(1).folder
+    for place in ("held_back.jsonl", "leaks.json"):
+        assert (folder / place).read_bytes() == (release / place).read_bytes()
+    assert (folder / "release.json").read_bytes() == (release / "manifest.json").read_bytes()
+    assert contents(folder / "templates") == contents(release / "templates")
+    licences = read(folder, "LICENCES.json")
+    assert all(sources for sources in licences.values())
+    assert read(folder, "features.json")["target"]["name"] == "core"
+
+
+def test_the_same_release_gives_the_same_bytes(desk: Desk, folder: Path, tmp_path: Path) -> None:
+    assert contents(build(desk, tmp_path / "again", Layout(parquet=True))) == contents(folder)
+
+
+def test_without_a_release_the_rows_are_those_of_today(desk: Desk, folder: Path, tmp_path: Path) -> None:
+    whole = downloads.build_all(desk.db, desk.settings, desk.project, tmp_path / "now", seed=3)
+    told = read(tmp_path / "now", "manifest.json")
+    assert told["release"] is None
+    assert whole.configs == {one["config"]: one["splits"] for one in told["configs"]}
+    texts = [
+        sorted(row["completion"] for path in one.glob("jsonl/scaffold_sft_pc/*") for row in rows_in(path))
+        for one in (tmp_path / "now", folder)
+    ]
+    assert texts[0] == texts[1]
+    assert [path.name for path in tmp_path.iterdir()] == ["now"]
+
+
+def test_a_folder_that_holds_something_is_refused(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(BadInputError, match="Name a new folder"):
+        build(desk, tmp_path)
+
+
+# ------------------------------------------------------------------------------------------------ by the command
+
+
+def test_the_command_writes_what_the_function_does(desk: Desk, folder: Path, tmp_path: Path) -> None:
+    ended = run(desk, "export", "--release", "latest", "--all", "--parquet", "--out", tmp_path / "out", "--json")
+    assert ended.status == 0
+    assert contents(tmp_path / "out") == contents(folder)
+    told = json.loads(ended.out)
+    assert told["configs"] == {one["config"]: one["splits"] for one in read(folder, "manifest.json")["configs"]}
+
+
+@pytest.mark.parametrize("words", [("--all", "--format", "messages"), ("--all", "--role", "llm"), ("--parquet",)])
+def test_options_that_would_say_nothing_are_refused(desk: Desk, tmp_path: Path, words: tuple[str, ...]) -> None:
+    ended = run(desk, "export", "--release", "1", "--out", tmp_path / "out", *words)
+    assert ended.status == 1
+    assert "goes with" in ended.err
+    assert not list(tmp_path.iterdir())
+
+
+# ------------------------------------------------------------------------------------------------ that it loads
+
+
+@pytest.mark.parametrize("kind", ["folder", "plain"])
+def test_datasets_loads_every_config_with_exactly_its_rows(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    import datasets
+
+    datasets.disable_progress_bars()
+    place: Path = request.getfixturevalue(kind)
+    told = read(place, "manifest.json")
+    assert datasets.get_dataset_config_names(str(place)) == [one["config"] for one in told["configs"]]
+    assert datasets.get_dataset_default_config_name(str(place)) == told["configs"][0]["config"]
+    for one in told["configs"]:
+        if kind == "plain" and one["format"] == "agent":
+            continue  # the same rows as another's
+        loaded = datasets.load_dataset(str(place), one["config"], cache_dir=str(tmp_path))
+        assert {split: rows.num_rows for split, rows in loaded.items()} == one["splits"]
+        for split, rows in loaded.items():
+            assert rows.to_list() == rows_in(place / "jsonl" / one["config"] / f"{split}.jsonl")
+
+
+def test_parquet_says_what_jsonl_says_and_nothing_of_a_library(folder: Path) -> None:
+    import pyarrow.parquet as pq
+
+    for one in read(folder, "manifest.json")["configs"]:
+        for split in one["splits"]:
+            shards = sorted(folder.glob(f"data/{one['config']}/{split}-*.parquet"))
+            assert [path.name for path in shards] == [f"{split}-00000-of-00001.parquet"]
+            table = pq.read_table(shards[0])
+            assert table.to_pylist() == rows_in(folder / "jsonl" / one["config"] / f"{split}.jsonl")
+            assert table.schema.metadata is None
+            types = {
+                name: str(kind).replace("element: ", "").replace("double", "float64")
+                for name, kind in zip(table.schema.names, table.schema.types, strict=True)
+            }
+            assert types == one["columns"]
+            column = pq.read_metadata(shards[0]).row_group(0).column(0)
+            assert column.compression == "ZSTD"
+
+
+def test_a_large_config_has_several_files_of_one_schema(
+    desk: Desk, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pyarrow.parquet as pq
+
+    monkeypatch.setattr("app.exports.parquet._GROUP_ROWS", 2)
+    place = build(desk, tmp_path / "out", Layout(parquet=True, shard_bytes=1))
+    several = 0
+    for one in read(place, "manifest.json")["configs"]:
+        for split, n_rows in one["splits"].items():
+            shards = sorted((place / "data" / one["config"]).glob(f"{split}-*"))
+            n = -(-n_rows // 2)
+            assert [path.name for path in shards] == [f"{split}-{k:05}-of-{n:05}.parquet" for k in range(n)]
+            assert len({pq.read_schema(path) for path in shards}) == 1
+            read_back = [row for path in shards for row in pq.read_table(path).to_pylist()]
+            assert read_back == rows_in(folder / "jsonl" / one["config"] / f"{split}.jsonl")
+            several += n > 1
+    assert several
+    assert not list(place.rglob("*.part"))
+
+
+def test_without_pyarrow_a_sentence_says_what_to_install(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(UnsupportedError, match=r"pip install 'patchsift\[parquet\]'"):
+        build(desk, tmp_path / "out", Layout(parquet=True))
+    assert not list(tmp_path.iterdir())
+    assert build(desk, tmp_path / "out")
+
+
+# ------------------------------------------------------------------------------------------------ how long rows are
+
+
+def test_lengths_are_those_of_what_a_trainer_puts_in_one_sequence() -> None:
+    assert n_characters({"id": "x", "prompt": "12", "completion": "345"}) == 5
+    assert n_characters({"id": "x", "prompt": "12", "completion": "345", "label": True}) == 5
+    assert n_characters({"id": "x", "prompt": "12", "chosen": "345", "rejected": "6789"}) == 6
+    assert n_characters({"id": "x", "source": "12", "target": "345"}) == 3
+    assert n_characters({"id": "x", "anchor": "12", "positive": "3", "negatives": ["4567", "8"]}) == 4
+    assert n_characters({"id": "x", "text": "12", "score": 0.5}) == 2
+
+
+def test_rows_that_a_default_would_lose_are_counted() -> None:
+    lengths = Lengths()
+    for n_tokens in (100, 500, 520, 1000, 1030, 2047, 2048, 9000):
+        lengths.add(round(n_tokens * 3.6))
+    told = lengths.as_json()
+    assert told["lost_at"] == {"512": 6, "1024": 4, "2048": 2}
+    assert (told["p50"], told["max"], told["suggested_max_length"]) == (1008, 9008, 16384)
+
+
+def test_the_card_says_of_each_config_what_to_set(folder: Path) -> None:
+    text = (folder / "README.md").read_text()
+    for one in read(folder, "manifest.json")["configs"]:
+        if one["role"] == "core_predictor":
+            assert one["tokens_estimated"] is None
+            continue
+        told = one["tokens_estimated"]
+        cells = [f"`{one['config']}`", *(f"{told[name]:,}" for name in ("p50", "p95", "p99", "max"))]
+        cells += [f"{n:,}" for n in told["lost_at"].values()] + [f"**{told['suggested_max_length']}**"]
+        assert f"| {' | '.join(cells)} |" in text
+
+
+def test_the_card_points_to_parquet_where_there_is_some(folder: Path, plain: Path) -> None:
+    [first, *_] = front(folder)["configs"]
+    assert first["data_files"][0]["path"] == f"data/{first['config_name']}/train-*"
+    [first, *_] = front(plain)["configs"]
+    assert first["data_files"][0]["path"] == f"jsonl/{first['config_name']}/train.jsonl"
