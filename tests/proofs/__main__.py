@@ -90,7 +90,7 @@ def _surroundings(environment: str) -> dict[str, str]:
         "TOKENIZERS_PARALLELISM": "false",
         "WANDB_DISABLED": "true",
         "AXOLOTL_DO_NOT_TRACK": "1",
-        "AXOLOTL_DATASET_NUM_PROC": "1",
+        "AXOLOTL_DATASET_NUM_PROC": "0",
         "DISABLE_VERSION_CHECK": "1",
         "USE_MODELSCOPE_HUB": "0",
         "CUDA_VISIBLE_DEVICES": "",

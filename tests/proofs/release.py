@@ -18,6 +18,7 @@ from sqlmodel import Session
 from app import cli, review
 from app.db import Database
 from app.errors import AppError
+from app.exports import get_format
 from app.models import CandidateRow, Status, Verdict
 from app.review import Act, Filter
 from app.settings import Settings
@@ -25,6 +26,7 @@ from tests.proofs.cells import Export
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = (ROOT / "tests" / "data" / "evidence", ROOT / "app" / "samples" / "success_memory.jsonl")
+FAILED_POLISH = "run_20250623T060150_f23ae9.json"
 # So that a handful of logs has issues in every split: a search benchmark is made of those that are not trained on.
 SHARES = "0.6,0.2,0.2"
 _QUARANTINED = 3
@@ -55,7 +57,7 @@ class Desk:
         return json.loads(printed.getvalue() or "null")
 
     def judge(self) -> dict[str, int]:
-        """Accept everything, but edit every fifth candidate and reject another fifth; gives verdict → candidates."""
+        """Accept everything, but edit some and reject every fifth; gives verdict → candidates."""
         db, told = Database(self.settings), Counter[str]()
         with db.write() as session:
             project = review.ensure_project(session, self.settings.project, now=datetime.now(UTC)).id or 0
@@ -84,13 +86,27 @@ class Desk:
         return Export(dataset, form, str(out), count_rows(out))
 
 
+def lay_out(folder: Path) -> tuple[Path, ...]:
+    """A copy of the samples in which one more thing happened: a polish failed before it succeeded.
+
+    Nothing else in them says what a bad polish is, and a trainer that takes labels needs both.
+    """
+    evidence = folder / SAMPLES[0].name
+    shutil.copytree(SAMPLES[0], evidence)
+    [run] = evidence.rglob(FAILED_POLISH)
+    before, after = json.loads(run.read_bytes())
+    failed = [f"{before[0]}\nguard()\n", False, before[2] / 2, "NameError: name 'guard' is not defined"]
+    run.write_text(json.dumps([before, failed, after]))
+    return evidence, SAMPLES[1]
+
+
 def _act(session: Session, project: int, row: CandidateRow, place: int) -> Act:
     key, rating = f"prove-{row.id}", place % 5 + 1
     script = review.open_candidate(session, project, row.id or 0).said.script
-    if place % 5 == 3:
+    if place % 5 == 2:
         return Act(Verdict.REJECT, row.version, key, rating=rating)
-    if place % 5 == 4 and script:
-        edited = ("script", f"{script.rstrip()}\n\n# Read, and kept as it is.\n")
+    if script and place % 5 == 4:
+        edited = ("script", f"{script.rstrip()}\n\nKEPT = True\n")
         return Act(Verdict.EDIT, row.version, key, rating=rating, edited=edited)
     return Act(Verdict.ACCEPT, row.version, key, rating=rating)
 
@@ -117,7 +133,7 @@ def make(folder: Path, logs: Path | None, wanted: frozenset[str] = frozenset()) 
 
     """
     desk = Desk(folder)
-    for path in (logs,) if logs else SAMPLES:
+    for path in (logs,) if logs else lay_out(folder / "samples"):
         desk.command("ingest", str(path))
     desk.judge()
     desk.command("project", "set", "--shares", SHARES)
@@ -127,7 +143,7 @@ def make(folder: Path, logs: Path | None, wanted: frozenset[str] = frozenset()) 
         dataset = "/".join(str(listed[name]) for name in ("role", "task", "objective"))
         if not listed["formats"]:
             exports.append(Export(dataset, "-", why="There is no format for it.", failed=True))
-        for form in listed["formats"]:
+        for form in (get_format(alias).name for alias in listed["formats"]):
             if wanted and form not in wanted:
                 continue
             if listed["n_rows"]:
