@@ -444,23 +444,23 @@ class _Step:
     def take(self, ids: Sequence[int], pending: Set[int] = frozenset()) -> set[int]:
         """Take in what waits of these.
 
-        Gives candidates whose clusters may have fallen apart, of which `renew` has to be told; `pending` are those of
-        which it has to be told already.
+        Gives candidates whose clusters may have fallen apart, or that may be like more than before: `renew` has to be
+        told of them. `pending` are those of whom it has to be told already.
         """
         change = self._read(ids)
         if not change.before and not change.after:
             return set()
-        lost, gained = self._move_shapes(change)
-        found = set(self._first_holders(lost).values())
+        found = set(self._first_holders(self._move_shapes(change)).values())
         if change.emptied or not pending.isdisjoint(change.before):
             found |= change.left
-        self._settle(change, gained, set())
+        self._settle(change, set(), set())
         return found
 
     def renew(self, pending: Iterable[int]) -> None:
-        """Look anew at the clusters of these candidates."""
+        """Look anew at the clusters of these candidates, and at who is like them."""
         dirty = set(find_clusters(self.session, pending).values())
-        self._settle(_Change({}, {}, set(), set(), set(), was_tied=True), set(), dirty)
+        of_these = {one.shape for one in _read_fingerprints(self.session, pending).values()}
+        self._settle(_Change({}, {}, set(), set(), set(), was_tied=True), of_these, dirty)
 
     def _settle(self, change: _Change, gained: Set[int], dirty: Set[int]) -> None:
         """Compare what must be, and make the tables say what comes of it; clusters that are dirty fall apart first."""
@@ -524,10 +524,10 @@ class _Step:
                 found[key].add(number)
         return found
 
-    def _move_shapes(self, change: _Change) -> tuple[set[int], set[int]]:
+    def _move_shapes(self, change: _Change) -> set[int]:
         """Write down the keys of new shapes and clear away those that are gone.
 
-        Gives the shapes that ceased to be among the first of a crowd, and those that became so.
+        Gives the shapes that ceased to be among the first of a crowd, or became so.
         """
         came, went = self._keys_of(change.new), self._keys_of(change.gone)
         _delete_bands(self.session, self.project_id, went)
@@ -541,14 +541,12 @@ class _Step:
             change.gone,
             self.project_id,
         )
-        lost: set[int] = set()
-        gained: set[int] = set()
+        moved: set[int] = set()
         for key, first in self._first_of(came.keys() | went.keys(), len(change.new)).items():
             now = first[: lsh.CROWD]
             before = sorted({*first, *went[key]} - came[key])[: lsh.CROWD]
-            lost.update(set(before) - set(now) - went[key])
-            gained.update(set(now) - set(before) - came[key])
-        return lost, gained
+            moved.update(set(before) ^ set(now))
+        return moved - change.new - change.gone
 
     def _first_of(self, keys: Iterable[int], more: int = 0) -> dict[int, list[int]]:
         """Key → the shapes that have it, in order; of a crowd the first, and `more`."""
