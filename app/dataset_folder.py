@@ -13,7 +13,19 @@ from typing import Any, BinaryIO
 from app import recipes
 from app.errors import BadInputError
 from app.examples import Dataset, Split
-from app.exports import LEFT_OUT, Format, Run, card, folder_card, formats_of, look
+from app.exports import (
+    LEFT_OUT,
+    Format,
+    Run,
+    card,
+    croissant,
+    folder_card,
+    formats_of,
+    look,
+    serving,
+    snippets,
+    trainer_files,
+)
 from app.exports.folder import Folder, Written
 from app.exports.folder_card import Config
 from app.exports.jsonl import encode
@@ -106,7 +118,7 @@ def write(
             told = ", ".join(f"{gate} {n:,}" for gate, n in said["held_by_gate"].items()) or "nothing was held back"
             raise BadInputError(f"There is no row that any format could say: {told}.", code="nothing_to_export")
         _copy(release, said, folder)
-        _describe(folder, contents, said, layout, number)
+        _describe(release, folder, contents, said, layout, number)
     return contents.configs
 
 
@@ -241,14 +253,37 @@ def _copy(release: Path, said: Mapping[str, Any], folder: Folder) -> None:
                 copied.add(line)
 
 
-def _describe(folder: Folder, contents: Contents, said: Mapping[str, Any], layout: Layout, number: int | None) -> None:
-    beside = {name: text for config in contents.configs for name, text in config.run.form.beside.items()}
+def _describe(
+    release: Path, folder: Folder, contents: Contents, said: Mapping[str, Any], layout: Layout, number: int | None
+) -> None:
+    configs = contents.configs
+    beside = {name: text for config in configs for name, text in config.run.form.beside.items()}
+    scripts, told_by_file = snippets.write(configs), trainer_files.write(configs)
+    texts = {one["label"]: (release / one["path"]).read_text(encoding="utf-8") for one in said["templates"]}
+    beside |= scripts | told_by_file
+    beside[serving.GGUF] = serving.gguf(configs)
+    beside[serving.PROMPT_TEMPLATE] = serving.prompt_template(configs, said["templates"], texts)
     for name, text in beside.items():
         folder.add_text(name, text)
     licences = {name: sorted(sources) for name, sources in sorted(contents.licences.items())}
     folder.add_text("LICENCES.json", _pretty(licences))
-    folder.add_text("README.md", folder_card.write(contents.configs, said, number=number, parquet=layout.parquet))
+    sections = (snippets.section(scripts), trainer_files.section(configs, told_by_file))
+    text = folder_card.write(configs, said, number=number, parquet=layout.parquet, sections=sections)
+    folder.add_text("README.md", text)
+    folder.add_text(croissant.NAME, _croissant(contents, said, number, folder.close_files()))
     folder.add_text("manifest.json", _pretty(_manifest(contents, said, number, folder.close_files())))
+
+
+def _croissant(contents: Contents, said: Mapping[str, Any], number: int | None, files: list[Written]) -> str:
+    """Dated by the newest decision in it, so that the same release gives the same bytes."""
+    return croissant.write(
+        contents.configs,
+        files,
+        sorted(contents.licences),
+        "reviewed-patches" if number is None else f"reviewed-patches-{number}",
+        version=f"{number or 0}.0.0",
+        made=str(said["decisions"]["as_of"] or "")[:10],
+    )
 
 
 def _manifest(

@@ -1,7 +1,9 @@
 """One folder with every dataset of a release: what is in it, that all of it loads, and that Parquet says the same."""
 
+import ast
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -297,3 +299,130 @@ def test_the_card_points_to_parquet_where_there_is_some(folder: Path, plain: Pat
     assert first["data_files"][0]["path"] == f"data/{first['config_name']}/train-*"
     [first, *_] = front(plain)["configs"]
     assert first["data_files"][0]["path"] == f"jsonl/{first['config_name']}/train.jsonl"
+
+
+# ------------------------------------------------------------------------------------------------ what trainers read
+
+
+def configs(folder: Path) -> dict[str, Row]:
+    return {one["config"]: one for one in read(folder, "manifest.json")["configs"]}
+
+
+def test_every_primary_config_with_a_train_split_has_a_short_script_that_compiles(folder: Path) -> None:
+    scripts = {path.stem: path.read_text() for path in (folder / "snippets").iterdir()}
+    trained = {name for name, one in configs(folder).items() if "train" in one["splits"]}
+    assert set(scripts) == trained | {"ir"}
+    card = (folder / "README.md").read_text()
+    for name, text in scripts.items():
+        ast.parse(text)
+        assert "$" not in text
+        assert len(text.splitlines()) <= 45
+        assert f'"{name}"' in text or name == "ir"
+        assert f"`snippets/{name}.py`" in card
+        lengths = configs(folder).get(name, {}).get("tokens_estimated")
+        if "max_length=" in text:
+            assert f"max_length={lengths['suggested_max_length']}" in text  # type: ignore[index]
+
+
+def test_axolotl_finds_its_file_and_the_length_to_set(plain: Path) -> None:
+    paths = list((plain / "axolotl").iterdir())
+    assert {path.stem.partition("_")[2] for path in paths} >= {"sft_pc", "sft_chat", "dpo", "dpo_chat", "kto", "reward"}
+    for path in paths:
+        told = yaml.safe_load(path.read_text())
+        [one] = told["datasets"]
+        [row, *_] = rows_in(plain / one["path"])
+        assert told["sequence_len"] == configs(plain)[path.stem]["tokens_estimated"]["suggested_max_length"]
+        shape = one["type"] if isinstance(one["type"], dict) else {}
+        named = [column for key, column in shape.items() if key.startswith("field_")]
+        assert {*named, one.get("field_messages", "id")} <= row.keys()
+
+
+def test_llamafactory_finds_one_file_a_split_and_its_columns(plain: Path) -> None:
+    told = read(plain, "llamafactory/dataset_info.json")
+    assert {name for name in told if not name.endswith("_validation")} <= configs(plain).keys()
+    for name, one in told.items():
+        path = (plain / "llamafactory" / one["file_name"]).resolve()
+        assert path.is_file()
+        assert path == plain / "jsonl" / name.removesuffix("_validation") / (
+            "validation.jsonl" if name.endswith("_validation") else "train.jsonl"
+        )
+        assert set(one["columns"].values()) <= rows_in(path)[0].keys()
+
+
+def test_the_way_to_the_agent_names_the_key_of_every_role(folder: Path) -> None:
+    text = (folder / "GGUF.md").read_text()
+    for role in {one["role"] for one in configs(folder).values()}:
+        assert f"\n| {role} | " in text
+    for key in ("agent_llm_gguf", "t5_spec_normalizer_dir", "divot5_style_refiner_dir", "sentence_transformer_model"):
+        assert f"`models.{key}`" in text
+    ast.parse(text.split("```python\n")[1].split("```")[0])
+
+
+def test_the_prompt_template_gives_the_prompts_of_the_rows(folder: Path) -> None:
+    told = read(folder, "prompt_template.json")
+    assert told["configs"].keys() == {name for name, one in configs(folder).items() if one["tokens_estimated"]}
+    n_filled = 0
+    for label, one in told["templates"].items():
+        assert (folder / one["path"]).read_text() == one["text"]
+        assert hashlib.sha256(one["text"].encode()).hexdigest() == one["sha256"]
+        assert all(f"{{{gap}}}" in one["text"] for gap in one["gaps"]), label
+    for name in ("scaffold_sft_pc", "repair_sft_pc"):
+        for path in (folder / "jsonl" / name).iterdir():
+            ways = rows_in(folder / "lineage" / name / path.name)
+            for row, way in zip(rows_in(path), ways, strict=True):
+                [label] = way["templates"]
+                assert label in told["configs"][name]["templates"]
+                parts = re.split(r"\{[a-z_]+\}", told["templates"][label]["text"])
+                assert row["prompt"].startswith(parts[0])
+                assert row["prompt"].endswith(parts[-1])
+                n_filled += 1
+    assert n_filled
+    assert told["configs"]["scaffold_sft_pc"]["text"] == "{prompt}{completion}"
+    assert told["configs"]["scaffold_sft_chat"]["messages"] == [{"role": "user", "content": "{prompt}"}]
+
+
+@pytest.mark.parametrize("kind", ["folder", "plain"])
+def test_croissant_describes_every_file_and_column(request: pytest.FixtureRequest, kind: str) -> None:
+    place: Path = request.getfixturevalue(kind)
+    told = read(place, "croissant.json")
+    files = {one["@id"]: one for one in told["distribution"]}
+    for path, one in files.items():
+        assert one["sha256"] == hashlib.sha256((place / path).read_bytes()).hexdigest()
+        assert one["contentUrl"] == path
+    ids = [one["@id"] for one in _nodes(told) if "@type" in one and "@id" in one]
+    assert len(set(ids)) == len(ids)
+    assert len(told["recordSet"]) == len(files) == sum(len(one["splits"]) for one in configs(place).values())
+    for one in told["recordSet"]:
+        columns = configs(place)[one["@id"].split("/")[0]]["columns"]
+        assert [field["name"] for field in one["field"]] == list(columns)
+        sources = [leaf["source"] for field in one["field"] for leaf in field.get("subField", [field])]
+        assert {source["fileObject"]["@id"] for source in sources} <= files.keys()
+        assert {source["extract"]["column"] for source in sources} <= columns.keys()
+
+
+def _nodes(value: Any) -> Iterator[Row]:
+    if isinstance(value, dict):
+        yield value
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _nodes(one)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the graph library below it
+def test_the_reader_of_croissant_finds_no_fault_and_every_row(folder: Path) -> None:
+    mlcroissant = pytest.importorskip("mlcroissant", reason="pip install mlcroissant; it brings scipy and rdflib")
+    told = mlcroissant.Dataset(jsonld=str(folder / "croissant.json"))
+    assert not told.metadata.issues.errors
+    assert not told.metadata.issues.warnings
+    for one in read(folder, "croissant.json")["recordSet"]:
+        config, split = one["@id"].split("/")
+        found = [_plain(row) for row in told.records(one["@id"])]
+        assert found == rows_in(folder / "jsonl" / config / f"{split}.jsonl")
+
+
+def _plain(value: Any) -> Any:
+    """What its reader gives, with the names of columns for those of nodes and texts for bytes."""
+    if isinstance(value, dict):
+        return {name.split("/")[-1]: _plain(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,181 @@
+"""Settings for trainers that are told by a file: axolotl's YAML and LLaMA-Factory's `dataset_info.json`. Pure.
+
+Both read the JSONL: each split is a file of its own, and a folder given to LLaMA-Factory would put them all into
+training.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from app.examples import Split
+from app.exports.folder_card import Config
+
+Entry = dict[str, Any]
+
+_DPO, _KTO = {"rl": "dpo"}, {"rl": "kto", "remove_unused_columns": False}
+_OWN_TEMPLATE = {"chat_template": "tokenizer_default"}
+_PLAIN: Entry = {
+    "system_prompt": "",
+    "field_instruction": "prompt",
+    "field_output": "completion",
+    "format": "{instruction}",
+    "no_input_format": "{instruction}",
+}
+_PAIR: Entry = {
+    "field_prompt": "prompt",
+    "field_chosen": "chosen",
+    "field_rejected": "rejected",
+    "prompt_format": "{prompt}",
+    "chosen_format": "{chosen}",
+    "rejected_format": "{rejected}",
+}
+_LABEL: Entry = {
+    "field_prompt": "prompt",
+    "field_completion": "completion",
+    "field_label": "label",
+    "prompt_format": "{prompt}",
+    "completion_format": "{completion}",
+}
+_SHAREGPT: Entry = {
+    "type": "chat_template",
+    "field_messages": "conversations",
+    "message_property_mappings": {"role": "from", "content": "value"},
+    "roles": {"user": ["human"], "assistant": ["gpt"]},
+}
+_REWARD: Entry = {
+    "reward_model": True,
+    "model_type": "AutoModelForSequenceClassification",
+    "num_labels": 1,
+    "chat_template": "chatml",
+    "remove_unused_columns": False,
+}
+_AXOLOTL: Mapping[str, tuple[Entry, Entry]] = {
+    "sft_pc": ({"type": _PLAIN}, {}),
+    "sft_chat": ({"type": "chat_template"}, {}),
+    "alpaca": ({"type": "alpaca"}, {}),
+    "sharegpt": (_SHAREGPT, {}),
+    "dpo": ({"split": "train", "type": _PAIR}, _DPO),
+    "dpo_chat": (
+        {"split": "train", "type": "chat_template.default", "field_messages": "prompt"},
+        {**_DPO, **_OWN_TEMPLATE},
+    ),
+    "lf_dpo_chat": ({"split": "train", "type": "chat_template.default"}, {**_DPO, **_OWN_TEMPLATE}),
+    "reward": ({"split": "train", "type": "chat_template.argilla_chat"}, {**_DPO, **_OWN_TEMPLATE}),
+    "kto": ({"split": "train", "type": _LABEL}, _KTO),
+    "ax_bt": ({"type": "bradley_terry.chat_template"}, _REWARD),
+}
+"""Format → its entry below `datasets`, without the file, and what stands beside it."""
+
+_TAGS = {
+    "role_tag": "role",
+    "content_tag": "content",
+    "user_tag": "user",
+    "assistant_tag": "assistant",
+    "system_tag": "system",
+}
+_BOTH = {"chosen": "chosen", "rejected": "rejected"}
+_TURNS = {"messages": "conversations", "system": "system"}
+_ALPACA = {"prompt": "instruction", "query": "input", "system": "system"}
+_LLAMAFACTORY: Mapping[str, Entry] = {
+    "sft_pc": {"columns": {"prompt": "prompt", "response": "completion"}},
+    "sft_chat": {"formatting": "sharegpt", "columns": {"messages": "messages"}, "tags": _TAGS},
+    "alpaca": {"columns": {**_ALPACA, "response": "output"}},
+    "sharegpt": {"formatting": "sharegpt", "columns": _TURNS},
+    "dpo": {"ranking": True, "columns": {"prompt": "prompt", **_BOTH}},
+    "lf_dpo_chat": {
+        "formatting": "sharegpt",
+        "ranking": True,
+        "columns": {"messages": "messages", **_BOTH},
+        "tags": _TAGS,
+    },
+    "lf_alpaca_dpo": {"ranking": True, "columns": {**_ALPACA, **_BOTH}},
+    "lf_sharegpt_dpo": {"formatting": "sharegpt", "ranking": True, "columns": {**_TURNS, **_BOTH}},
+    "kto": {"columns": {"prompt": "prompt", "response": "completion", "kto_tag": "label"}},
+    "lf_kto": {"formatting": "sharegpt", "columns": {**_TURNS, "kto_tag": "kto_tag"}},
+}
+"""Format → its entry in `dataset_info.json`, without the file."""
+
+_STAGES = {"sft": "sft", "preference": "dpo", "unpaired": "kto"}
+INFO = "llamafactory/dataset_info.json"
+
+
+def write(configs: Sequence[Config]) -> dict[str, str]:
+    """Path → text: `{"axolotl/scaffold_sft_pc.yml": "base_model: …", "llamafactory/dataset_info.json": "{…}"}`."""
+    made = {
+        f"axolotl/{config.name}.yml": _yaml(config)
+        for config in configs
+        if config.run.form.name in _AXOLOTL and Split.TRAIN in config.splits
+    }
+    listed = {name: entry for config in configs for name, entry in _entries(config)}
+    return made | ({INFO: json.dumps(listed, indent=2) + "\n"} if listed else {})
+
+
+def _yaml(config: Config) -> str:
+    entry, beside = _AXOLOTL[config.run.form.name]
+    told = {
+        "base_model": "path/to/a/model",
+        **({} if "reward_model" in beside else {"adapter": "lora", "lora_r": 16, "lora_alpha": 32}),
+        **({} if "reward_model" in beside else {"lora_target_linear": True}),
+        "datasets": [{"path": f"jsonl/{config.name}/train.jsonl", "ds_type": "json", **entry}],
+        **beside,
+        "sequence_len": config.facts.lengths.max_length(),
+        "excess_length_strategy": "raise",
+        "val_set_size": 0,
+        "output_dir": f"out/{config.name}",
+        "micro_batch_size": 2,
+        "gradient_accumulation_steps": 4,
+        "num_epochs": 3,
+        "optimizer": "adamw_torch",
+        "lr_scheduler": "cosine",
+        "learning_rate": 0.000005 if beside else 0.0002,
+        "bf16": "auto",
+    }
+    head = f"# Set base_model, then, in this folder: axolotl train axolotl/{config.name}.yml\n"
+    return head + str(yaml.safe_dump(told, sort_keys=False))
+
+
+def _entries(config: Config) -> list[tuple[str, Entry]]:
+    """The train split under the config's name, and the validation split beside it, each by its own file."""
+    entry = _LLAMAFACTORY.get(config.run.form.name)
+    if entry is None:
+        return []
+    splits = {Split.TRAIN: config.name, Split.VALIDATION: f"{config.name}_validation"}
+    return [
+        (name, {"file_name": f"../jsonl/{config.name}/{split}.jsonl", **entry})
+        for split, name in splits.items()
+        if split in config.splits
+    ]
+
+
+def section(configs: Sequence[Config], made: Mapping[str, str]) -> str:
+    """The part of the card that says how to start both."""
+    yamls = [path for path in made if path.startswith("axolotl/")]
+    parts = ["## Trainers that are told by a file", ""]
+    if yamls:
+        parts += [
+            "axolotl 0.19: set `base_model` in the config's file; a row longer than `sequence_len` stops it:",
+            "",
+            "```sh",
+            *(f"axolotl train {path}" for path in yamls),
+            "```",
+            "",
+        ]
+    taken = [one for one in configs if one.run.form.name in _LLAMAFACTORY and Split.TRAIN in one.splits]
+    if taken:
+        one = taken[0]
+        stage = _STAGES[one.run.dataset.objective]
+        parts += [
+            "LLaMA-Factory 0.9.5, in this folder; `llamafactory/dataset_info.json` knows "
+            + ", ".join(f"`{name.name}`" for name in taken)
+            + ":",
+            "",
+            "```sh",
+            f"llamafactory-cli train --stage {stage} --do_train --finetuning_type lora --model_name_or_path MODEL \\",
+            f"  --template TEMPLATE --dataset_dir llamafactory --dataset {one.name} \\",
+            f"  --cutoff_len {one.facts.lengths.max_length()} --output_dir out/{one.name}",
+            "```",
+        ]
+    return "\n".join(parts)
