@@ -8,6 +8,7 @@
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -39,6 +40,8 @@ def main(words: Sequence[str] | None = None) -> int:
     done = [cell for cell in cells if cell.result]
     for cell in done:
         _tell(cell)
+    # What `datasets` keeps of a folder it would take for the folder's next contents.
+    shutil.rmtree(WORK / "cache", ignore_errors=True)
     versions = {}
     for environment in asked.environment:
         waiting = [cell for cell in cells if cell.environment == environment and not cell.result]
@@ -71,6 +74,7 @@ def _exports(asked: argparse.Namespace) -> list[Export]:
     if asked.keep:
         exports = [Export(**one) for one in json.loads(kept.read_bytes())]
         return [one for one in exports if not asked.format or one.format in asked.format]
+    kept.unlink(missing_ok=True)
     exports = release.make(WORK / "release", asked.logs, frozenset(asked.format))
     kept.write_text(json.dumps([asdict(one) for one in exports]))
     return exports

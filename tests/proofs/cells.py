@@ -74,6 +74,46 @@ PROOFS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }
 """Format → environment → what trains with it there."""
 
+COLUMNS: Mapping[str, str] = {
+    "sft_pc": "id prompt completion",
+    "sft_pc_chat": "id prompt completion",
+    "sft_chat": "id messages",
+    "alpaca": "id instruction input output system",
+    "sharegpt": "id conversations system",
+    "agent_native": "prompt completion",
+    "dpo": "id prompt chosen rejected",
+    "dpo_chat": "id prompt chosen rejected",
+    "lf_dpo_chat": "id messages chosen rejected",
+    "lf_alpaca_dpo": "id instruction input system chosen rejected",
+    "lf_sharegpt_dpo": "id conversations system chosen rejected",
+    "openai_dpo": "input preferred_output non_preferred_output",
+    "kto": "id prompt completion label",
+    "kto_chat": "id prompt completion label",
+    "lf_kto": "id conversations system kto_tag",
+    "reward": "id chosen rejected",
+    "reward_margin": "id chosen rejected margin",
+    "ax_bt": "id system input chosen rejected",
+    "ax_io": "id segments",
+    "seq2seq": "id source target target_flat",
+    "style_score": "id text score",
+    "style_pair": "id chosen rejected margin",
+    "ret_pair": "anchor positive",
+    "ret_triplet": "anchor positive negative",
+    "ret_score": "sentence1 sentence2 score",
+    "ir_corpus": "_id title text",
+    "ir_queries": "_id text",
+    "ir_qrels": "query-id corpus-id score",
+}
+"""Format, or config of a format with several → its columns in order, said once more than in the program: a stray one
+trains something else, and no trainer says so."""
+
+
+def columns_of(form: str, config: str, found: list[str]) -> list[str]:
+    """The columns that a config must have; those that hang on the rows are taken as found and checked by the proof."""
+    told = COLUMNS.get(config, COLUMNS.get(form))
+    return found if told is None else told.split()
+
+
 NOT_PROVED: Mapping[str, str] = {
     "openai_dpo": "Only hosted services take it, so it is loaded and not trained.",
 }

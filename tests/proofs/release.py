@@ -26,9 +26,12 @@ from tests.proofs.cells import Export
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = (ROOT / "tests" / "data" / "evidence", ROOT / "app" / "samples" / "success_memory.jsonl")
-FAILED_POLISH = "run_20250623T060150_f23ae9.json"
+FAILED_POLISH = "run_20250623T045814_8ecae2.json"
 # So that a handful of logs has issues in every split: a search benchmark is made of those that are not trained on.
 SHARES = "0.6,0.2,0.2"
+MANY_ROWS = frozenset({"ret_score", "ir"})
+"""Formats of which an example makes more rows than one."""
+
 _QUARANTINED = 3
 _MANY = 1_000_000
 
@@ -72,18 +75,20 @@ class Desk:
         db.close()
         return dict(told)
 
-    def export(self, listed: dict[str, Any], form: str) -> Export:
-        """One dataset of the release in one format."""
-        role, task, objective = (str(listed[name]) for name in ("role", "task", "objective"))
-        dataset = f"{role}/{task}/{objective}"
+    def export_all(self) -> Path:
+        """The folder with every dataset of the release in every format, as Parquet and as JSONL."""
+        out = self.folder / "dataset"
+        words = ("--all", "--every-format", "--parquet", "--release", "latest", "--out", str(out))
+        self.command("export", *words)
+        return out
+
+    def export(self, dataset: str, form: str) -> Path:
+        """One dataset of the release in one format, as it is downloaded alone."""
+        role, task, objective = dataset.split("/")
         out = self.folder / "exports" / f"{role}-{task}-{objective}-{form}"
         asked = ("--role", role, "--task", task, "--objective", objective, "--format", form)
-        try:
-            self.command("export", "--release", "latest", *asked, "--out", str(out))
-        except Exception as error:  # noqa: BLE001  (one export that fails must not hide the others)
-            said = error.message if isinstance(error, AppError) else f"{type(error).__name__}: {error}"
-            return Export(dataset, form, why=" ".join(said.split()), failed=True)
-        return Export(dataset, form, str(out), count_rows(out))
+        self.command("export", "--release", "latest", *asked, "--out", str(out))
+        return out
 
 
 def lay_out(folder: Path) -> tuple[Path, ...]:
@@ -111,16 +116,39 @@ def _act(session: Session, project: int, row: CandidateRow, place: int) -> Act:
     return Act(Verdict.ACCEPT, row.version, key, rating=rating)
 
 
-def count_rows(folder: Path) -> dict[str, dict[str, int]]:
-    """Config → split → rows, as an export's manifest says: `{"scaffold_sft_pc": {"train": 14, "test": 3}}`."""
-    counted: dict[str, dict[str, int]] = {}
-    for one in json.loads((folder / "manifest.json").read_bytes())["files"]:
-        top, *rest = one["path"].split("/")
-        if top == "jsonl":
-            config, split = rest[0], rest[-1].split(".")[0].split("-")[0]
-            counts = counted.setdefault(config, {})
-            counts[split] = counts.get(split, 0) + int(one["rows"])
-    return counted
+class Folder:
+    """A dataset folder and what its manifest says of each config."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.told: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for config in json.loads((path / "manifest.json").read_bytes())["configs"]:
+            dataset = "/".join(config[name] for name in ("role", "task", "objective"))
+            self.told.setdefault((dataset, get_format(config["format"]).name), []).append(config)
+
+    def find(self, dataset: str, form: str, n_examples: int) -> Export:
+        """What of the folder is one dataset in one format; every example must have become a row, or say why not."""
+        told = self.told.get((dataset, form), [])
+        if not told:
+            return Export(dataset, form, why="The folder has no config of it.", failed=True)
+        rows = {one["config"]: one["splits"] for one in told}
+        if form not in MANY_ROWS and n_examples != (n_told := told[0]["rows"] + sum(told[0]["left_out"].values())):
+            why = f"The release has {n_examples} examples, and the manifest tells of {n_told}."
+            return Export(dataset, form, why=why, failed=True)
+        return Export(dataset, form, str(self.path), rows)
+
+
+def compare(whole: Path, alone: Path) -> None:
+    """Check that a config downloaded alone has the bytes that it has in the whole folder.
+
+    Raises:
+        AssertionError: it has others.
+
+    """
+    files = [path.relative_to(alone) for path in (alone / "jsonl").rglob("*.jsonl")]
+    assert files, f"There is no JSONL in {alone.name}."
+    for file in files:
+        assert (alone / file).read_bytes() == (whole / file).read_bytes(), f"{file} differs when it is exported alone."
 
 
 def make(folder: Path, logs: Path | None, wanted: frozenset[str] = frozenset()) -> list[Export]:
@@ -133,22 +161,37 @@ def make(folder: Path, logs: Path | None, wanted: frozenset[str] = frozenset()) 
 
     """
     desk = Desk(folder)
-    for path in (logs,) if logs else lay_out(folder / "samples"):
-        desk.command("ingest", str(path))
+    if logs:
+        desk.command("ingest", str(logs))
+    else:
+        desk.command("ingest", *map(str, lay_out(folder / "samples")), "--scores", "higher")
     desk.judge()
     desk.command("project", "set", "--shares", SHARES)
     desk.command("release", "create", "--name", "proof")
+    whole = Folder(desk.export_all())
     exports = []
     for listed in desk.command("export", "--list", "--release", "latest")["exports"]:
         dataset = "/".join(str(listed[name]) for name in ("role", "task", "objective"))
-        if not listed["formats"]:
+        forms = [get_format(alias).name for alias in listed["formats"]]
+        if not forms:
             exports.append(Export(dataset, "-", why="There is no format for it.", failed=True))
-        for form in (get_format(alias).name for alias in listed["formats"]):
+        for form in forms:
             if wanted and form not in wanted:
                 continue
-            if listed["n_rows"]:
-                exports.append(desk.export(listed, form))
-            else:
+            if not listed["n_rows"]:
                 # The samples hold something for every dataset; another's logs need not.
                 exports.append(Export(dataset, form, why="The release has no row of it.", failed=logs is None))
+                continue
+            exports.append(_export(desk, whole, dataset, form, int(listed["n_rows"])))
     return exports
+
+
+def _export(desk: Desk, whole: Folder, dataset: str, form: str, n_examples: int) -> Export:
+    found = whole.find(dataset, form, n_examples)
+    try:
+        if not found.why:
+            compare(whole.path, desk.export(dataset, form))
+    except Exception as error:  # noqa: BLE001  (one export that fails must not hide the others)
+        said = error.message if isinstance(error, AppError) else f"{type(error).__name__}: {error}"
+        return Export(dataset, form, why=" ".join(said.split()), failed=True)
+    return found

@@ -10,6 +10,7 @@ from tests.proofs.harness import BATCH, STEPS, Case, be_quiet, expect, expect_fi
 from tests.proofs.tiny import END_OF_TURN
 
 IGNORED = -100
+_USER, _SYSTEM = "<|im_start|>user\n", "<|im_start|>system"
 Entry = dict[str, Any]
 PLAIN: Entry = {
     "system_prompt": "",
@@ -51,6 +52,7 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = {
             "field_messages": "conversations",
             "message_property_mappings": {"role": "from", "content": "value"},
             "roles": {"user": ["human"], "assistant": ["gpt"]},
+            "drop_system_message": True,  # or its empty column becomes an empty turn
         },
         {},
     ),
@@ -64,7 +66,7 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = {
     "lf_dpo_chat": ({"split": "train", "type": "chat_template.default"}, {**DPO, **OWN_TEMPLATE}),
     "reward": ({"split": "train", "type": "chat_template.argilla_chat"}, {**DPO, **OWN_TEMPLATE}),
     "kto": ({"split": "train", "type": LABEL}, KTO),
-    "ax_bt": ({"type": "bradley_terry.chat_template"}, REWARD),
+    "ax_bt": ({"type": "bradley_terry.chat_template", "drop_system_message": True}, REWARD),
 }
 """Format → its entry below `datasets`, without the files, and what stands beside it in the YAML."""
 
@@ -151,14 +153,15 @@ def _expect_answers(case: Case, made: Any, rows: Any) -> None:
     """What its loader made: texts of a pair or a label as they are, or tokens with the loss on the answer alone."""
     columns = made.column_names
     if "labels" in columns:
-        from transformers import AutoTokenizer
-
-        tokenizer = AutoTokenizer.from_pretrained(case.tiny / "lm")
-        read = [
-            tokenizer.decode([one for one in ids if one != IGNORED], clean_up_tokenization_spaces=False)
-            for ids in made["labels"]
-        ]
-        expect_texts("answers", sorted(read), sorted(_answer(row) + END_OF_TURN for row in rows))
+        wanted = sorted(_answer(row) + END_OF_TURN for row in rows)
+        expect_texts("answers", sorted(_decoded(case, made["labels"])), wanted)
+        whole = _decoded(case, made["input_ids"])
+        expect("rows with a turn that the export does not have", sum(_SYSTEM in text for text in whole), 0)
+    elif "chosen_ids" in columns:
+        for side in ("chosen", "rejected"):
+            wanted = sorted(f"{row['input']}{END_OF_TURN}\n<|im_start|>assistant\n{row[side]}" for row in rows)
+            read = [_bare(text).removeprefix(_USER) for text in _decoded(case, made[f"{side}_ids"])]
+            expect_texts(side, sorted(read), [text.rstrip() for text in wanted])
     elif "chosen" in columns:
         _expect_pairs(made, rows)
     elif "completion" in columns:
@@ -166,6 +169,15 @@ def _expect_answers(case: Case, made: Any, rows: Any) -> None:
         expect_texts("answers", sorted(read), sorted(f"{row['label']} {row['completion'].rstrip()}" for row in rows))
     else:
         raise AssertionError(f"Nothing of {', '.join(columns)} is known to hold an answer.")
+
+
+def _decoded(case: Case, rows: Iterable[Iterable[int]]) -> list[str]:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(case.tiny / "lm")
+    return [
+        tokenizer.decode([one for one in ids if one != IGNORED], clean_up_tokenization_spaces=False) for ids in rows
+    ]
 
 
 def _expect_pairs(made: Any, rows: Any) -> None:
