@@ -342,12 +342,10 @@ def build_all(
     db: Database,
     settings: Settings,
     project_id: int,
+    order: Order,
     out_dir: Path,
-    *,
-    release: str = "",
-    filter: Filter | None = None,
-    seed: int | None = None,
     layout: Layout | None = None,
+    *,
     progress: Progress | None = None,
 ) -> Whole:
     """Write one folder with every dataset that has rows, each in the formats that its trainers take first.
@@ -358,10 +356,8 @@ def build_all(
         db: the database; it is read in one snapshot.
         settings: where releases lie.
         project_id: whose candidates.
+        order: which release, or which candidates and seed; its dataset and format say nothing here.
         out_dir: the folder, which must be absent or empty.
-        release: a number or `latest`; empty for everything as it stands now.
-        filter: which candidates, where no release is named.
-        seed: deals the groups to the splits, where no release is named.
         layout: which formats, and whether Parquet too.
         progress: called with (done, total); it may raise to stop.
 
@@ -374,7 +370,6 @@ def build_all(
     """
     layout = layout or Layout()
     layout.check()
-    order = Order(filter=filter or Filter(), seed=seed, release=release)
     order.check()
     refuse_target(out_dir)
     datasets = frozenset(recipes.DATASETS)

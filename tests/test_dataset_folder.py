@@ -14,6 +14,7 @@ import yaml
 
 from app import dataset_folder, downloads, recipes
 from app.dataset_folder import Layout
+from app.downloads import Order
 from app.errors import BadInputError, UnsupportedError
 from app.examples import Dataset
 from app.exports import FORMATS, Run, formats_of, validate
@@ -43,7 +44,7 @@ def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def build(desk: Desk, target: Path, layout: Layout | None = None, release: str = "1") -> Path:
-    downloads.build_all(desk.db, desk.settings, desk.project, target, release=release, layout=layout)
+    downloads.build_all(desk.db, desk.settings, desk.project, Order(release=release), target, layout)
     return target
 
 
@@ -151,7 +152,7 @@ def test_the_same_release_gives_the_same_bytes(desk: Desk, folder: Path, tmp_pat
 
 
 def test_without_a_release_the_rows_are_those_of_today(desk: Desk, folder: Path, tmp_path: Path) -> None:
-    whole = downloads.build_all(desk.db, desk.settings, desk.project, tmp_path / "now", seed=3)
+    whole = downloads.build_all(desk.db, desk.settings, desk.project, Order(seed=3), tmp_path / "now")
     told = read(tmp_path / "now", "manifest.json")
     assert told["release"] is None
     assert whole.configs == {one["config"]: one["splits"] for one in told["configs"]}
@@ -332,6 +333,7 @@ def test_axolotl_finds_its_file_and_the_length_to_set(plain: Path) -> None:
         [one] = told["datasets"]
         [row, *_] = rows_in(plain / one["path"])
         assert told["sequence_len"] == configs(plain)[path.stem]["tokens_estimated"]["suggested_max_length"]
+        assert type(told["learning_rate"]) is float
         shape = one["type"] if isinstance(one["type"], dict) else {}
         named = [column for key, column in shape.items() if key.startswith("field_")]
         assert {*named, one.get("field_messages", "id")} <= row.keys()

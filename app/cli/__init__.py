@@ -409,16 +409,10 @@ def export(
     seed: Annotated[int | None, typer.Option("--seed", help="Another seed gives other splits.")] = None,
     filtered: Filtered = "",
     listed: Annotated[bool, typer.Option("--list", help="Say what can be exported, and how many rows.")] = False,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Every dataset in its usual formats, in one folder.")
-    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Every dataset, in one folder.")] = False,
     every_format: Annotated[bool, typer.Option("--every-format", help="With --all: in every format.")] = False,
-    parquet: Annotated[
-        bool, typer.Option("--parquet", help="With --all: Parquet as well (patchsift[parquet]).")
-    ] = False,
-    shard_mb: Annotated[
-        int, typer.Option("--shard-mb", min=1, help="Size of a Parquet file, in millions of bytes.")
-    ] = 500,
+    parquet: Annotated[bool, typer.Option("--parquet", help="With --all: Parquet as well.")] = False,
+    shard_mb: Annotated[int, typer.Option("--shard-mb", min=1, help="Millions of bytes a Parquet file.")] = 500,
     as_json: Json = False,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
@@ -433,41 +427,31 @@ def export(
         if listed:
             with db.read() as session:
                 exports = downloads.list_exports(session, settings, project_id, release)
-            if as_json:
-                print_json({"exports": exports})
-                return
-            for one in exports:
-                typer.echo(f"{one['role']} {one['task']} {one['objective']}: {one['n_rows']:,} rows, {one['formats']}")
+            _say_exports(exports, as_json)
             return
         if out is None:
             raise AppError("Say where to: --out FOLDER. What can be exported says --list.")
-        wanted = filter_of(filtered)
         _refuse_together(context, everything)
-        if everything:
-            layout = Layout(every_format, parquet, shard_mb * 1_000_000)
-            with bar(str(out), quiet=as_json) as progress:
-                whole = downloads.build_all(
-                    db,
-                    settings,
-                    project_id,
-                    out,
-                    release=release,
-                    filter=wanted,
-                    seed=seed,
-                    layout=layout,
-                    progress=progress,
-                )
-            if as_json:
-                print_json(whole.as_json())
-            say(whole.sentence())
-            return
         named = form or downloads.first_format(role, task, objective)
-        order = downloads.Order(role, task, objective, named, wanted, seed, release)
+        order = downloads.Order(role, task, objective, named, filter_of(filtered), seed, release)
+        layout = Layout(every_format, parquet, shard_mb * 1_000_000)
         with bar(str(out), quiet=as_json) as progress:
-            summary = downloads.build(db, settings, project_id, order, out, progress=progress)
+            summary: downloads.Summary | downloads.Whole
+            if everything:
+                summary = downloads.build_all(db, settings, project_id, order, out, layout, progress=progress)
+            else:
+                summary = downloads.build(db, settings, project_id, order, out, progress=progress)
     if as_json:
         print_json(summary.as_json())
     say(summary.sentence())
+
+
+def _say_exports(exports: list[dict[str, object]], as_json: bool) -> None:
+    if as_json:
+        print_json({"exports": exports})
+        return
+    for one in exports:
+        typer.echo(f"{one['role']} {one['task']} {one['objective']}: {one['n_rows']:,} rows, {one['formats']}")
 
 
 def _refuse_together(context: typer.Context, everything: bool) -> None:

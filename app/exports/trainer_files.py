@@ -5,10 +5,8 @@ training.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-
-import yaml
 
 from app.examples import Split
 from app.exports.folder_card import Config
@@ -134,7 +132,31 @@ def _yaml(config: Config) -> str:
         "bf16": "auto",
     }
     head = f"# Set base_model, then, in this folder: axolotl train axolotl/{config.name}.yml\n"
-    return head + str(yaml.safe_dump(told, sort_keys=False))
+    return head + "".join(f"{line}\n" for line in _lines(told))
+
+
+def _lines(told: Mapping[str, Any]) -> Iterator[str]:
+    """Settings as lines of YAML; texts and flags stand as JSON has them, which YAML reads alike.
+
+    `{"datasets": [{"path": "a", "roles": {"user": ["human"]}}]}` → `datasets:`, `- path: "a"`, `  roles:`, ...
+    """
+    for name, value in told.items():
+        if isinstance(value, Mapping):
+            yield f"{name}:"
+            yield from (f"  {line}" for line in _lines(value))
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            yield f"{name}:"
+            for one in value:
+                first, *others = _lines(one)
+                yield f"- {first}"
+                yield from (f"  {line}" for line in others)
+        else:
+            yield f"{name}: {_number(value) if isinstance(value, float) else json.dumps(value)}"
+
+
+def _number(value: float) -> str:
+    """`0.000005`: `5e-06` is a text for many readers of YAML."""
+    return f"{value:.10f}".rstrip("0")
 
 
 def _entries(config: Config) -> list[tuple[str, Entry]]:
