@@ -5,38 +5,29 @@ that dataset alone, and thrown away again: it has no number and the ledger of sp
 """
 
 import json
-import os
-import re
-import shutil
 import tempfile
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
-from hashlib import file_digest
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlmodel import Session
 
-from app import dataset_folder, freeze, jobs, projects, recipes, releases
+from app import dataset_folder, freeze, projects, recipes, releases
 from app.dataset_folder import Layout, read_rows, read_sources
 from app.db import Database
-from app.errors import BadInputError, NotFoundError, NotStoredError
+from app.errors import BadInputError
 from app.examples import Dataset, Split
 from app.exports import LEFT_OUT, Run, card, formats_of, get_format, look
 from app.exports.folder import Folder, Written, refuse_target
 from app.exports.jsonl import encode
 from app.freeze import Facts, Progress
-from app.models import JobRow, ProjectRow, ReleaseRow
 from app.releases import Spec
 from app.review import Filter
 from app.settings import Settings
 from app.splits import Plan
 
-JOB_KIND = "export"
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 _PREVIEWED = 500
 
 
@@ -335,7 +326,7 @@ def build(
     order.check()
     refuse_target(out_dir)
     with _released(db, settings, project_id, order, frozenset({order.dataset}), out_dir, progress) as (release, _):
-        return _write(release, order, out_dir)
+        return _write(release, order, out_dir, progress if order.release else None)
 
 
 def build_all(
@@ -408,7 +399,7 @@ def _released(
         yield draft, None
 
 
-def _write(release: Path, order: Order, out_dir: Path) -> Summary:
+def _write(release: Path, order: Order, out_dir: Path, progress: Progress | None = None) -> Summary:
     said = releases.read_manifest(release)
     counts = _counts_of(said, order.dataset)
     if not counts["rows"]:
@@ -427,10 +418,14 @@ def _write(release: Path, order: Order, out_dir: Path) -> Summary:
         rule=said["order"]["rule"],
         recipe=f"{order.role}/{said['recipes'][order.role]}",
     )
+    done = 0
     with Folder(out_dir) as folder:
         for split in splits:
             for example, way in read_rows(release, order.dataset, split, form.order):
                 _write_rows(run, split, example, way, facts, folder)
+                done += 1
+                if progress is not None and not done % 100:
+                    progress(done, counts["rows"])
         if not facts.rows:
             told = ", ".join(f"{LEFT_OUT[one]} {n:,} rows" for one, n in run.left_out.items())
             raise BadInputError(f"{form.alias} can say none of the rows. {told}.", code="nothing_to_export")
@@ -526,143 +521,3 @@ def _manifest(
             for one in files
         ],
     }
-
-
-# ------------------------------------------------------------------------------------------------ as a job
-
-
-def start(session: Session, project_id: int, order: Order, *, now: datetime) -> JobRow:
-    """Put an export in line for the worker.
-
-    Raises:
-        BadInputError: the order cannot be carried out.
-
-    """
-    order.check()
-    return jobs.enqueue(session, project_id, JOB_KIND, order.as_json(), now=now)
-
-
-def run_job(
-    db: Database, settings: Settings, job: JobRow, reporter: Progress, *, now: Callable[[], datetime]
-) -> dict[str, object]:
-    """Build what a job asks for, and pack it; an earlier attempt that died is thrown away first.
-
-    Returns:
-        `{"folder": "exports/7/patchsift-…", "zip": "exports/7/patchsift-….zip", "sha256": "9f…", "bytes": 83412,
-        "rows": 381, "splits": {"train": 305, …}, "held": {"hash_only": 3}}`; paths are relative to the data folder.
-
-    Raises:
-        BadInputError: the order cannot be carried out, or no row is left.
-        NotStoredError: the disk is full or read-only.
-
-    """
-    del now
-    order = Order.parse(job.args)
-    place = settings.data_dir / "exports" / str(job.id)
-    shutil.rmtree(place, ignore_errors=True)
-    name = f"patchsift-{_file_name(_project_name(db, job.project_id))}-{order.config}-{job.id}"
-    try:
-        summary = build(db, settings, job.project_id, order, place / name, progress=reporter)
-        digest, n_bytes = _pack(place / name, place / f"{name}.zip")
-    except BaseException:
-        shutil.rmtree(place, ignore_errors=True)
-        raise
-    return {
-        "folder": f"exports/{job.id}/{name}",
-        "zip": f"exports/{job.id}/{name}.zip",
-        "sha256": digest,
-        "bytes": n_bytes,
-        "rows": summary.rows,
-        "splits": dict(summary.splits),
-        "held": dict(summary.held),
-    }
-
-
-class Packed(NamedTuple):
-    """A zip that is ready: where it lies, what it is to be called, and its SHA-256."""
-
-    path: Path
-    name: str
-    digest: str
-
-
-def pack_release(settings: Settings, row: ReleaseRow, project_name: str, order: Order) -> Packed:
-    """One dataset of a release in one format as a zip, built when it is asked for first and kept from then on.
-
-    Args:
-        settings: where releases and exports lie.
-        row: the release.
-        project_name: for the names of the zip and of the folder in it.
-        order: what of the release, and in which format.
-
-    Raises:
-        BadInputError: the order cannot be carried out, or the release holds no row of it.
-        ConflictError: the release has no files.
-        NotStoredError: the disk is full or read-only.
-
-    """
-    order.check()
-    release = releases.get_folder(settings, row)
-    name = f"patchsift-{_file_name(project_name)}-{order.config}-release-{row.number}"
-    # By the manifest's digest and not by the number: an older database may be brought back, and a number given anew.
-    frozen = bytes(row.manifest_digest or b"").hex()[:16]
-    place = settings.data_dir / "exports" / "releases" / f"{row.project_id}-{row.number}-{frozen}"
-    kept = next(place.glob(f"{order.role}-{order.config}.*.zip"), None)
-    if kept is not None:
-        return Packed(kept, f"{name}.zip", kept.name.split(".")[1])
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".tmp-", dir=place) as draft:
-            _write(release, order, Path(draft) / name)
-            made = Path(draft) / f"{name}.zip"
-            digest, _ = _pack(Path(draft) / name, made)
-            kept = made.replace(place / f"{order.role}-{order.config}.{digest}.zip")
-    except OSError as error:
-        raise NotStoredError(f"{name}.zip was not built: {error.strerror or error}. Free some space.") from error
-    return Packed(kept, f"{name}.zip", digest)
-
-
-def _project_name(db: Database, project_id: int) -> str:
-    with db.read() as session:
-        return session.get_one(ProjectRow, project_id).name
-
-
-def _file_name(name: str) -> str:
-    """A name that is safe as part of a file's name anywhere: `"Über uns/../x"` → `"ber-uns-x"`."""
-    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower()[:60] or "project"
-
-
-def _pack(folder: Path, target: Path) -> tuple[str, int]:
-    """Pack a folder without compression, which differs between zlib versions; the same folder gives the same bytes."""
-    part = target.with_name(f".tmp-{target.name}")
-    with zipfile.ZipFile(part, "x", zipfile.ZIP_STORED) as packed:
-        for path in sorted(one for one in folder.rglob("*") if one.is_file()):
-            entry = zipfile.ZipInfo(f"{folder.name}/{path.relative_to(folder).as_posix()}", _ZIP_EPOCH)
-            entry.external_attr = 0o644 << 16
-            entry.file_size = path.stat().st_size
-            with path.open("rb") as source, packed.open(entry, "w") as packing:
-                shutil.copyfileobj(source, packing, 1 << 20)
-    with part.open("rb+") as written:
-        digest = file_digest(written, "sha256").hexdigest()
-        os.fsync(written.fileno())
-    part.replace(target)
-    return digest, target.stat().st_size
-
-
-def find_download(session: Session, settings: Settings, project_id: int, job_id: int) -> Path:
-    """The zip of a finished export.
-
-    Raises:
-        NotFoundError: no such export in this project, or it is not finished, or its file was removed.
-
-    """
-    job = jobs.get_job(session, project_id, job_id)
-    packed = (job.result or {}).get("zip")
-    if job.kind != JOB_KIND or not packed:
-        raise NotFoundError(f"Job {job_id} has no file to download.")
-    path = settings.data_dir / str(packed)
-    if not path.is_file():
-        raise NotFoundError(
-            f"The file of export {job_id} was removed. Export again; the same state gives the same file."
-        )
-    return path

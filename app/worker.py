@@ -73,9 +73,9 @@ def _groups(db: Database, settings: Settings, job: JobRow, report: jobs.Reporter
 
 
 def _export(db: Database, settings: Settings, job: JobRow, report: jobs.Reporter) -> Result:
-    from app import downloads  # noqa: PLC0415  (the writers are slow to import and rarely needed)
+    from app import parcels  # noqa: PLC0415  (the writers are slow to import and rarely needed)
 
-    result = downloads.run_job(db, settings, job, report, now=now)
+    result = parcels.run_job(db, settings, job, report)
     return f"{result['rows']:,} rows", result
 
 

@@ -13,17 +13,18 @@ from typing import Any
 import pytest
 import yaml
 
-from app import downloads, evidence, jobs, joining, prepare, recipes, review
+from app import downloads, evidence, jobs, joining, parcels, prepare, recipes, review
 from app.db import Database
 from app.downloads import Order
 from app.errors import BadInputError, NotFoundError, NotStoredError
 from app.examples import Example
 from app.models import CandidateRow, JobRow, JobState, Verdict
+from app.parcels import Parcel
 from app.recipes import Judged
 from app.recipes.prompt import shipped
 from app.review import Act, Filter
 from app.settings import Settings
-from tests.conftest import NOON, noon
+from tests.conftest import NOON
 from tests.logs import DIFF, SCRIPT, entry, line, read
 
 _keys = count()
@@ -62,10 +63,10 @@ class Desk:
 
     def order_job(self, order: Order | None = None) -> JobRow:
         with self.db.write() as session:
-            return downloads.start(session, self.project_id, order or Order(), now=NOON)
+            return parcels.start(session, self.project_id, Parcel(order or Order()), now=NOON)
 
     def run(self, job: JobRow, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
-        return downloads.run_job(self.db, self.settings, job, progress or (lambda _done, _total: None), now=noon)
+        return parcels.run_job(self.db, self.settings, job, progress or (lambda _done, _total: None))
 
 
 @pytest.fixture
@@ -241,13 +242,20 @@ def test_the_manifest_names_the_head_of_the_audit_chain(desk: Desk) -> None:
     assert (told["recipe"], told["templates"], told["format"]) == ("llm/2", ["scaffold/2"], "prompt-completion")
 
 
+def unpacked(path: Path) -> dict[str, bytes]:
+    """What is in a zip, below the one folder that has its name."""
+    with zipfile.ZipFile(path) as packed:
+        assert packed.testzip() is None
+        return {name.removeprefix(f"{path.stem}/"): packed.read(name) for name in packed.namelist()}
+
+
 def test_the_same_state_gives_the_same_bytes(desk: Desk) -> None:
     for number in desk.read(*(line(f"Issue {n}") for n in range(9)), hash_only("Gone")):
         desk.decide(number, Verdict.ACCEPT)
     assert contents(desk.build("one")) == contents(desk.build("two"))
     first, second = desk.run(desk.order_job()), desk.run(desk.order_job())
-    packed = [(desk.settings.data_dir / result["folder"]) for result in (first, second)]
-    assert contents(packed[0]) == contents(packed[1])
+    packed = [unpacked(desk.settings.data_dir / result["file"]) for result in (first, second)]
+    assert packed[0] == packed[1] == contents(desk.folder / "one")
 
 
 def test_findings_that_the_worker_stored_and_those_made_now_hold_alike(desk: Desk) -> None:
@@ -412,10 +420,7 @@ def test_a_job_that_died_is_built_again(desk: Desk) -> None:
     ruin.mkdir(parents=True)
     (ruin / "train.jsonl").write_text("half")
     result = desk.run(job)
-    assert sorted(path.name for path in ruin.parent.iterdir()) == [
-        f"patchsift-default-scaffold_sft_chat-{job.id}",
-        f"patchsift-default-scaffold_sft_chat-{job.id}.zip",
-    ]
+    assert [path.name for path in ruin.parent.iterdir()] == [f"patchsift-default-now-{job.id}-scaffold_sft_chat.zip"]
     assert (result["rows"], result["held"]) == (1, {})
 
 
@@ -427,14 +432,12 @@ def test_the_zip_holds_the_folder_and_its_digest_is_told(desk: Desk) -> None:
     with desk.db.write() as session:
         jobs.finish(session, job.id or 0, JobState.DONE, "done", now=NOON, result=result)
     with desk.db.read() as session:
-        path = downloads.find_download(session, desk.settings, desk.project_id, job.id or 0)
+        path, name, digest = parcels.find_download(session, desk.settings, desk.project_id, job.id or 0)
+    assert (name, digest) == (path.name, result["sha256"])
     assert hashlib.sha256(path.read_bytes()).hexdigest() == result["sha256"]
     assert path.stat().st_size == result["bytes"]
-    folder = desk.settings.data_dir / result["folder"]
-    with zipfile.ZipFile(path) as packed:
-        assert packed.testzip() is None
-        inside = {name: packed.read(name) for name in packed.namelist()}
-    assert inside == {f"{folder.name}/{name}": text for name, text in contents(folder).items()}
+    folder = desk.build(path.stem)
+    assert unpacked(path) == contents(folder)
 
 
 @pytest.mark.parametrize("form", ["prompt-completion", "messages"])
@@ -489,7 +492,7 @@ def test_an_export_that_is_not_there_is_not_found(desk: Desk) -> None:
     with desk.db.read() as session:
         for number in (job.id or 0, 999):
             with pytest.raises(NotFoundError):
-                downloads.find_download(session, desk.settings, desk.project_id, number)
+                parcels.find_download(session, desk.settings, desk.project_id, number)
 
 
 def test_an_order_survives_its_way_through_a_job(desk: Desk) -> None:

@@ -268,7 +268,7 @@ def test_a_dataset_is_packed_once_and_is_the_same_for_ever(frozen: Api) -> None:
     default = frozen.get("/latest/download")
 
     assert first.headers["content-type"] == "application/zip"
-    assert 'filename="patchsift-default-scaffold_sft_chat-release-2.zip"' in first.headers["content-disposition"]
+    assert 'filename="patchsift-default-release-2-scaffold_sft_chat.zip"' in first.headers["content-disposition"]
     assert again.content == first.content
     assert first.headers["etag"] == f'"{hashlib.sha256(first.content).hexdigest()}"'
     assert default.content != first.content
@@ -279,7 +279,7 @@ def test_a_dataset_is_packed_once_and_is_the_same_for_ever(frozen: Api) -> None:
     part = frozen.get("/2/download?format=messages", range="bytes=0-9")
     assert (part.status_code, part.content) == (206, first.content[:10])
     kept = frozen.desk.settings.data_dir / "exports" / "releases"
-    assert {path.suffix for path in kept.rglob("*") if path.is_file()} == {".zip"}
+    assert {path.suffix for path in kept.rglob("*") if path.is_file()} == {".zip", ".json"}
     assert not list(kept.rglob(".tmp-*"))
 
 

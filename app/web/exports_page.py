@@ -5,15 +5,17 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
 from sqlmodel import Session
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
-from app import downloads, jobs, recipes, releases, review, sources
+from app import downloads, jobs, parcels, recipes, releases, review, sources
 from app.downloads import Order, Preview
 from app.errors import AppError, BadInputError, ConflictError, NotFoundError
 from app.examples import Split
 from app.exports import FORMATS, formats_of
 from app.models import JobRow, ReleaseRow, ReleaseState
+from app.parcels import Parcel
 from app.web.deps import Config, Db, Now, Project
+from app.web.files import send_file
 from app.web.forms import Fields, Form
 from app.web.jobs_page import Download, find_download
 from app.web.queue import FINDINGS
@@ -75,17 +77,16 @@ def start(request: Request, fields: Form, session: Db, project: Project, now: No
     """Put the export in line for the worker and show its progress."""
     typed = _typed(fields)
     try:
-        job = downloads.start(session, project, _order(typed), now=now)
+        job = parcels.start(session, project, Parcel(_order(typed)), now=now)
     except (BadInputError, NotFoundError, ConflictError) as error:
         return _exports_page(request, session, project, typed, error)
     return see_other(f"/jobs/{job.id}?new=1")
 
 
 @router.get("/exports/{job_id}/download")
-def download(session: Db, project: Project, config: Config, job_id: int) -> Response:
-    """The zip of a finished export; a broken download can be resumed."""
-    path = downloads.find_download(session, config, project, job_id)
-    return FileResponse(path, media_type="application/zip", filename=path.name)
+def download(request: Request, session: Db, project: Project, config: Config, job_id: int) -> Response:
+    """The file of a finished export; a broken download can be resumed."""
+    return send_file(request, *parcels.find_download(session, config, project, job_id))
 
 
 def _typed(fields: Fields) -> dict[str, str]:
@@ -161,7 +162,7 @@ def _held(preview: Preview, typed: Mapping[str, str]) -> list[Held]:
 
 def _earlier(session: Session, project: int) -> list[Earlier]:
     found = []
-    for row in jobs.list_jobs(session, project, downloads.JOB_KIND, _LISTED):
+    for row in jobs.list_jobs(session, project, parcels.JOB_KIND, _LISTED):
         what = " · ".join(str(row.args[name]) for name in ("role", "task", "format"))
         if named := row.args.get("release"):
             what += f" · release {named}"

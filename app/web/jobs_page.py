@@ -104,10 +104,10 @@ def cancel(fields: Form, session: Db, project: Project, now: Now, job_id: int) -
 def find_download(row: JobRow) -> Download | None:
     """The file that an export made, or None."""
     made = row.result or {}
-    packed, n_bytes, digest = made.get("zip"), made.get("bytes"), made.get("sha256")
-    if row.state != JobState.DONE or not isinstance(packed, str) or not isinstance(n_bytes, int):
+    name, n_bytes, digest = made.get("name"), made.get("bytes"), made.get("sha256")
+    if row.state != JobState.DONE or not made.get("file") or not isinstance(n_bytes, int):
         return None
-    return Download(f"/exports/{row.id}/download", packed.rpartition("/")[2], n_bytes, str(digest))
+    return Download(f"/exports/{row.id}/download", str(name), n_bytes, str(digest))
 
 
 def _report_url(row: JobRow) -> str | None:
