@@ -7,6 +7,7 @@ rows. The same release gives the same bytes.
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -261,6 +262,7 @@ def _describe(
     scripts, told_by_file = snippets.write(configs), trainer_files.write(configs)
     texts = {one["label"]: (release / one["path"]).read_text(encoding="utf-8") for one in said["templates"]}
     beside |= scripts | told_by_file
+    beside["verify.py"] = files("app.exports").joinpath("verify_folder.py").read_text(encoding="utf-8")
     beside[serving.GGUF] = serving.gguf(configs)
     beside[serving.PROMPT_TEMPLATE] = serving.prompt_template(configs, said["templates"], texts)
     for name, text in beside.items():

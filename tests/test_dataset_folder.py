@@ -4,8 +4,10 @@ import ast
 import hashlib
 import json
 import re
+import shutil
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -428,3 +430,91 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(one) for one in value]
     return value.decode() if isinstance(value, bytes) else value
+
+
+# ------------------------------------------------------------------------------------------------ verified
+
+
+def verify(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the verifier that lies in the folder, with nothing but Python."""
+    return subprocess.run(
+        [sys.executable, "-I", str(folder / "verify.py")], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("kind", ["folder", "plain"])
+def test_a_folder_verifies_itself(request: pytest.FixtureRequest, kind: str) -> None:
+    ended = verify(request.getfixturevalue(kind))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "Whole.\n", "")
+
+
+def spoil_byte(place: Path) -> str:
+    (place / "README.md").write_bytes((place / "README.md").read_bytes() + b" ")
+    return "README.md: its bytes are not those that were written."
+
+
+def spoil_column(place: Path) -> str:
+    path = place / "jsonl" / "scaffold_sft_pc" / "train.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'{"id"', b'{"labels":"x","id"', 1))
+    return "scaffold_sft_pc/train.jsonl:1: its columns must be id, prompt, completion."
+
+
+def spoil_type(place: Path) -> str:
+    path = place / "jsonl" / "scaffold_kto" / "train.jsonl"
+    path.write_bytes(re.sub(rb'"label":(true|false)', b'"label":1', path.read_bytes(), count=1))
+    return "its column label must be bool."
+
+
+def spoil_lineage(place: Path) -> str:
+    path = place / "lineage" / "scaffold_sft_pc" / "train.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[1:]))
+    return "its line of lineage is another row's."
+
+
+def spoil_split(place: Path) -> str:
+    """A row of the train split, with its lineage, in another split too."""
+    for top in ("jsonl", "lineage"):
+        folder = place / top / "scaffold_sft_pc"
+        line = (folder / "train.jsonl").read_bytes().splitlines(keepends=True)[0]
+        with next(path for path in folder.iterdir() if path.name != "train.jsonl").open("ab") as other:
+            other.write(line)
+    return "stands in the split"
+
+
+def spoil_count(place: Path) -> str:
+    for top in ("jsonl", "lineage"):
+        path = place / top / "scaffold_sft_pc" / "train.jsonl"
+        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    return "and the manifest says"
+
+
+def spoil_list(place: Path) -> str:
+    (place / "notes.txt").write_text("mine")
+    return "notes.txt: SHA256SUMS does not name it."
+
+
+def spoil_file(place: Path) -> str:
+    (place / "leaks.json").unlink()
+    return "leaks.json: it is missing."
+
+
+def spoil_manifest(place: Path) -> str:
+    (place / "manifest.json").write_text("[]")
+    return "cannot be read as a dataset folder"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        spoil_byte, spoil_column, spoil_type, spoil_lineage, spoil_split, spoil_count, spoil_list, spoil_file,
+        spoil_manifest,
+    ],
+)  # fmt: skip
+def test_a_folder_that_was_changed_says_where(folder: Path, tmp_path: Path, spoil: Callable[[Path], str]) -> None:
+    place = tmp_path / "copy"
+    shutil.copytree(folder, place)
+    said = spoil(place)
+    ended = verify(place)
+    assert ended.returncode == 1
+    assert said in ended.stdout
+    assert not ended.stderr

@@ -130,7 +130,7 @@ def _about(configs: Sequence[Config], said: Mapping[str, Any], number: int | Non
         "",
         "`lineage/` leads each row back to its log line, its decision, its recipe and its template; it is never",
         "inside a training file. `held_back.jsonl` lists what was left out and why, `leaks.json` what was found across",
-        "splits, `manifest.json` everything that was counted.",
+        "splits, `manifest.json` everything that was counted. `python verify.py` checks files, rows and lineage.",
         "",
         str(said["order"]["rule"]),
         "All rows of one issue and of its near-duplicates are in one split. Never train on `benchmark`.",
