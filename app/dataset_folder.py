@@ -42,6 +42,7 @@ PRIMARY = frozenset({
 })  # fmt: skip
 """The formats that are written unless every one is asked for: each trainer finds one of them that it takes as it is."""
 
+_TOLD_EVERY = 100
 _COPIED = ("held_back.jsonl", "leaks.json")
 
 Row = dict[str, Any]
@@ -149,7 +150,7 @@ def _write_rows(
             for example, way in read_rows(release, dataset, split, form.order):
                 files.add(split, example, way)
                 done += 1
-                if progress is not None and not done % 100:
+                if progress is not None and not done % _TOLD_EVERY:
                     progress(done, total)
                 for origin in way["origins"]:
                     contents.licences.setdefault(way["licence"], set()).add(origin["source"])

@@ -1,9 +1,11 @@
 """One folder with every dataset of a release: what is in it, that all of it loads, and that Parquet says the same."""
 
 import ast
+import gc
 import hashlib
 import json
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -17,7 +19,7 @@ import yaml
 from app import dataset_folder, downloads, recipes
 from app.dataset_folder import Layout
 from app.downloads import Order
-from app.errors import BadInputError, UnsupportedError
+from app.errors import BadInputError, NotStoredError, UnsupportedError
 from app.examples import Dataset
 from app.exports import FORMATS, Run, formats_of, validate
 from app.exports.card import Lengths, n_characters
@@ -170,6 +172,49 @@ def test_a_folder_that_holds_something_is_refused(desk: Desk, tmp_path: Path) ->
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(BadInputError, match="Name a new folder"):
         build(desk, tmp_path)
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
+def test_a_build_that_is_stopped_leaves_nothing(
+    desk: Desk, tmp_path: Path, stop: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.exports.parquet._GROUP_ROWS", 1)
+    monkeypatch.setattr("app.dataset_folder._TOLD_EVERY", 7)
+
+    def progress(done: int, total: int) -> None:
+        assert 0 < done <= total
+        if done > 200:
+            raise stop
+
+    with pytest.raises(stop):
+        downloads.build_all(
+            desk.db,
+            desk.settings,
+            desk.project,
+            Order(release="1"),
+            tmp_path / "out",
+            Layout(parquet=True),
+            progress=progress,
+        )
+    gc.collect()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("n_bytes", [200, 5_000, 20_000])
+def test_a_full_disk_is_told_and_leaves_nothing(
+    desk: Desk, tmp_path: Path, n_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So small that a Parquet file meets the limit before the JSONL, which waits for more lines, does."""
+    monkeypatch.setattr("app.exports.parquet._GROUP_ROWS", 2)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        with pytest.raises(NotStoredError, match="could not be written: File too large"):
+            build(desk, tmp_path / "out", Layout(parquet=True))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    gc.collect()
+    assert not list(tmp_path.iterdir())
 
 
 # ------------------------------------------------------------------------------------------------ by the command

@@ -40,7 +40,9 @@ class ByteFile:
         self.n_bytes = self.n_rows = 0
 
     def write(self, chunk: bytes) -> int:
-        """Append bytes, all of them."""
+        """Append bytes, all of them; of an abandoned file, none: whoever writes to it may end only later."""
+        if self._file.closed:
+            return len(chunk)
         self._digest.update(chunk)
         left = memoryview(chunk)
         with _stored(self.name):
