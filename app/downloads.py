@@ -6,6 +6,7 @@ that dataset alone, and thrown away again: it has no number and the ledger of sp
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -174,8 +175,17 @@ class Preview:
         return sum(self.rows.values())
 
 
-def preview(session: Session, settings: Settings, project_id: int, order: Order) -> Preview:
+def preview(
+    session: Session, settings: Settings, project_id: int, order: Order, *, everything: bool = False
+) -> Preview:
     """What an order would give: counted in the release that it names, or found by making it.
+
+    Args:
+        session: the database.
+        settings: where releases lie.
+        project_id: whose candidates.
+        order: which dataset, of which release or of which candidates.
+        everything: all datasets together; that of the order says nothing.
 
     Raises:
         BadInputError: the order cannot be carried out.
@@ -183,17 +193,23 @@ def preview(session: Session, settings: Settings, project_id: int, order: Order)
 
     """
     order.check()
+    wanted = recipes.DATASETS if everything else (order.dataset,)
+    rows: Counter[Split] = Counter()
+    held: Counter[str] = Counter()
     if order.release:
         row = releases.get_release(session, project_id, order.release)
         said = releases.read_manifest(releases.get_folder(settings, row))
-        counts = _counts_of(said, order.dataset)
-        rows = {Split(split): n for split, n in counts["splits"].items()}
+        for counts in (_counts_of(said, one) for one in wanted):
+            rows.update({Split(split): n for split, n in counts["splits"].items()})
+            held.update(counts["held_by_gate"])
         told = said["candidates"]
-        return Preview(told["accepted"], told["edited"], rows, counts["held_by_gate"], whole=True)
-    facts, whole = _facts(session, project_id, order, frozenset({order.dataset}))
-    made = facts.of(order.dataset)
+        return Preview(told["accepted"], told["edited"], rows, held, whole=True)
+    facts, whole = _facts(session, project_id, order, frozenset(wanted))
+    for made in (facts.of(one) for one in wanted):
+        rows.update(made.splits)
+        held.update(made.held_by_gate)
     told = facts.candidates
-    return Preview(told["accepted"], told["edited"], made.splits, made.held_by_gate, whole=whole)
+    return Preview(told["accepted"], told["edited"], rows, held, whole=whole)
 
 
 def _counts_of(manifest: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:

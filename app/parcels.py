@@ -19,6 +19,7 @@ from datetime import datetime
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from weakref import WeakValueDictionary
 
 from sqlmodel import Session, col, select
@@ -113,6 +114,8 @@ class Parcel:
     def words(self) -> list[str]:
         """What asks `patchsift export` for the same rows: `["--release", "3", "--role", "llm", …]`."""
         asked = {"release": self.order.release} | ({} if self.everything else _named(self.order))
+        asked["filter"] = urlencode(self.order.filter.query())
+        asked["seed"] = "" if self.order.seed is None else str(self.order.seed)
         options = [word for name, value in asked.items() if value for word in (f"--{name}", value)]
         return [*options, *(["--all"] if self.everything else [])]
 
@@ -261,10 +264,14 @@ def _beside(target: Path) -> Path:
     return target.with_name(f"{target.name}.json")
 
 
-def _packed(target: Path, row: ReleaseRow, project_name: str, parcel: Parcel, said: Mapping[str, Any]) -> Packed:
-    # A file that was withdrawn says so wherever it is carried.
+def name_of(row: ReleaseRow, project_name: str, parcel: Parcel) -> str:
+    """What the file of a release is called; of one that was withdrawn it says so wherever it is carried."""
     withdrawn = "-withdrawn" if row.state == ReleaseState.WITHDRAWN else ""
-    name = parcel.name(project_name, f"release-{row.number}{withdrawn}")
+    return parcel.name(project_name, f"release-{row.number}{withdrawn}")
+
+
+def _packed(target: Path, row: ReleaseRow, project_name: str, parcel: Parcel, said: Mapping[str, Any]) -> Packed:
+    name = name_of(row, project_name, parcel)
     return Packed(target, name, said["sha256"], said["bytes"], said["rows"], said["splits"], said["held"])
 
 

@@ -284,7 +284,10 @@ function autostart() {
   const link = one("a[data-autostart]");
   if (!link) return;
   link.removeAttribute("data-autostart");
-  history.replaceState(history.state, "", location.pathname);
+  const address = new URL(location.href);
+  address.searchParams.delete("new");
+  address.searchParams.delete("ready");
+  history.replaceState(history.state, "", address);
   link.click();
 }
 
