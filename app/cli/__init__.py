@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app import __version__
+from app.cli.exports import export
 from app.cli.groups import groups
 from app.cli.projects import benchmark, projects
 from app.cli.releases import releases
@@ -22,11 +23,9 @@ from app.cli.templates import prompts
 from app.cli.terminal import (
     DatabaseUrl,
     DataDir,
-    Filtered,
     Json,
     ProjectName,
     bar,
-    filter_of,
     now,
     opened,
     print_json,
@@ -60,6 +59,7 @@ app.add_typer(benchmark, name="benchmark")
 app.add_typer(projects, name="project")
 app.add_typer(groups, name="groups")
 app.add_typer(database, name="db")
+app.command()(export)
 
 Scores = Annotated[
     str, typer.Option("--scores", help="Style scores of runs: higher (more is better) or lower (a penalty).")
@@ -390,78 +390,6 @@ def retry_quarantined(
     if as_json:
         print_json({"id": number, "candidate": candidate_id})
     say(f"Line {number} was read; it is candidate {candidate_id} now.")
-
-
-# ------------------------------------------------------------------------------------------------ export
-
-
-@app.command()
-def export(
-    context: typer.Context,
-    out: Annotated[Path | None, typer.Option("--out", help="The folder to make; it must not exist yet.")] = None,
-    role: Annotated[str, typer.Option("--role", help="The model it is for.")] = "llm",
-    task: Annotated[str, typer.Option("--task", help="What the model learns.")] = "scaffold",
-    objective: Annotated[str, typer.Option("--objective", help="How it is trained.")] = "sft",
-    form: Annotated[str, typer.Option("--format", help="One that --list names beside it; else the first.")] = "",
-    release: Annotated[
-        str, typer.Option("--release", help="A release's number, or latest; without it, everything as it stands now.")
-    ] = "",
-    seed: Annotated[int | None, typer.Option("--seed", help="Another seed gives other splits.")] = None,
-    filtered: Filtered = "",
-    listed: Annotated[bool, typer.Option("--list", help="Say what can be exported, and how many rows.")] = False,
-    everything: Annotated[bool, typer.Option("--all", help="Every dataset, in one folder.")] = False,
-    every_format: Annotated[bool, typer.Option("--every-format", help="With --all: in every format.")] = False,
-    parquet: Annotated[bool, typer.Option("--parquet", help="With --all: Parquet as well.")] = False,
-    shard_mb: Annotated[int, typer.Option("--shard-mb", min=1, help="Millions of bytes a Parquet file.")] = 500,
-    as_json: Json = False,
-    data_dir: DataDir = None,
-    database_url: DatabaseUrl = None,
-    project: ProjectName = None,
-) -> None:
-    """Write one dataset of a release, or of everything as it stands now, as a folder that a trainer loads."""
-    from app import downloads  # noqa: PLC0415
-    from app.dataset_folder import Layout  # noqa: PLC0415
-
-    settings = settings_of(data_dir, database_url, project)
-    with opened(settings) as (db, project_id):
-        if listed:
-            with db.read() as session:
-                exports = downloads.list_exports(session, settings, project_id, release)
-            _say_exports(exports, as_json)
-            return
-        if out is None:
-            raise AppError("Say where to: --out FOLDER. What can be exported says --list.")
-        _refuse_together(context, everything)
-        named = form or downloads.first_format(role, task, objective)
-        order = downloads.Order(role, task, objective, named, filter_of(filtered), seed, release)
-        layout = Layout(every_format, parquet, shard_mb * 1_000_000)
-        with bar(str(out), quiet=as_json) as progress:
-            summary: downloads.Summary | downloads.Whole
-            if everything:
-                summary = downloads.build_all(db, settings, project_id, order, out, layout, progress=progress)
-            else:
-                summary = downloads.build(db, settings, project_id, order, out, progress=progress)
-    if as_json:
-        print_json(summary.as_json())
-    say(summary.sentence())
-
-
-def _say_exports(exports: list[dict[str, object]], as_json: bool) -> None:
-    if as_json:
-        print_json({"exports": exports})
-        return
-    for one in exports:
-        typer.echo(f"{one['role']} {one['task']} {one['objective']}: {one['n_rows']:,} rows, {one['formats']}")
-
-
-def _refuse_together(context: typer.Context, everything: bool) -> None:
-    """Refuse options that would say nothing: those of one dataset beside `--all`, and those of all without it."""
-    unsaid = ("role", "task", "objective", "form") if everything else ("every_format", "parquet", "shard_mb")
-    names = {"form": "format", "every_format": "every-format", "shard_mb": "shard-mb"}
-    for name in unsaid:
-        if str(getattr(context.get_parameter_source(name), "name", "DEFAULT")) != "DEFAULT":
-            why = "goes with one dataset, and --all writes every one" if everything else "goes with --all"
-            raise AppError(f"--{names.get(name, name)} {why}.")
 
 
 # ------------------------------------------------------------------------------------------------ operation
