@@ -197,7 +197,7 @@ def preview(
     rows: Counter[Split] = Counter()
     held: Counter[str] = Counter()
     if order.release:
-        row = releases.get_release(session, project_id, order.release)
+        row = releases.get_trainable(session, project_id, order.release)
         said = releases.read_manifest(releases.get_folder(settings, row))
         for counts in (_counts_of(said, one) for one in wanted):
             rows.update({Split(split): n for split, n in counts["splits"].items()})
@@ -399,7 +399,7 @@ def _released(
     """The folder and the number of the release that an order names; else of one that is made now and thrown away."""
     if order.release:
         with db.read() as session:
-            row = releases.get_release(session, project_id, order.release)
+            row = releases.get_trainable(session, project_id, order.release)
         yield releases.get_folder(settings, row), row.number
         return
     out_dir.absolute().parent.mkdir(parents=True, exist_ok=True)

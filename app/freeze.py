@@ -340,8 +340,8 @@ class _Sieve:
         same = _key(name, made.line.partition(b",")[2])
         label = str(example.values.get("label")).encode()
         near = None if case.cluster is None else _key(name, label, b"%d" % case.cluster)
-        if (other := self._labelled_otherwise(example)) is not None:
-            yield Hold("reviewers_disagree", f"The same prompt and completion stand with the other label: {other}.")
+        if (both := self._labelled_otherwise(example)) is not None:
+            yield both
             return
         twin, alike = self._scratch.find(same), None if near is None else self._scratch.find(near)
         if twin is not None and example.dataset.objective != "classification":  # an observation may be made twice
@@ -353,16 +353,22 @@ class _Sieve:
             if near is not None:
                 self._scratch.see(near, number)
 
-    def _labelled_otherwise(self, example: Example) -> str | None:
-        """The example that says of the same answer to the same prompt what this one denies, or None."""
+    def _labelled_otherwise(self, example: Example) -> Hold | None:
+        """Another example says of the same answer to the same prompt what this one denies.
+
+        White space apart: a label that hangs on it alone teaches no more than a pair that does.
+        """
         label = example.values.get("label")
         if not isinstance(label, bool):
             return None
-        said = (example.dataset.name, example.text("prompt"), example.text("completion"))
+        said = (example.dataset.name, example.text("prompt"), " ".join(example.text("completion").split()))
         key = _key(*(text.encode(errors="surrogatepass") for text in said))
         self._scratch.see(key, f"{label} {example.id}")
         first, _, name = (self._scratch.find(key) or "").partition(" ")
-        return None if first == str(label) else name
+        if first == str(label):
+            return None
+        why = f"The same completion, white space apart, stands with the other label under the same prompt: {name}."
+        return Hold("label_both", why)
 
     def _contaminated(self, case: Case) -> str | None:
         if not self._guard.is_set:

@@ -89,15 +89,13 @@ MOVED = "version > 1"
 
 
 class ProjectRow(SQLModel, table=True):
-    """A container; a fresh install has one. `settings` is read by `app.projects` alone."""
+    """A container; a fresh install has one. `settings` is read by `app.projects` alone; None means the defaults."""
 
     __tablename__ = "project"
 
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True)
-    settings: dict[str, object] = Field(
-        default_factory=dict, sa_column=Column(JSON, nullable=False, server_default="{}")
-    )
+    settings: dict[str, object] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
     created_at: datetime
 
 

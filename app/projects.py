@@ -112,7 +112,7 @@ def _flag(value: object, name: str) -> bool:
 
 def get_settings(session: Session, project_id: int) -> ProjectSettings:
     """The project's settings; those of a project that said nothing are the defaults."""
-    return ProjectSettings.parse(session.get_one(ProjectRow, project_id).settings)
+    return ProjectSettings.parse(session.get_one(ProjectRow, project_id).settings or {})
 
 
 def describe(session: Session, project_id: int) -> dict[str, object]:
@@ -137,7 +137,7 @@ def change_settings(session: Session, project_id: int, changes: Mapping[str, obj
 
     """
     row = session.get_one(ProjectRow, project_id)
-    made = ProjectSettings.parse(row.settings).changed(changes)
+    made = ProjectSettings.parse(row.settings or {}).changed(changes)
     for budget in made.budgets:
         if budget.tokenizer:
             get_file(session, project_id, FileKind.TOKENIZER, budget.tokenizer)

@@ -50,6 +50,7 @@ SHOWN = (ReleaseState.FROZEN, ReleaseState.WITHDRAWN)
 """States of a release that has a folder."""
 _UNFINISHED = (ReleaseState.QUEUED, ReleaseState.FREEZING)
 _SAMPLES = 5
+_NAMED = 20
 _HELD_SHOWN = 200
 _LONGEST_NAME = 200
 _BATCH = 500
@@ -414,6 +415,23 @@ def find_latest(session: Session, project_id: int) -> ReleaseRow | None:
         .limit(1)
     ).scalar()
     return found
+
+
+def get_trainable(session: Session, project_id: int, number: int | str) -> ReleaseRow:
+    """A release that may be trained on.
+
+    Raises:
+        NotFoundError: there is none.
+        ConflictError: it was withdrawn.
+
+    """
+    row = get_release(session, project_id, number)
+    if row.state == ReleaseState.WITHDRAWN:
+        raise ConflictError(
+            f"Release {row.number} was withdrawn, so nobody should train on it: {row.withdrawn_why} Export another; "
+            "its files stay where they are, so that what was trained can be explained."
+        )
+    return row
 
 
 def folder_of(settings: Settings, row: ReleaseRow) -> Path:
@@ -829,7 +847,7 @@ class _Rows:
         for n, (what, statement) in enumerate(_COMPARISONS):
             for dataset, number in self._db.execute(f"SELECT dataset, count(*) {statement} GROUP BY dataset"):
                 found.setdefault(dataset, [0, 0, 0, 0])[n] = number
-            wanted = self._db.execute(f"SELECT dataset, id {statement} ORDER BY dataset, id LIMIT 20")
+            wanted = self._db.execute(f"SELECT dataset, id {statement} ORDER BY dataset, id LIMIT {_NAMED}")
             examples += [(dataset, name, what) for dataset, name in wanted]
         counts = {dataset: (n[0], n[1], n[2], n[3]) for dataset, n in sorted(found.items())}
         return Difference(before, after, counts, examples)

@@ -62,6 +62,16 @@ function press(target, event) {
   target.click();
 }
 
+// What opens to be typed into gets the keys: the first letter of a reason must not decide.
+document.addEventListener(
+  "toggle",
+  ({ target }) => {
+    if (!target.open) return;
+    target.querySelector(":scope > input:not([type=hidden]), :scope > form > input:not([type=hidden])")?.focus();
+  },
+  true,
+);
+
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || event.defaultPrevented) return;
   if (event.key === "Escape" && isTyping(event) && event.target.matches("textarea, select, input")) {

@@ -238,7 +238,7 @@ def _show_counts(said: Mapping[str, Any]) -> None:
     for one in said["datasets"]:
         splits = ", ".join(f"{n:,} {split}" for split, n in one["splits"].items())
         name = f"{one['role']}/{one['task']}/{one['objective']}"
-        tell(f"{name:32}{one['rows']:>9,} rows  {one['held']:>7,} held back  {splits}")
+        tell(f"{name:38}{one['rows']:>9,} rows  {one['held']:>7,} held back  {splits}")
         for sample in one.get("samples", ()):
             row = {key: value for key, value in sample["row"].items() if key != "id"}
             tell(f"    {sample['row']['id']} ({sample['split']}): {row}")
@@ -258,7 +258,7 @@ def _show_difference(found: Any) -> None:  # noqa: ANN401  as `Difference.as_jso
         return
     words = ("added", "removed", "changed", "moved")
     for dataset, counts in found["datasets"].items():
-        tell(f"{dataset:32}" + ", ".join(f"{counts[word]:,} {word}" for word in words if counts[word]))
+        tell(f"{dataset:38}" + ", ".join(f"{counts[word]:,} {word}" for word in words if counts[word]))
     told = ", ".join(f"{found[word]:,} {word}" for word in words)
     say(f"From {found['before']} to {found['after']}: {told}.")
 

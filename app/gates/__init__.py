@@ -96,6 +96,9 @@ _ALL = (
     Gate("over_budget", "Over the token budget", "A model cuts what is too long, and then learns from what is left."),
     Gate("exact_duplicate", "Exact duplicate", "What stands twice counts twice, and is learned by heart."),
     Gate("near_duplicate", "Near-duplicate", "The same change in small variations outweighs all others."),
+    Gate(
+        "label_both", "Both labels", "One answer to one prompt that is both good and bad teaches nothing.", _NOTHING
+    ),
     Gate("reviewers_disagree", "Reviewers disagree", "A label that people do not agree on teaches noise."),
     Gate("licence_unknown", "Licence unknown", "Code of unknown licence may not be yours to train on."),
     Gate("nul", "NUL character", "It ends a text for some programs, so not every trainer would read the same row."),
@@ -291,7 +294,9 @@ def _findings(example: Example, findings: Sequence[Finding], given: Given) -> It
             found.setdefault(finding.code, []).append(finding)
     for code, same in found.items():
         more = f", and at {len(same) - 1:,} more places" if len(same) > 1 else ""
-        yield Hold(code, f"{same[0].message} It is at {same[0].place}{more}.")
+        # What a cut diff means to the script beside it says nothing of an example that is made of the diff.
+        message = same[0].message.partition(". ")[0] if code == "diff_cut" else same[0].message.removesuffix(".")
+        yield Hold(code, f"{message}. It is at {same[0].place}{more}.")
 
 
 def _counts(finding: Finding, example: Example, places: Set[str]) -> bool:

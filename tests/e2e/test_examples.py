@@ -171,3 +171,13 @@ def test_without_scripts_it_is_a_page_of_its_own(browser: Browser, server: str, 
     expect(sft).to_contain_text("Left out by")
     expect(plain.locator("#yields-sum strong")).to_have_text("If it is accepted, 2 examples leave and 2 are held back.")
     context.close()
+
+
+def test_what_opens_to_be_typed_into_takes_the_keys(page: Page) -> None:
+    """The first letter of a reason must not decide."""
+    open_yields(page)
+    sft = row(page, "scaffold-unpaired")
+    sft.get_by_text("say why").click()
+    page.keyboard.type("a fixture")
+    expect(sft.locator("details[open] input[name=reason]").first).to_have_value("a fixture")
+    assert shown(page) == 1

@@ -29,7 +29,7 @@ _POSTGRES_TRIGGERS = (
 
 
 def upgrade() -> None:
-    op.add_column("project", sa.Column("settings", sa.JSON(), server_default="{}", nullable=False))
+    op.add_column("project", sa.Column("settings", sa.JSON(none_as_null=True), nullable=True))
     for name, columns in _INDEXES.items():
         op.create_index(name, "candidate", columns, unique=False, sqlite_where=_MOVED, postgresql_where=_MOVED)
     _create_templates()
