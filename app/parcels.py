@@ -30,7 +30,7 @@ from app.downloads import Order
 from app.errors import BadInputError, NotFoundError, NotStoredError
 from app.examples import Dataset, Split
 from app.freeze import Progress
-from app.models import JobRow, JobState, ReleaseRow, ReleaseState
+from app.models import JobRow, JobState, ReleaseRow
 from app.settings import Settings
 
 JOB_KIND = "export"
@@ -151,13 +151,13 @@ def obtain(db: Database, settings: Settings, project_id: int, parcel: Parcel, *,
     Raises:
         BadInputError: it cannot be carried out, or the release holds no row of it.
         NotFoundError: no such release.
-        ConflictError: the release has no files.
+        ConflictError: the release has no files, or was withdrawn.
         NotStoredError: the disk is full or read-only.
 
     """
     parcel.check()
     with db.read() as session:
-        row = releases.get_release(session, project_id, parcel.order.release)
+        row = releases.get_trainable(session, project_id, parcel.order.release)
         found = find(settings, row, projects.get_name(session, project_id), parcel)
     if found is not None:
         return found
@@ -216,7 +216,7 @@ def make(
         try:
             said = _make(db, settings, row, project_name, parcel, target, progress)
         except OSError as error:
-            name = parcel.name(project_name, f"release-{row.number}")
+            name = name_of(row, project_name, parcel)
             raise NotStoredError(f"{name} was not built: {error.strerror or error}. Free some space.") from error
     return _packed(target, row, project_name, parcel, said)
 
@@ -265,9 +265,8 @@ def _beside(target: Path) -> Path:
 
 
 def name_of(row: ReleaseRow, project_name: str, parcel: Parcel) -> str:
-    """What the file of a release is called; of one that was withdrawn it says so wherever it is carried."""
-    withdrawn = "-withdrawn" if row.state == ReleaseState.WITHDRAWN else ""
-    return parcel.name(project_name, f"release-{row.number}{withdrawn}")
+    """What the file of a release is called: `patchsift-flask-release-3-scaffold_sft_pc.zip`."""
+    return parcel.name(project_name, f"release-{row.number}")
 
 
 def _packed(target: Path, row: ReleaseRow, project_name: str, parcel: Parcel, said: Mapping[str, Any]) -> Packed:
@@ -372,12 +371,13 @@ def start(session: Session, project_id: int, parcel: Parcel, *, now: datetime) -
 
     Raises:
         BadInputError: it cannot be carried out.
+        ConflictError: the release was withdrawn.
 
     """
     parcel.check()
     asked = parcel.as_json()
     if parcel.order.release:
-        row = releases.get_release(session, project_id, parcel.order.release)
+        row = releases.get_trainable(session, project_id, parcel.order.release)
         asked = Parcel(_of_number(parcel.order, row.number), parcel.everything, parcel.pack).as_json()
         waiting = select(JobRow).where(
             col(JobRow.project_id) == project_id,
@@ -407,7 +407,7 @@ def run_job(db: Database, settings: Settings, job: JobRow, reporter: Progress) -
     parcel = Parcel.parse(job.args)
     if parcel.order.release:
         with db.read() as session:
-            row = releases.get_release(session, job.project_id, parcel.order.release)
+            row = releases.get_trainable(session, job.project_id, parcel.order.release)
         packed = make(db, settings, row, parcel, progress=reporter)
     else:
         packed = _make_of_now(db, settings, job, parcel, reporter)

@@ -19,7 +19,7 @@ from app.settings import Settings
 from app.web.deps import AppDb, Config, Db, Now, Project
 from app.web.files import send_file
 from app.web.forms import Fields, Form
-from app.web.jobs_page import Download, find_download
+from app.web.jobs_page import Download, curl_command, find_download
 from app.web.queue import FINDINGS, command_line
 from app.web.render import is_partial, page, see_other, url
 
@@ -239,7 +239,7 @@ def _ready(request: Request, session: Session, project: int, parcel: Parcel) -> 
     export = command_line(config, "export", *words, "--out", "FOLDER")
     if not parcel.order.release:
         return None, Commands("", export)
-    row = releases.get_release(session, project, parcel.order.release)
+    row = releases.get_trainable(session, project, parcel.order.release)
     numbered = replace(parcel, order=replace(parcel.order, release=str(row.number)))
     found = parcels.find(config, row, projects.get_name(session, project), numbered)
     name = found.name if found else parcels.name_of(row, projects.get_name(session, project), numbered)
@@ -253,15 +253,6 @@ def _address(typed: Mapping[str, str]) -> str:
 
 def _file_address(parcel: Parcel) -> str:
     return url(f"/api/v1/releases/{parcel.order.release}/download", **parcel.query())
-
-
-def curl_command(address: str, name: str, digest: str) -> str:
-    """What fetches a file in a terminal, goes on where an earlier try ended, and checks it.
-
-    `curl -fL --retry 9 -C - -o patchsift-….zip 'http://…'`, then `echo '9f…  patchsift-….zip' | sha256sum -c`
-    """
-    fetch = f"curl -fL --retry 9 -C - -o {shlex.quote(name)} {shlex.quote(address)}"
-    return f"{fetch}\necho {shlex.quote(f'{digest}  {name}')} | sha256sum -c" if digest else fetch
 
 
 def _releases(session: Session, project: int, named: str) -> list[ReleaseRow]:

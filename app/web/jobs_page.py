@@ -1,5 +1,6 @@
 """Long work: its progress, its end, and the way to stop it."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -56,6 +57,7 @@ class JobView:
     total: str
     report_url: str | None
     download: Download | None
+    command: str
     fresh: bool
     rows: int | None
     splits: Mapping[str, int]
@@ -71,6 +73,7 @@ def job(request: Request, session: Db, project: Project, job_id: int, new: str =
     title = _TITLES.get(row.kind, row.kind)
     reads = row.kind in {"ingest", "deliver"}
     measure = _megabytes if reads else _number
+    made = find_download(row)
     view = JobView(
         n_quarantined=0 if is_partial(request) else sources.count_quarantine(session, project),
         job=row,
@@ -82,7 +85,8 @@ def job(request: Request, session: Db, project: Project, job_id: int, new: str =
         done=measure(row.done),
         total=measure(row.total),
         report_url=_report_url(row),
-        download=find_download(row),
+        download=made,
+        command=_command(request, made),
         # Only the page that was sent here by the order starts the download; opening an old job does not.
         fresh=is_partial(request) or bool(new),
         rows=_rows(result),
@@ -108,6 +112,22 @@ def find_download(row: JobRow) -> Download | None:
     if row.state != JobState.DONE or not made.get("file") or not isinstance(n_bytes, int):
         return None
     return Download(f"/exports/{row.id}/download", str(name), n_bytes, str(digest))
+
+
+def _command(request: Request, made: Download | None) -> str:
+    """What fetches the file in a terminal."""
+    if made is None:
+        return ""
+    return curl_command(f"{str(request.base_url).rstrip('/')}{made.url}", made.name, made.sha256)
+
+
+def curl_command(address: str, name: str, digest: str) -> str:
+    """What fetches a file in a terminal, goes on where an earlier try ended, and checks it where its digest is known.
+
+    `curl -fL --retry 9 -C - -o patchsift-….zip 'http://…'`, then `echo '9f…  patchsift-….zip' | sha256sum -c`
+    """
+    fetch = f"curl -fL --retry 9 -C - -o {shlex.quote(name)} {shlex.quote(address)}"
+    return f"{fetch}\necho {shlex.quote(f'{digest}  {name}')} | sha256sum -c" if digest else fetch
 
 
 def _report_url(row: JobRow) -> str | None:

@@ -9,17 +9,19 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from sqlmodel import Session
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from app import gates, jobs, projects, releases, review, sources
 from app.errors import AppError, BadInputError, NotFoundError
 from app.examples import Dataset, Split
+from app.exports import formats_of
 from app.models import JobRow, JobState, ReleaseRow, ReleaseState
 from app.releases import Spec
 from app.review import Filter
 from app.settings import Settings
 from app.splits import Plan
 from app.web.deps import AppDb, Config, Db, Me, Now, Project
+from app.web.files import send_file
 from app.web.forms import Fields, Form
 from app.web.queue import FINDINGS, command_line
 from app.web.render import is_partial, page, see_other, url
@@ -233,6 +235,15 @@ class Said:
 
 
 @dataclass(frozen=True)
+class Offered:
+    """One dataset that can be downloaded, and in which formats, as (value of the form, name)."""
+
+    label: str
+    rows: int
+    formats: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
 class Kept:
     """What a frozen release says of itself: its manifest, read for a page."""
 
@@ -242,6 +253,7 @@ class Kept:
     settings: list[tuple[str, str]]
     files: list[Mapping[str, Any]]
     n_bytes: int
+    offers: list[Offered]
     export_command: str
     verify_command: str
 
@@ -489,15 +501,15 @@ def withdraw(
 
 
 @router.get("/releases/{number}/files/{path:path}")
-def download(session: Db, project: Project, config: Config, number: str, path: str) -> Response:
-    """One file of a release: one that its manifest names, and no other."""
+def download(request: Request, session: Db, project: Project, config: Config, number: str, path: str) -> Response:
+    """One file of a release: one that its manifest names, and no other; a broken download can be resumed."""
     row = releases.get_release(session, project, number)
     folder = releases.get_folder(config, row)
-    listed = {str(one["path"]) for one in _files(folder, releases.read_manifest(folder))}
+    listed = {str(one["path"]): str(one["sha256"]) for one in _files(folder, releases.read_manifest(folder))}
     if path not in listed:
         raise NotFoundError(f"Release {row.number} has no file {path[:200]!r}.")
     name = f"release-{row.number}-{path.replace('/', '-')}"
-    return FileResponse(folder / path, media_type="application/octet-stream", filename=name)
+    return send_file(request, folder / path, name, listed[path])
 
 
 def _release_page(
@@ -567,9 +579,20 @@ def _kept(request: Request, config: Settings, row: ReleaseRow) -> Kept:
         settings=_settings(manifest),
         files=files,
         n_bytes=row.n_bytes,
+        offers=_offers(manifest),
         export_command=command_line(config, "export", "--release", str(row.number), "--out", "FOLDER"),
         verify_command=_verify_command(config, row),
     )
+
+
+def _offers(manifest: Mapping[str, Any]) -> list[Offered]:
+    """What of the release can be downloaded: datasets with rows, each in the formats that hold it."""
+    offers = []
+    for one in manifest["datasets"]:
+        formats = [(f"{_name(one)} {form.alias}", form.alias) for form in formats_of(_dataset(one))]
+        if one["rows"] and formats:
+            offers.append(Offered(" · ".join(_dataset(one)), one["rows"], formats))
+    return offers
 
 
 def _verify_command(config: Settings, row: ReleaseRow) -> str:

@@ -75,7 +75,7 @@ def test_from_a_preview_to_a_release_that_is_withdrawn(page: Page) -> None:
 @pytest.mark.usefixtures("judged")
 def test_exports_follow_the_release_that_is_chosen(page: Page) -> None:
     freeze(page, "")
-    page.get_by_role("link", name="Export", exact=True).click()
+    page.get_by_role("link", name="Counts and commands").click()
 
     expect(page.get_by_label("From", exact=True)).to_have_value("1")
     expect(page.get_by_label("Patch source")).to_be_hidden()
