@@ -6,6 +6,7 @@
 """
 
 import argparse
+import fcntl
 import json
 import os
 import shutil
@@ -30,6 +31,9 @@ def main(words: Sequence[str] | None = None) -> int:
     """Prove; gives the exit status."""
     asked = _parse(words)
     WORK.mkdir(exist_ok=True)
+    if not _alone():
+        _say(f"Another proof is at work in {WORK}. Wait for it: both would write there.")
+        return 2
     began = time.perf_counter()
     exports = _exports(asked)
     cells = plan(exports, asked.environment)
@@ -57,6 +61,16 @@ def main(words: Sequence[str] | None = None) -> int:
     if asked.json:
         print(json.dumps({"versions": versions, "counts": told, "cells": [cell.as_json() for cell in done]}, indent=2))
     return 1 if told[FAILED] or not told[OK] else 0
+
+
+def _alone() -> bool:
+    """Whether no other proof works in the same folder; none can from now on until this process ends."""
+    lock = os.open(WORK / "lock", os.O_CREAT | os.O_RDWR)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _parse(words: Sequence[str] | None) -> argparse.Namespace:

@@ -9,6 +9,7 @@ import json
 import shutil
 from collections import Counter
 from contextlib import redirect_stdout
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,9 @@ SAMPLES = (ROOT / "tests" / "data" / "evidence", ROOT / "app" / "samples" / "suc
 FAILED_POLISH = "run_20250623T045814_8ecae2.json"
 # So that a handful of logs has issues in every split: a search benchmark is made of those that are not trained on.
 SHARES = "0.6,0.2,0.2"
-MANY_ROWS = frozenset({"ret_score", "ir"})
+MANY_ROWS = frozenset({"ret_triplet", "ret_score", "ir"})
 """Formats of which an example makes more rows than one."""
 
-_QUARANTINED = 3
 _MANY = 1_000_000
 
 
@@ -55,7 +55,8 @@ class Desk:
         printed = io.StringIO()
         with redirect_stdout(printed):
             status = cli.app([*words, "--json", "--data-dir", str(self.settings.data_dir)], standalone_mode=False)
-        if status not in {None, 0, _QUARANTINED}:
+        # A log that was refused or held back in part was named; the rest of what was read is as good as ever.
+        if status and words[0] != "ingest":
             raise AppError(f"patchsift {' '.join(words)} ended with status {status}.")
         return json.loads(printed.getvalue() or "null")
 
@@ -116,21 +117,28 @@ def _act(session: Session, project: int, row: CandidateRow, place: int) -> Act:
     return Act(Verdict.ACCEPT, row.version, key, rating=rating)
 
 
+def _name(config: dict[str, Any]) -> tuple[str, str]:
+    """The dataset and the format of a config: `("llm/scaffold/sft", "sft_pc")`."""
+    return "/".join(config[name] for name in ("role", "task", "objective")), get_format(config["format"]).name
+
+
 class Folder:
     """A dataset folder and what its manifest says of each config."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        manifest = json.loads((path / "manifest.json").read_bytes())
         self.told: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        for config in json.loads((path / "manifest.json").read_bytes())["configs"]:
-            dataset = "/".join(config[name] for name in ("role", "task", "objective"))
-            self.told.setdefault((dataset, get_format(config["format"]).name), []).append(config)
+        for config in manifest["configs"]:
+            self.told.setdefault(_name(config), []).append(config)
+        self.speechless = {_name(config): " ".join(config["why"]) for config in manifest["without_rows"]}
 
     def find(self, dataset: str, form: str, n_examples: int) -> Export:
         """What of the folder is one dataset in one format; every example must have become a row, or say why not."""
         told = self.told.get((dataset, form), [])
         if not told:
-            return Export(dataset, form, why="The folder has no config of it.", failed=True)
+            why = self.speechless.get((dataset, form), "The folder has no config of it.")
+            return Export(dataset, form, why=why, failed=True)
         rows = {one["config"]: one["splits"] for one in told}
         if form not in MANY_ROWS and n_examples != (n_told := told[0]["rows"] + sum(told[0]["left_out"].values())):
             why = f"The release has {n_examples} examples, and the manifest tells of {n_told}."
@@ -182,7 +190,8 @@ def make(folder: Path, logs: Path | None, wanted: frozenset[str] = frozenset()) 
                 # The samples hold something for every dataset; another's logs need not.
                 exports.append(Export(dataset, form, why="The release has no row of it.", failed=logs is None))
                 continue
-            exports.append(_export(desk, whole, dataset, form, int(listed["n_rows"])))
+            found = _export(desk, whole, dataset, form, int(listed["n_rows"]))
+            exports.append(replace(found, failed=found.failed and not (logs and (dataset, form) in whole.speechless)))
     return exports
 
 
