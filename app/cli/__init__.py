@@ -18,6 +18,7 @@ from app import __version__
 from app.cli.exports import export
 from app.cli.groups import groups
 from app.cli.projects import benchmark, projects
+from app.cli.push import pushes
 from app.cli.releases import releases
 from app.cli.templates import prompts
 from app.cli.terminal import (
@@ -59,6 +60,7 @@ app.add_typer(benchmark, name="benchmark")
 app.add_typer(projects, name="project")
 app.add_typer(groups, name="groups")
 app.add_typer(database, name="db")
+app.add_typer(pushes, name="push")
 app.command()(export)
 
 Scores = Annotated[
