@@ -325,7 +325,7 @@ def test_a_withdrawn_release_says_so_everywhere(frozen: TestClient, db: Database
     assert "<b> was" not in page
     assert 'href="/exports?release=1"' not in page
     assert "Withdrawn: A key <b> was in it." in text(frozen.get("/releases").text)
-    assert "Release 1 was withdrawn: do not train on it. A key" in text(frozen.get("/exports?release=1").text)
+    assert "Release 1 was withdrawn, so nobody should train on it: A key <b> was in it." in text(frozen.get("/exports?release=1").text)
     assert frozen.post("/releases/1/withdraw", data={"why": "again"}).status_code == 409
 
 
