@@ -589,9 +589,10 @@ def _offers(manifest: Mapping[str, Any]) -> list[Offered]:
     """What of the release can be downloaded: datasets with rows, each in the formats that hold it."""
     offers = []
     for one in manifest["datasets"]:
-        formats = [(f"{_name(one)} {form.alias}", form.alias) for form in formats_of(_dataset(one))]
+        name = " · ".join(_dataset(one))
+        formats = [(f"{_name(one)} {form.alias}", f"{name}: {form.alias}") for form in formats_of(_dataset(one))]
         if one["rows"] and formats:
-            offers.append(Offered(" · ".join(_dataset(one)), one["rows"], formats))
+            offers.append(Offered(name, one["rows"], formats))
     return offers
 
 
