@@ -32,7 +32,7 @@ editor:  ## Rebuild static/vendor/editor.js (needs Node 20 and npm)
 prove-exports:  ## Train two steps from every file of a release with TRL, transformers, scikit-learn (LOGS=folder: of yours)
 	@exec scripts/prove trl -- $(if $(LOGS),--logs "$(LOGS)") $(ARGS)
 
-prove-exports-all:  ## The same, and with LLaMA-Factory and axolotl (4 GB more)
+prove-exports-all:  ## The same, and with LLaMA-Factory and axolotl (5 GB more)
 	@exec scripts/prove trl llamafactory axolotl -- $(if $(LOGS),--logs "$(LOGS)") $(ARGS)
 
 clean:  ## Remove the environment and every cache; your data stays

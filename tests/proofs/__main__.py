@@ -113,6 +113,7 @@ def _surroundings(environment: str) -> dict[str, str]:
         "USE_MODELSCOPE_HUB": "0",
         "CUDA_VISIBLE_DEVICES": "",
         "PYTHONWARNINGS": "ignore",
+        "OMP_WAIT_POLICY": "PASSIVE",  # others may need the cores that a thread waits on
     }
 
 
