@@ -450,12 +450,15 @@ def find_download(session: Session, settings: Settings, project_id: int, job_id:
 
     Raises:
         NotFoundError: no such export in this project, or it is not finished, or its file was removed.
+        ConflictError: its release was withdrawn since.
 
     """
     job = jobs.get_job(session, project_id, job_id)
     made = job.result or {}
     if job.kind != JOB_KIND or not made.get("file"):
         raise NotFoundError(f"Job {job_id} has no file to download.")
+    if job.args.get("release"):
+        releases.get_trainable(session, project_id, str(job.args["release"]))
     path = settings.data_dir / str(made["file"])
     if not path.is_file():
         raise NotFoundError(

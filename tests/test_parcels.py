@@ -295,3 +295,14 @@ def test_the_page_of_a_large_one_shows_its_job_and_then_the_link(large: Api) -> 
     assert name_of(packed) == name
     # Ordered again, it is there.
     assert large.client.post("/exports", data=order).url.path == "/exports"
+
+
+def test_a_job_of_a_release_that_was_withdrawn_since_has_no_file_any_more(large: Api) -> None:
+    number = large.release(name="third")
+    job = large.client.post("/exports", data={"release": str(number)}).url.path
+    work(large)
+    assert large.client.get(f"{job.replace('/jobs/', '/exports/')}/download").status_code == 200
+    large.post(f"/{number}/withdraw", {"why": "No more."})
+    refused = large.client.get(f"{job.replace('/jobs/', '/exports/')}/download")
+    assert refused.status_code == 409
+    assert "No more." in refused.text
