@@ -34,7 +34,7 @@ _OF: Mapping[str, tuple[str, Mapping[str, str]]] = {
 }
 """Format → which script trains from it, and what is filled in besides names and lengths."""
 
-_SEARCH = "ir"
+_SEARCH, _PLAIN = "ir", "sft_pc"
 
 
 def write(configs: Sequence[Config]) -> dict[str, str]:
@@ -49,6 +49,8 @@ def write(configs: Sequence[Config]) -> dict[str, str]:
         if name in _OF and Split.TRAIN in config.splits:
             text, more = _OF[name]
             made[f"snippets/{config.name}.py"] = _fill(text, config, more)
+            if name == _PLAIN:
+                made[f"snippets/{config.name}_unsloth.py"] = _fill("unsloth", config, {})
         elif name == _SEARCH:
             made[f"snippets/{_SEARCH}.py"] = _read("search")
     return made
@@ -80,7 +82,9 @@ def section(made: Mapping[str, str]) -> str:
 def _kind(text: str) -> str:
     """What a script trains with: the class that it makes last."""
     known = (
+        "FastLanguageModel.from_pretrained",
         "SFTTrainer", "DPOTrainer", "KTOTrainer", "RewardTrainer", "Seq2SeqTrainer", "SentenceTransformerTrainer",
         "InformationRetrievalEvaluator", "HistGradientBoostingClassifier",
     )  # fmt: skip
-    return next((name for name in known if f"{name}(" in text), "Trainer")
+    found = next((name for name in known if f"{name}(" in text), "Trainer")
+    return "unsloth" if found.startswith("Fast") else found
