@@ -29,7 +29,7 @@ from app.exports import (
 )
 from app.exports.folder import Folder, Written
 from app.exports.folder_card import Config
-from app.exports.jsonl import encode
+from app.exports.jsonl import encode, parse
 from app.exports.order import by_digest
 from app.exports.parquet import SHARD_BYTES, ParquetRows
 from app.exports.parquet import require as require_parquet
@@ -213,7 +213,7 @@ def read_sources(release: Path, dataset: Dataset, splits: list[Split]) -> Iterat
     for split in splits:
         with release.joinpath("examples", *dataset, f"{split}.jsonl").open("rb") as rows:
             for row in rows:
-                yield json.loads(row), split
+                yield parse(row), split
 
 
 def read_rows(release: Path, dataset: Dataset, split: Split, order: RowOrder) -> Iterator[tuple[Row, Row]]:
@@ -225,19 +225,19 @@ def read_rows(release: Path, dataset: Dataset, split: Split, order: RowOrder) ->
     ):
         if order is RowOrder.RELEASE:
             for row, way in zip(rows, ways, strict=True):
-                yield json.loads(row), json.loads(way)
+                yield parse(row), parse(way)
             return
         for at, way_at in by_digest(_places(rows, ways)):
             rows.seek(at)
             ways.seek(way_at)
-            yield json.loads(rows.readline()), json.loads(ways.readline())
+            yield parse(rows.readline()), parse(ways.readline())
 
 
 def _places(rows: BinaryIO, ways: BinaryIO) -> Iterator[tuple[str, int, int]]:
     """The id of each row, and at which byte it and its lineage begin."""
     at = way_at = 0
     for row, way in zip(rows, ways, strict=True):
-        yield json.loads(way)["id"], at, way_at
+        yield parse(way)["id"], at, way_at
         at += len(row)
         way_at += len(way)
 

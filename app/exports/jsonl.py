@@ -1,10 +1,12 @@
 """One JSON object a line: UTF-8, LF, no byte order mark, nothing escaped that need not be."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pydantic_core
 
 _to_json = pydantic_core.to_json
+_from_json = pydantic_core.from_json
 
 
 def encode(row: Mapping[str, object]) -> bytes:
@@ -18,3 +20,13 @@ def encode(row: Mapping[str, object]) -> bytes:
 
     """
     return _to_json(row) + b"\n"
+
+
+def parse(line: bytes) -> dict[str, Any]:
+    r"""`b'{"id":"\xc3\xa9"}\n'` → `{"id": "é"}`; a line that `encode` wrote, in about half of the time of `json.loads`.
+
+    Raises:
+        ValueError: the line is not whole.
+
+    """
+    return _from_json(line, cache_strings="keys")  # type: ignore[no-any-return]
