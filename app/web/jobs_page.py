@@ -124,9 +124,9 @@ def _command(request: Request, made: Download | None) -> str:
 def curl_command(address: str, name: str, digest: str) -> str:
     """What fetches a file in a terminal, goes on where an earlier try ended, and checks it where its digest is known.
 
-    `curl -fL --retry 9 -C - -o patchsift-….zip 'http://…'`, then `echo '9f…  patchsift-….zip' | sha256sum -c`
+    `curl -fL --retry 99 -C - -o patchsift-….zip 'http://…'`, then `echo '9f…  patchsift-….zip' | sha256sum -c`
     """
-    fetch = f"curl -fL --retry 9 -C - -o {shlex.quote(name)} {shlex.quote(address)}"
+    fetch = f"curl -fL --retry 99 -C - -o {shlex.quote(name)} {shlex.quote(address)}"
     return f"{fetch}\necho {shlex.quote(f'{digest}  {name}')} | sha256sum -c" if digest else fetch
 
 

@@ -2,19 +2,13 @@
 
 from typing import Annotated
 
-import anyio
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from app import downloads, jobs, parcels, projects, recipes, releases
-from app.db import Database
-from app.errors import BadInputError
-from app.models import JobRow, JobState
+from app import downloads, parcels, projects, recipes, releases
 from app.parcels import Packed, Parcel
 from app.releases import Spec
-from app.settings import Settings
 from app.web.api import JsonObject, OptionalObject, job_json, read_as, takes
 from app.web.deps import AppDb, Config, Db, Me, Now, Project
 from app.web.files import send_file
@@ -23,8 +17,6 @@ from app.web.render import answer_error, as_json
 router = APIRouter()
 _MOST = 500
 _LARGEST = 10**9
-_LOOKED_EVERY_S = 0.3
-_LONGEST_WAIT_S = 600
 
 Before = Annotated[int | None, Query(ge=1, le=_LARGEST)]
 Limit = Annotated[int, Query(ge=1, le=_MOST)]
@@ -147,9 +139,8 @@ def get_file(request: Request, session: Db, project: Project, config: Config, nu
     return send_file(request, folder / found.path, found.path.rpartition("/")[2], found.digest)
 
 
-@router.head("/api/v1/releases/{number}/download", include_in_schema=False)
 @router.get("/api/v1/releases/{number}/download")
-async def get_download(
+def get_download(
     request: Request,
     db: AppDb,
     config: Config,
@@ -162,46 +153,19 @@ async def get_download(
     format: str = "",
     pack: str = "zip",
     everything: Annotated[bool, Query(alias="all")] = False,
-    wait: Annotated[int, Query(ge=0, le=_LONGEST_WAIT_S)] = 120,
 ) -> Response:
-    """One dataset of a release in a trainer's format, or with `all` every one, as a file; a broken one can be resumed.
-
-    It is built when it is asked for first: a small one at once, a large one by the worker, for which this waits `wait`
-    seconds and then answers 503; `curl --retry` asks again. `pack` is zip, tar.gz, or a split: its rows as one JSONL.
-    """
+    """One dataset of a release as a file, or `all`; 503 with the job while a large one is made: ask again."""
+    # `pack` is zip, tar.gz, or a split for its rows alone.
     named = format or downloads.first_format(role, task, objective)
     parcel = Parcel.parse(
         {"role": role, "task": task, "objective": objective, "format": named}
         | {"release": number, "pack": pack, "all": everything}
     )
-    found = await run_in_threadpool(parcels.obtain, db, config, project, parcel, now=now)
-    for _ in range(int(wait / _LOOKED_EVERY_S)):
-        if isinstance(found, Packed):
-            break
-        await anyio.sleep(_LOOKED_EVERY_S)
-        found = await run_in_threadpool(_look_again, db, config, project, parcel, found)
+    found = parcels.obtain(db, config, project, parcel, now=now)
     if isinstance(found, Packed):
         return send_file(request, found.path, found.name, found.digest)
     message = f"The file is being made by job {found.id}. Ask again in a while."
     return answer_error(request, 503, "being_made", message, f"/api/v1/jobs/{found.id}")
-
-
-def _look_again(db: Database, config: Settings, project: int, parcel: Parcel, job: JobRow) -> Packed | JobRow:
-    """The file if its job has made it by now, or the job.
-
-    Raises:
-        BadInputError: the job failed or was cancelled.
-
-    """
-    with db.read() as session:
-        row = jobs.get_job(session, project, job.id or 0)
-        if row.state in {JobState.QUEUED, JobState.RUNNING}:
-            return row
-        release = releases.get_release(session, project, parcel.order.release)
-        found = parcels.find(config, release, projects.get_name(session, project), parcel)
-    if found is None:
-        raise BadInputError(row.message or f"Job {row.id} was cancelled.", where=f"job {row.id}")
-    return found
 
 
 # ------------------------------------------------------------------------------------------------ verify, withdraw
