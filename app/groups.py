@@ -184,8 +184,13 @@ def _version(session: Session, project_id: int) -> int | None:
 
 
 def _set_version(session: Session, project_id: int, version: int) -> None:
-    session.merge(NearnessRow(project_id=project_id, version=version))
-    session.flush()
+    sign = driver_sign(session)
+    # Two first imports may end at once.
+    session.connection().exec_driver_sql(
+        f"INSERT INTO nearness (project_id, version) VALUES ({sign}, {sign}) "
+        "ON CONFLICT (project_id) DO UPDATE SET version = excluded.version",
+        (project_id, version),
+    )
 
 
 def _ask(session: Session, statement: str, values: Iterable[Any], *before: object) -> Iterator[Any]:

@@ -291,8 +291,18 @@ def run_preview(db: Database, settings: Settings, job: JobRow, reporter: Progres
 # ------------------------------------------------------------------------------------------------ rows
 
 
-def create(session: Session, project_id: int, reviewer_id: int, spec: Spec, *, now: datetime) -> ReleaseRow:
+def create(
+    session: Session, project_id: int, reviewer_id: int, spec: Spec, *, now: datetime, once: bool = False
+) -> ReleaseRow:
     """Give a release its number and put it in line for the worker.
+
+    Args:
+        session: to write to.
+        project_id: whose.
+        reviewer_id: who asks.
+        spec: what it is to hold.
+        now: the instant.
+        once: give the very same release where it waits already, as for a button that was pressed twice.
 
     Raises:
         BadInputError: the spec cannot be carried out.
@@ -301,7 +311,7 @@ def create(session: Session, project_id: int, reviewer_id: int, spec: Spec, *, n
     lock_ingest(session)
     bury(session, project_id)
     _check(session, project_id, spec)
-    if (same := _find_in_line(session, project_id, reviewer_id, spec)) is not None:
+    if once and (same := _find_in_line(session, project_id, reviewer_id, spec)) is not None:
         return same
     row = ReleaseRow(
         project_id=project_id,

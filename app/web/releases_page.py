@@ -305,7 +305,7 @@ def create(request: Request, fields: Form, session: Db, project: Project, me: Me
     """Give the release its number and put it in line for the worker."""
     typed = _typed(fields)
     try:
-        row = releases.create(session, project, me, _spec(typed), now=now)
+        row = releases.create(session, project, me, _spec(typed), now=now, once=True)
     except BadInputError as error:
         return _preview_page(request, session, project, typed, error)
     return see_other(f"/releases/{row.number}")

@@ -33,6 +33,7 @@ VIEWS: dict[str, Any] = {
     "delivery.html": imports.DeliveryView,
     "quarantine.html": imports.QuarantineView,
     "quarantined.html": imports.HeldView,
+    "examples.html": examples_page.ExamplesView,
     "exports.html": exports_page.ExportsView,
     "releases.html": releases_page.ReleasesView,
     "release_preview.html": releases_page.PreviewView,

@@ -162,7 +162,7 @@ def test_typing_shows_what_it_makes_and_stores_nothing(
     [
         ({"text": "{issue} {oops}"}, 422, "gap {oops}"),
         ({"candidate": "9999"}, 404, "There is no candidate 9999 here."),
-        ({"candidate": "99999999999"}, 404, "There is no candidate 99999999999 here."),
+        ({"candidate": "2147483646"}, 404, "There is no candidate 2147483646 here."),
         ({"candidate": "seven"}, 422, "candidate"),
         ({"text": ""}, 422, "cannot do without"),
     ],
