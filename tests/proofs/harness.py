@@ -21,6 +21,7 @@ from typing import Any
 from tests.proofs.cells import FAILED, LOAD, OK, Export, columns_of
 
 BATCH, STEPS = 2, 2
+SHORT_TOKENS, SHORT_CHARACTERS = 8_000, 24_000
 _LONGEST_WHY = 300
 
 
@@ -108,6 +109,16 @@ def expect_finite(losses: Iterable[float]) -> None:
     found = list(losses)
     if len(found) != STEPS or not all(math.isfinite(one) for one in found):
         raise AssertionError(f"The losses of {STEPS} steps are {found}.")
+
+
+def short_enough(sizes: Iterable[int], most: int) -> list[int]:
+    """Which rows the two steps are taken with: those of at most this size, or the two shortest.
+
+    Every row is looked at; but a step with a row of a million characters takes more memory than there is.
+    """
+    told = list(sizes)
+    kept = [place for place, size in enumerate(told) if size <= most]
+    return kept or sorted(range(len(told)), key=lambda place: told[place])[:BATCH]
 
 
 def power_of_two(n_tokens: int) -> int:

@@ -8,7 +8,19 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from tests.proofs.harness import BATCH, STEPS, Case, be_quiet, expect, expect_finite, expect_texts, power_of_two, run
+from tests.proofs.harness import (
+    BATCH,
+    SHORT_CHARACTERS,
+    STEPS,
+    Case,
+    be_quiet,
+    expect,
+    expect_finite,
+    expect_texts,
+    power_of_two,
+    run,
+    short_enough,
+)
 from tests.proofs.tiny import END_OF_TURN
 
 IGNORED = -100
@@ -56,6 +68,7 @@ def prove(stage: str, *, parquet: bool = False) -> Callable[[Case], int]:
         _put(case, parquet=parquet)
         words = _words(case, stage)
         _expect_labels(words, rows, stage)
+        _put(case, parquet=parquet, short=True)
         _train(words)
         expect("adapter saved", (case.scratch / "out" / "adapter_model.safetensors").is_file(), True)
         state = json.loads((case.scratch / "out" / "trainer_state.json").read_bytes())
@@ -65,17 +78,20 @@ def prove(stage: str, *, parquet: bool = False) -> Callable[[Case], int]:
     return proof
 
 
-def _put(case: Case, *, parquet: bool) -> None:
+def _put(case: Case, *, parquet: bool, short: bool = False) -> None:
     """All splits of a config as one file, and the entry that names it: a folder would do, in any order."""
+    name = f"{'short' if short else 'all'}.{'parquet' if parquet else 'jsonl'}"
     if parquet:
         import pyarrow
         from pyarrow import parquet as files
 
-        name = "rows.parquet"
-        files.write_table(pyarrow.concat_tables(map(files.read_table, case.parquet())), case.scratch / name)
+        table = pyarrow.concat_tables(map(files.read_table, case.parquet()))
+        kept = short_enough((len(str(row)) for row in table.to_pylist()), SHORT_CHARACTERS)
+        files.write_table(table.take(kept) if short else table, case.scratch / name)
     else:
-        name = "rows.jsonl"
-        (case.scratch / name).write_bytes(b"".join(path.read_bytes() for path in case.jsonl()))
+        lines = [line for path in case.jsonl() for line in path.read_bytes().splitlines(keepends=True)]
+        kept = short_enough(map(len, lines), SHORT_CHARACTERS)
+        (case.scratch / name).write_bytes(b"".join([lines[place] for place in kept] if short else lines))
     entry = {NAME: {"file_name": name, **ENTRIES[case.export.format]}}
     (case.scratch / "dataset_info.json").write_text(json.dumps(entry))
 

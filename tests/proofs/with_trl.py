@@ -25,7 +25,19 @@ from transformers import (
 )
 from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer, RewardConfig, RewardTrainer, SFTConfig, SFTTrainer
 
-from tests.proofs.harness import BATCH, STEPS, Case, be_quiet, expect, expect_finite, expect_texts, power_of_two, run
+from tests.proofs.harness import (
+    BATCH,
+    SHORT_TOKENS,
+    STEPS,
+    Case,
+    be_quiet,
+    expect,
+    expect_finite,
+    expect_texts,
+    power_of_two,
+    run,
+    short_enough,
+)
 from tests.proofs.tiny import END_OF_TURN
 
 IGNORED = -100
@@ -74,9 +86,18 @@ def measure(tokenizer: Any, texts: Iterable[str]) -> int:
 def finish(trainer: Any, n_rows: int) -> int:
     """Train, and check that no row was lost on the way and that each step had a loss."""
     expect("rows that the trainer kept", len(trainer.train_dataset), n_rows)
+    short = short_enough(map(_size, trainer.train_dataset), SHORT_TOKENS)
+    if len(short) < n_rows:
+        trainer.train_dataset = trainer.train_dataset.select(short)
     trainer.train()
     expect_finite(step["loss"] for step in trainer.state.log_history if "loss" in step)
     return n_rows
+
+
+def _size(row: Row) -> int:
+    """About how many tokens a row is, of texts or of tokens."""
+    texts = sum(len(value) for value in row.values() if isinstance(value, str))
+    return texts // 3 + sum(len(value) for value in row.values() if isinstance(value, list))
 
 
 def batches(trainer: Any) -> Iterable[Any]:
@@ -351,7 +372,7 @@ def scikit(case: Case) -> int:
 
 
 def encoder(case: Case) -> Any:
-    """A sentence model of the tiny encoder, that cuts nothing."""
+    """A sentence model of the tiny encoder."""
     from sentence_transformers import SentenceTransformer, models
 
     words = models.Transformer(str(case.tiny / "bert"))
@@ -374,6 +395,7 @@ def sentences(columns: tuple[str, ...], loss: str) -> Callable[[Case], int]:
             wanted += [f"negative_{n}" for n in range(1, len(rows.column_names) - len(wanted) + 1)]
         expect("columns", rows.column_names, wanted)
         model = encoder(case)
+        model.max_seq_length = power_of_two(max(_size(row) for row in rows) * 3)
         trainer = SentenceTransformerTrainer(
             model=model,
             args=SentenceTransformerTrainingArguments(**arguments(case)),
@@ -427,7 +449,9 @@ def search(case: Case) -> int:
         expect("text known", row["corpus-id"] in texts, True)
         relevant.setdefault(row["query-id"], set()).add(row["corpus-id"])
     expect("questions judged", set(relevant), set(asked))
-    found = InformationRetrievalEvaluator(asked, texts, relevant, name="export", batch_size=BATCH)(encoder(case))
+    model = encoder(case)
+    model.max_seq_length = 512  # what an encoder reads of a long text
+    found = InformationRetrievalEvaluator(asked, texts, relevant, name="export", batch_size=BATCH)(model)
     expect("measured", "export_cosine_ndcg@10" in found, True)
     return len(corpus) + len(queries) + len(judged)
 
