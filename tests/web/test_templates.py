@@ -10,6 +10,7 @@ import pytest
 from jinja2 import meta
 
 from app.web import (
+    examples_page,
     exports_page,
     imports,
     jobs_page,
@@ -60,12 +61,16 @@ ROUTES = [
 ]
 
 
+# A block that is also filled by itself, with a view of its own, reads what the page gives it in a loop.
+OF_A_BLOCK = {"examples.html": {field.name for field in dataclasses.fields(examples_page.TextsView)}}
+
+
 @pytest.mark.parametrize("name", VIEWS)
 def test_a_template_reads_what_its_view_declares(name: str) -> None:
     made = environment()
     assert made.loader is not None
     source = made.loader.get_source(made, name)[0]
-    read = meta.find_undeclared_variables(made.parse(source)) - GIVEN
+    read = meta.find_undeclared_variables(made.parse(source)) - GIVEN - OF_A_BLOCK.get(name, set())
     declared = {field.name for field in dataclasses.fields(VIEWS[name])}
 
     assert read <= declared
