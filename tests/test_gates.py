@@ -73,8 +73,8 @@ def test_every_gate_says_in_sentences_what_it_protects_from() -> None:
     [
         "answer_in_prompt", "same_after_normalisation", "empty", "diff_cut", "no_diff", "not_a_diff", "hash_only",
         "placeholder_score", "never_validated", "script_unparsable", "secret", "hidden", "bidi", "control", "injection",
-        "over_budget", "exact_duplicate", "near_duplicate", "label_both", "reviewers_disagree", "licence_unknown", "nul",
-        "lone_surrogate", "split_conflict", "contaminated", "left_out", "direction_unknown", "core_unknown",
+        "over_budget", "exact_duplicate", "near_duplicate", "label_both", "reviewers_disagree", "licence_unknown",
+        "nul", "lone_surrogate", "split_conflict", "contaminated", "left_out", "direction_unknown", "core_unknown",
         "no_old_code", "unified_not_json", "no_script",
     ],
 )  # fmt: skip

@@ -889,7 +889,7 @@ def test_a_lead_takes_the_rating_of_a_part_and_gives_it_back(desk: Desk, reviewe
     desk.take(success(script=None, after=2, diff="--- a/y.py\n+++ b/y.py\n@@ -1 +1 @@\n-c\n+d\n", user_rating=4))
     rows = desk.rows()
     if len(rows) > 1:
-        reviewer.join(*rows)
+        reviewer.join(rows[0], rows[1])
     row = desk.only()
     assert row.rating == 4
     with desk.db.read() as session:

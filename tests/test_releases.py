@@ -176,7 +176,7 @@ def test_everything_is_in_it_and_every_count_agrees(rich: Desk) -> None:
 
 
 def test_every_file_of_examples_loads_as_a_table(rich: Desk) -> None:
-    import pyarrow.json  # type: ignore[import-untyped]
+    import pyarrow.json
 
     release, n_rows = rich.open(2), 0
     for path in sorted((release.folder / "examples").rglob("*.jsonl")):

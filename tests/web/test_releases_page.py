@@ -325,14 +325,15 @@ def test_a_withdrawn_release_says_so_everywhere(frozen: TestClient, db: Database
     assert "<b> was" not in page
     assert 'href="/exports?release=1"' not in page
     assert "Withdrawn: A key <b> was in it." in text(frozen.get("/releases").text)
-    assert "Release 1 was withdrawn, so nobody should train on it: A key <b> was in it." in text(frozen.get("/exports?release=1").text)
+    refusal = text(frozen.get("/exports?release=1").text)
+    assert "Release 1 was withdrawn, so nobody should train on it: A key <b> was in it." in refusal
     assert frozen.post("/releases/1/withdraw", data={"why": "again"}).status_code == 409
 
 
 # ------------------------------------------------------------------------------------------------ exports of a release
 
 
-def test_an_export_comes_from_a_release(frozen: TestClient, db: Database, settings: Settings) -> None:
+def test_an_export_comes_from_a_release(frozen: TestClient, settings: Settings) -> None:
     before = frozen.get("/exports?dataset=llm/scaffold/sft&release=1&source=ignored&seed=9").text
     decide(frozen, 8, "accept")
     after = frozen.get("/exports?dataset=llm/scaffold/sft&release=1").text
