@@ -296,10 +296,7 @@ class _Batch:
         self._clusters = groups.find_clusters(session, list(self._found))
         self._shapes = _shapes(session, list(self._found))
         self._holds = _holds(session, ids)
-        self._rulings: dict[str, dict[tuple[str, str], Ruling]] = defaultdict(dict)
-        for key, word in rulings.list_in_force(session, ids, upto=rulings_upto).items():
-            self._rulings[key[0]][key] = word
-        self._all_rulings = {key: word for words in self._rulings.values() for key, word in words.items()}
+        self._rulings = rulings.list_in_force(session, ids, upto=rulings_upto)
         self._rivals = self._find_rivals()
         self._strangers = self._find_strangers() if beside else {}
 
@@ -346,7 +343,7 @@ class _Batch:
             repository_of(source_name, told.said.extra),
             row.logged_at,
             standing.disagree if standing else "",
-            self._all_rulings,
+            self._rulings,
         )
 
     # -------------------------------------------------------------------------------------------- what is read
