@@ -62,15 +62,17 @@ function press(target, event) {
   target.click();
 }
 
-// What opens to be typed into gets the keys: the first letter of a reason must not decide.
-document.addEventListener(
-  "toggle",
-  ({ target }) => {
-    if (!target.open) return;
-    target.querySelector(":scope > input:not([type=hidden]), :scope > form > input:not([type=hidden])")?.focus();
-  },
-  true,
-);
+// What opens to be typed into gets the keys: the first letter of a reason must not decide. Opened here and not by the
+// browser, whose `toggle` comes later than the next key may.
+document.addEventListener("click", (event) => {
+  const fold = event.target.closest?.("summary")?.parentElement;
+  if (!fold || fold.open) return;
+  const field = fold.querySelector(":scope > input:not([type=hidden]), :scope > form > input:not([type=hidden])");
+  if (!field) return;
+  event.preventDefault();
+  fold.open = true;
+  field.focus();
+});
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || event.defaultPrevented) return;
