@@ -119,9 +119,13 @@ def append(session: Session, decision: DecisionRow, revision: RevisionRow | None
 
 def chain_digest(decision: DecisionRow, revision_digest: bytes | None) -> bytes:
     """SHA-256 over the previous decision's digest and this one's canonical JSON."""
-    other = {} if decision.other_id is None else {"other": decision.other_id}
+    # What came later into the table stands in the digest only where it was said: older digests stay true.
+    measured = {
+        "other": decision.other_id, "seen": decision.n_seen, "hunks": decision.n_hunks, "spent": decision.spent_ms,
+        "bulk": decision.bulk,
+    }  # fmt: skip
     canonical = json.dumps(
-        other
+        {name: value for name, value in measured.items() if value is not None}
         | {
             "candidate": decision.candidate_id,
             "version": decision.candidate_version,

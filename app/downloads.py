@@ -24,8 +24,8 @@ from app.exports import LEFT_OUT, Run, card, formats_of, get_format, look
 from app.exports.folder import Folder, Written, refuse_target
 from app.exports.jsonl import encode
 from app.freeze import Facts, Progress
+from app.queue import Filter
 from app.releases import Spec
-from app.review import Filter
 from app.settings import Settings
 from app.splits import Plan
 

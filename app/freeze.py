@@ -25,8 +25,8 @@ from app.exports.folder import Folder, Written
 from app.exports.jsonl import encode
 from app.models import CandidateRow, DecisionRow, IssueGroupRow, LedgerRow, Status, Verdict
 from app.projects import Guard, ProjectSettings
+from app.queue import Filter, conditions
 from app.recipes.prompt import Template
-from app.review import Filter, conditions
 from app.splits import By, LeakReport, Leaks, Member, Placed, Plan, place
 from app.tokens import Count
 from app.yields import Case, Made, Terms

@@ -8,7 +8,18 @@ typed already. Fat text never stands in a table that lists read: raw bytes live 
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Column, Index, LargeBinary, MetaData, Text, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    LargeBinary,
+    MetaData,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 # Alembic's batch mode on SQLite can drop only what has a name.
@@ -20,6 +31,7 @@ SQLModel.metadata.naming_convention = {
     "pk": "pk_%(table_name)s",
 }
 metadata: MetaData = SQLModel.metadata
+_IN_BULK = text("bulk IS NOT NULL")
 
 
 class Status(StrEnum):
@@ -100,13 +112,17 @@ class ProjectRow(SQLModel, table=True):
 
 
 class ReviewerRow(SQLModel, table=True):
-    """A person who decides; on loopback there is one local reviewer."""
+    """A person who decides; on loopback there is one local reviewer.
+
+    `preferences` holds what this person set for the pages, such as `{"keys": {"accept": "y"}}`; None: nothing yet.
+    """
 
     __tablename__ = "reviewer"
 
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True)
     created_at: datetime
+    preferences: dict[str, object] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
 
 
 class DeliveryRow(SQLModel, table=True):
@@ -412,7 +428,8 @@ class DecisionRow(SQLModel, table=True):
     """One reviewer's act on one version of a candidate. Append-only: triggers refuse UPDATE and DELETE.
 
     `digest` is SHA-256 over the previous row's digest and this row's canonical JSON, so a change shows. `other_id` is
-    the candidate that is joined or taken apart.
+    the candidate that is joined or taken apart. `n_seen` of `n_hunks` changes were on the screen before it, `spent_ms`
+    milliseconds passed there; None where nobody measured. Decisions that were made as one share their `bulk`.
     """
 
     __tablename__ = "decision"
@@ -422,6 +439,7 @@ class DecisionRow(SQLModel, table=True):
         CheckConstraint("(verdict = 'edit') = (revision_id IS NOT NULL)", name="edit"),
         Index("ix_decision_candidate", "candidate_id", "id"),
         Index("ix_decision_reviewer", "reviewer_id", "id"),
+        Index("ix_decision_bulk", "bulk", "id", sqlite_where=_IN_BULK, postgresql_where=_IN_BULK),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -437,9 +455,42 @@ class DecisionRow(SQLModel, table=True):
     revision_id: int | None = Field(default=None, foreign_key="revision.id")
     undoes_id: int | None = Field(default=None, foreign_key="decision.id", unique=True)
     other_id: int | None = None
+    n_seen: int | None = None
+    n_hunks: int | None = None
+    spent_ms: int | None = None
+    bulk: str | None = None
     decided_at: datetime
     previous_digest: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
     digest: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
+
+
+class DraftRow(SQLModel, table=True):
+    """What a person has typed and not decided yet: `texts` by field, a diff's as a list, one text a hunk.
+
+    `version` is the candidate's when the typing began.
+    """
+
+    __tablename__ = "draft"
+
+    reviewer_id: int = Field(primary_key=True, foreign_key="reviewer.id", sa_column_kwargs={"autoincrement": False})
+    candidate_id: int = Field(primary_key=True, foreign_key="candidate.id", sa_column_kwargs={"autoincrement": False})
+    version: int
+    texts: dict[str, object] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    saved_at: datetime
+
+
+class SavedViewRow(SQLModel, table=True):
+    """A filter with a name: a queue, a list and a link in one. `query` is its query string."""
+
+    __tablename__ = "saved_view"
+    __table_args__ = (UniqueConstraint("project_id", "name"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    project_id: int = Field(foreign_key="project.id")
+    name: str
+    query: str = Field(sa_column=Column(Text, nullable=False))
+    reviewer_id: int = Field(foreign_key="reviewer.id")
+    made_at: datetime
 
 
 class TallyRow(SQLModel, table=True):

@@ -40,7 +40,7 @@ from app.models import (
     ReviewerRow,
 )
 from app.projects import ProjectSettings
-from app.review import Filter, conditions
+from app.queue import Filter, conditions
 from app.settings import Settings
 
 JOB_KIND = "release"

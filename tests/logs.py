@@ -51,6 +51,6 @@ def read_issues(db: Database, settings: Settings, project_id: int, folder: Path,
     """Ingest one sound entry an issue; gives the candidates' ids."""
     read(db, settings, project_id, folder, b"\n".join(line(issue) for issue in issues) + b"\n")
     with db.read() as session:
-        from app import review
+        from app import queue
 
-        return [row.id or 0 for row in review.list_candidates(session, project_id, review.Filter()).candidates]
+        return [row.id or 0 for row in queue.list_candidates(session, project_id, queue.Filter()).candidates]

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from app import deliveries, ingest, releases, review, rulings, worker, yields
+from app import deliveries, ingest, queue, releases, review, rulings, worker, yields
 from app.db import Database
 from app.gates import GATES
 from app.ingest import Upload
 from app.models import CandidateRow, JobRow, ReleaseRow, ReleaseState, ReviewerRow, Status, Verdict
+from app.queue import Filter
 from app.releases import Spec
-from app.review import Act, Filter
+from app.review import Act
 from app.settings import Settings
 from tests.conftest import NOON, noon
 
@@ -77,7 +78,7 @@ class Desk:
     def candidates(self) -> list[CandidateRow]:
         """Those that stand for themselves, in order."""
         with self.db.read() as session:
-            return review.list_candidates(session, self.project, Filter(), limit=1000).candidates
+            return queue.list_candidates(session, self.project, Filter(), limit=1000).candidates
 
     def titled(self, title: str, kind: str = "patch") -> int:
         """The candidate whose title begins so."""

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app import decisions, migrations, review
+from app import decisions, migrations, queue, review
 from app.db import Database, insert_rows, is_fixed, is_reachable, sqlite_module
 from app.errors import AppError, NotStoredError
 from app.models import JobRow, ProjectRow, TallyRow
@@ -102,7 +102,7 @@ def test_no_two_reviewers_get_one_lease(db: Database, settings: Settings, projec
     def lease(number: int) -> None:
         for turn in range(2):
             with db.write() as session:
-                found = review.lease_next(session, project_id, 100 + number * 2 + turn, review.Filter(), now=NOON)
+                found = queue.lease_next(session, project_id, 100 + number * 2 + turn, queue.Filter(), now=NOON)
                 assert found is not None
                 leased.append(found.candidate_id)
 

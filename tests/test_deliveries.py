@@ -9,7 +9,7 @@ import pytest
 from sqlmodel import select
 from starlette.testclient import TestClient
 
-from app import deliveries, ingest, jobs, review, worker
+from app import deliveries, ingest, jobs, queue, worker
 from app.db import Database
 from app.deliveries import DeliveryReport
 from app.errors import AppError, BadInputError, NotFoundError, UnsupportedError
@@ -203,11 +203,11 @@ def test_candidates_can_be_found_by_what_they_came_with(desk: Desk) -> None:
     report = desk.deliver([("a.jsonl", line("One")), ("b.jsonl", line("Two"))])
 
     with desk.db.read() as session:
-        wanted = review.Filter(delivery=str(report.delivery))
-        found = review.list_candidates(session, desk.project_id, wanted).candidates
+        wanted = queue.Filter(delivery=str(report.delivery))
+        found = queue.list_candidates(session, desk.project_id, wanted).candidates
     assert [row.title for row in found] == ["One", "Two"]
     with pytest.raises(BadInputError):
-        review.Filter.parse({"delivery": "x"})
+        queue.Filter.parse({"delivery": "x"})
 
 
 def test_a_delivery_of_another_project_is_not_shown(desk: Desk) -> None:

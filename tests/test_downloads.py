@@ -13,16 +13,17 @@ from typing import Any
 import pytest
 import yaml
 
-from app import downloads, evidence, jobs, joining, parcels, prepare, recipes, review
+from app import downloads, evidence, jobs, joining, parcels, prepare, queue, recipes, review
 from app.db import Database
 from app.downloads import Order
 from app.errors import BadInputError, NotFoundError, NotStoredError
 from app.examples import Example
 from app.models import CandidateRow, JobRow, JobState, Verdict
 from app.parcels import Parcel
+from app.queue import Filter
 from app.recipes import Judged
 from app.recipes.prompt import shipped
-from app.review import Act, Filter
+from app.review import Act
 from app.settings import Settings
 from tests.conftest import NOON
 from tests.logs import DIFF, SCRIPT, entry, line, read
@@ -41,7 +42,7 @@ class Desk:
         """Ingest lines; gives the ids of all candidates."""
         read(self.db, self.settings, self.project_id, self.folder, b"\n".join(lines) + b"\n")
         with self.db.read() as session:
-            page = review.list_candidates(session, self.project_id, Filter(), limit=1000)
+            page = queue.list_candidates(session, self.project_id, Filter(), limit=1000)
         return [row.id or 0 for row in page.candidates]
 
     def decide(self, number: int, verdict: Verdict, edited: tuple[str, str] | None = None) -> int:
@@ -119,7 +120,7 @@ def test_a_script_that_a_run_holds_leaves_with_the_name_of_the_run(desk: Desk) -
     desk.read(hash_only("Fix a"), json.dumps(run).encode())
     joining.run(desk.db, desk.project_id)
     with desk.db.read() as session:
-        (number,) = [row.id or 0 for row in review.list_candidates(session, desk.project_id, Filter()).candidates]
+        (number,) = [row.id or 0 for row in queue.list_candidates(session, desk.project_id, Filter()).candidates]
     desk.decide(number, Verdict.ACCEPT)
 
     folder = desk.build()

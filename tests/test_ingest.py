@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from app import evidence, ingest, review, sources
+from app import evidence, ingest, queue, review, sources
 from app.db import Database
 from app.errors import BadInputError, ConflictError, TooLargeError, UnsupportedError
 from app.ingest import Upload
@@ -287,7 +287,7 @@ def test_text_that_a_database_refuses_is_stored_and_searchable(
 
     assert report.new == 1
     with db.read() as session:
-        [row] = review.list_candidates(session, project_id, review.Filter(q="here")).candidates
+        [row] = queue.list_candidates(session, project_id, queue.Filter(q="here")).candidates
     assert (row.title, row.patch_source) == ("cut \ufffd here", "a\u2400b")
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlmodel import Session, col
 
-from app import assembly, checks, decisions, evidence, joining, prepare, review
+from app import assembly, checks, decisions, evidence, joining, prepare, queue, review
 from app.candidates import Candidate, Finding, Validity
 from app.db import Database
 from app.errors import BadInputError, ConflictError, NotFoundError
@@ -760,8 +760,8 @@ def test_lists_and_counts_follow_at_once(
 ) -> None:
     def listed() -> tuple[list[int | None], str]:
         with desk.db.read() as session:
-            found = review.list_candidates(session, desk.project_id, review.Filter(status="pending")).candidates
-            n = review.count_candidates(session, desk.project_id, review.Filter())
+            found = queue.list_candidates(session, desk.project_id, queue.Filter(status="pending")).candidates
+            n = queue.count_candidates(session, desk.project_id, queue.Filter())
         return [row.id for row in found], str(n)
 
     assert listed() == ([two[0].id, two[1].id], "2")

@@ -29,8 +29,8 @@ from app.models import (
     RevisionRow,
     Verdict,
 )
+from app.queue import Filter
 from app.releases import Spec
-from app.review import Filter
 from app.splits import Plan
 from app.verifier import verify
 from tests.conftest import NOON

@@ -6,11 +6,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app import decisions, review
+from app import decisions, queue, review
 from app.db import Database
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.models import CandidateRow, DecisionRow, Status, Verdict
-from app.review import Act, Filter
+from app.queue import Filter
+from app.review import Act
 from app.settings import Settings
 from tests.conftest import NOON
 from tests.logs import DIFF, SCRIPT, line, read, read_issues
@@ -260,7 +261,7 @@ def test_the_original_decides_what_the_digest_covers(act: Actor, ids: list[int])
 
 def found(db: Database, project_id: int, **wanted: str) -> list[str]:
     with db.read() as session:
-        return [row.title for row in review.list_candidates(session, project_id, Filter.parse(wanted)).candidates]
+        return [row.title for row in queue.list_candidates(session, project_id, Filter.parse(wanted)).candidates]
 
 
 @pytest.fixture
@@ -323,7 +324,7 @@ def test_a_filter_that_is_not_heard_is_refused() -> None:
 @pytest.mark.parametrize("after", ["-1", "1e9", "9" * 5000, "NaN", "0x10", "\u0661"])
 def test_a_cursor_that_is_none_is_refused(db: Database, project_id: int, after: str) -> None:
     with pytest.raises(BadInputError, match="whole number"), db.read() as session:
-        review.list_candidates(session, project_id, Filter(), after=after)
+        queue.list_candidates(session, project_id, Filter(), after=after)
 
 
 def test_pages_follow_each_other_without_gap_or_double(
@@ -333,7 +334,7 @@ def test_pages_follow_each_other_without_gap_or_double(
     titles, after = [], ""
     with db.read() as session:
         while True:
-            page = review.list_candidates(session, project_id, Filter(order="newest"), after=after, limit=3)
+            page = queue.list_candidates(session, project_id, Filter(order="newest"), after=after, limit=3)
             titles += [row.title for row in page.candidates]
             if page.after is None:
                 break
@@ -347,20 +348,20 @@ def test_next_goes_on_and_comes_round_to_what_was_left(act: Actor, db: Database,
     act(ids[1], "accept")
 
     with db.read() as session:
-        assert review.find_next(session, act.project_id, pending, ids[0]) == ids[2]
-        assert review.find_next(session, act.project_id, pending, ids[2]) == ids[0]
-        assert review.find_next(session, act.project_id, pending, ids[2], back=True) == ids[0]
-        assert review.find_next(session, act.project_id, pending, ids[0], back=True) is None
+        assert queue.find_next(session, act.project_id, pending, ids[0]) == ids[2]
+        assert queue.find_next(session, act.project_id, pending, ids[2]) == ids[0]
+        assert queue.find_next(session, act.project_id, pending, ids[2], back=True) == ids[0]
+        assert queue.find_next(session, act.project_id, pending, ids[0], back=True) is None
 
 
 def test_a_lease_is_taken_once_and_runs_out(db: Database, project_id: int, ids: list[int], reviewer_id: int) -> None:
     other = reviewer_id + 1
     with db.write() as session:
-        mine = review.lease_next(session, project_id, reviewer_id, Filter(), now=NOON)
+        mine = queue.lease_next(session, project_id, reviewer_id, Filter(), now=NOON)
     with db.write() as session:
-        theirs = review.lease_next(session, project_id, other, Filter(), now=NOON)
+        theirs = queue.lease_next(session, project_id, other, Filter(), now=NOON)
     with db.write() as session:
-        late = review.lease_next(session, project_id, other, Filter(), now=NOON + review.LEASE * 2)
+        late = queue.lease_next(session, project_id, other, Filter(), now=NOON + queue.LEASE * 2)
 
     assert mine is not None
     assert theirs is not None
@@ -372,6 +373,6 @@ def test_a_lease_is_taken_once_and_runs_out(db: Database, project_id: int, ids: 
 @pytest.mark.usefixtures("ids")
 def test_counts_are_exact_up_to_the_cap(db: Database, project_id: int) -> None:
     with db.read() as session:
-        assert str(review.count_candidates(session, project_id, Filter(status="pending"))) == "3"
-        assert str(review.count_candidates(session, project_id, Filter(q="one"))) == "1"
-    assert str(review.Count(1000, capped=True)) == "1,000+"
+        assert str(queue.count_candidates(session, project_id, Filter(status="pending"))) == "3"
+        assert str(queue.count_candidates(session, project_id, Filter(q="one"))) == "1"
+    assert str(queue.Count(1000, capped=True)) == "1,000+"

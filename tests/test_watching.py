@@ -22,7 +22,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col
 
-from app import ingest, review, sources, watching
+from app import ingest, queue, review, sources, watching
 from app.candidates import Direction
 from app.db import Database
 from app.errors import BadInputError
@@ -874,7 +874,7 @@ def test_following_joins_what_came_in(hasty: Desk) -> None:
 
     assert [one.what for one in told] == ["new", "new"]
     with hasty.db.read() as session:
-        [shown] = review.list_candidates(session, hasty.project_id, review.Filter()).candidates
+        [shown] = queue.list_candidates(session, hasty.project_id, queue.Filter()).candidates
     assert (shown.title, shown.n_parts, shown.n_attempts) == ("One", 1, 1)
     assert shown.checks_version > 0
 

@@ -14,7 +14,7 @@ from app.errors import AppError
 
 if TYPE_CHECKING:
     from app.db import Database
-    from app.review import Filter
+    from app.queue import Filter
     from app.settings import Settings
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder for database, uploads and exports.")]

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import deliveries, ingest, jobs, migrations, outlook, releases, review
+from app import deliveries, ingest, jobs, migrations, outlook, queue, releases, review
 from app.candidates import Finding, Run
 from app.db import is_reachable
 from app.diffs.edit import new_sides
@@ -277,7 +277,7 @@ def get_candidates(
     limit: Annotated[int, Query(ge=1, le=_MOST)] = 50,
 ) -> Response:
     """One page of candidates; `after` is the cursor of the page before."""
-    page = review.list_candidates(session, project, wanted, after=after, limit=limit)
+    page = queue.list_candidates(session, project, wanted, after=after, limit=limit)
     return as_json({"candidates": [candidate_json(row) for row in page.candidates], "after": page.after})
 
 
@@ -290,7 +290,7 @@ def get_candidate(session: Db, project: Project, candidate_id: int) -> Response:
 @router.post("/api/v1/queue/next")
 def post_next(session: Db, project: Project, me: Me, now: Now, wanted: FilterQuery) -> Response:
     """Claim the next pending candidate of a filter; 204 when nothing waits."""
-    lease = review.lease_next(session, project, me, wanted, now=now)
+    lease = queue.lease_next(session, project, me, wanted, now=now)
     if lease is None:
         return Response(status_code=204)
     opened = review.open_candidate(session, project, lease.candidate_id)

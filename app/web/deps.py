@@ -14,7 +14,7 @@ from app.db import Database
 from app.deliveries import check_format
 from app.errors import NotStoredError
 from app.ingest import Upload
-from app.review import Filter
+from app.queue import Filter
 from app.settings import Settings
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

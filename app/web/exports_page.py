@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import downloads, jobs, parcels, projects, recipes, releases, review, sources
+from app import downloads, jobs, parcels, projects, queue, recipes, releases, sources
 from app.downloads import Preview
 from app.errors import AppError, BadInputError, ConflictError, NotFoundError
 from app.examples import Split
@@ -203,7 +203,7 @@ def _exports_page(
         starts=ready is not None and not partial and "ready" in request.query_params,
         commands=commands,
         releases=_releases(session, project, typed["release"]),
-        patch_sources=review.list_patch_sources(session, project),
+        patch_sources=queue.list_patch_sources(session, project),
         typed=typed,
         fault="" if error is None else error.message,
         preview=preview,

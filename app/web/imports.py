@@ -14,7 +14,7 @@ from app.deliveries import Arrived, DeliveryReport
 from app.errors import AppError, BadInputError, NotFoundError
 from app.formats import READERS
 from app.models import JobRow, JobState, QuarantineRow, RepeatRow, SourceRow
-from app.review import whole_number
+from app.queue import whole_number
 from app.settings import Settings
 from app.sources import Report
 from app.web.deps import AppDb, Config, Db, Now, Project, Sent, Uploads

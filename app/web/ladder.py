@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from markupsafe import Markup
 from starlette.responses import Response
 
-from app import review
+from app import queue, review
 from app.candidates import Attempt, Candidate, Direction, Frame, Run, Stage, Trace
 from app.errors import BadInputError, NotFoundError
 from app.web.deps import Db, Project
@@ -243,7 +243,7 @@ def _asked_number(asked: str, run: Run, final: int | None) -> int:
     n = len(run.attempts)
     if not asked:
         return final or n
-    number = review.whole_number("attempt", asked)
+    number = queue.whole_number("attempt", asked)
     if not 1 <= number <= n:
         raise BadInputError(f"This run has the attempts 1 to {n}; there is no attempt {number}.", where="field attempt")
     return number

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import review
+from app import queue, review
 from app.candidates import Candidate, PatchSet, PostImage
 from app.diffs.apply import Image, reverse
 from app.diffs.highlight import highlight_script
@@ -137,8 +137,8 @@ def join(
         project,
         me,
         candidate_id,
-        review.whole_number("other", sent.one("other").strip().removeprefix("#")),
-        version=review.whole_number("version", sent.one("version")),
+        queue.whole_number("other", sent.one("other").strip().removeprefix("#")),
+        version=queue.whole_number("version", sent.one("version")),
         key=sent.one("key"),
         now=now,
     )
@@ -156,8 +156,8 @@ def split(
         project,
         me,
         candidate_id,
-        review.whole_number("part", sent.one("part")),
-        version=review.whole_number("version", sent.one("version")),
+        queue.whole_number("part", sent.one("part")),
+        version=queue.whole_number("version", sent.one("version")),
         key=sent.one("key"),
         now=now,
     )
@@ -222,7 +222,7 @@ def _asked(asked: Mapping[str, str], known: PatchSet) -> tuple[int | None, str]:
         raise BadInputError(f"side must be one of {', '.join(_SIDES)}; it is {side[:40]!r}.", where="field side")
     if not asked.get("image"):
         return None, side
-    number = review.whole_number("image", asked["image"])
+    number = queue.whole_number("image", asked["image"])
     if number > len(known.files):
         raise BadInputError(f"This patch set has no file {number}.", where="field image")
     return number, side

@@ -9,7 +9,7 @@ from fastapi import Form as Field
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import projects, releases, review, sources
+from app import projects, queue, releases, review, sources
 from app.contamination import Overlap
 from app.errors import AppError, BadInputError, ConflictError
 from app.projects import FileKind, ProjectFile, ProjectSettings
@@ -177,7 +177,7 @@ def freeze_benchmark(request: Request, fields: Form, session: Db, project: Proje
     return see_other("/project?done=benchmark#benchmark")
 
 
-def _filter(wanted: Mapping[str, str]) -> review.Filter:
+def _filter(wanted: Mapping[str, str]) -> queue.Filter:
     """The filter as a release reads it; what a release refuses, a benchmark takes: what nobody judged yet."""
     return releases.parse_filter({name: value for name, value in wanted.items() if value})
 
@@ -244,7 +244,7 @@ def _project_page(
         file_kinds=_KINDS,
         n_benchmark=releases.count_benchmark(session, project),
         plan=plan,
-        patch_sources=review.list_patch_sources(session, project),
+        patch_sources=queue.list_patch_sources(session, project),
         kind_names=review.KIND_NAMES,
         finding_codes=FINDINGS,
     )

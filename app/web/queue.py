@@ -12,11 +12,11 @@ from fastapi import APIRouter, Query, Request
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import decisions, jobs, review, sources
+from app import decisions, jobs, queue, review, sources
 from app.db import LARGEST_ID
 from app.errors import AppError
 from app.models import CandidateRow, JobRow, Status
-from app.review import Filter
+from app.queue import Filter
 from app.settings import Settings
 from app.web.deps import Db, Project
 from app.web.forms import Form
@@ -143,7 +143,7 @@ def root() -> Response:
 
 
 @router.get("/queue")
-def queue(request: Request, session: Db, project: Project, after: str = "") -> Response:
+def show_queue(request: Request, session: Db, project: Project, after: str = "") -> Response:
     """One page of candidates, with filters and counts."""
     view, wanted = _view(request, session, project, after, known=None)
     return page(
@@ -167,7 +167,7 @@ def live(
     empty: str = "",
 ) -> Response:
     """What an open page asks every second: 204 while it is up to date, else the list as it is now."""
-    if seen == review.take_pulse(session, project).beat:
+    if seen == queue.take_pulse(session, project).beat:
         return Response(status_code=204)
     view, _ = _view(request, session, project, after, known=known)
     return page(request, "queue.html", view, fragment="main" if empty else "list", status=422 if view.fault else 200)
@@ -179,15 +179,15 @@ def _view(
     """The page, and the filter that it shows; `known` is the newest candidate when it was opened, None for now."""
     fault: Fault | None = None
     typed = {field.name: request.query_params.get(field.name, "") for field in fields(Filter)}
-    pulse = review.take_pulse(session, project)
+    pulse = queue.take_pulse(session, project)
     known = pulse.newest if known is None else known
     try:
         wanted = wanted_of(request)
-        found = review.list_candidates(session, project, wanted, after=after, limit=ROWS)
-        count = str(review.count_candidates(session, project, wanted))
+        found = queue.list_candidates(session, project, wanted, after=after, limit=ROWS)
+        count = str(queue.count_candidates(session, project, wanted))
     except AppError as error:
         fault = Fault((error.where or "").removeprefix("field "), error.message)
-        wanted, found, count = Filter(status=Status.PENDING), review.Page([], None), "0"
+        wanted, found, count = Filter(status=Status.PENDING), queue.Page([], None), "0"
     counts = decisions.count_by_status(session, project)
     query, is_empty = link_query(wanted), not any(counts.values())
     live = {"after": after, "known": known, "seen": pulse.beat, "empty": "yes" if is_empty else ""}
@@ -204,7 +204,7 @@ def _view(
         n_fresh="" if fault else _count_fresh(session, project, wanted, found, known),
         fresh_url=url("/queue", **query | {"order": "newest"}),
         live_url=None if fault else url("/queue/live", **query | live),
-        patch_sources=review.list_patch_sources(session, project),
+        patch_sources=queue.list_patch_sources(session, project),
         checking=jobs.find_unfinished(session, project, jobs.IN_BACKGROUND),
         finding_codes=FINDINGS,
         kind_names=review.KIND_NAMES,
@@ -216,9 +216,9 @@ def _view(
     return view, wanted
 
 
-def _count_fresh(session: Session, project: int, wanted: Filter, shown: review.Page, known: int) -> str:
+def _count_fresh(session: Session, project: int, wanted: Filter, shown: queue.Page, known: int) -> str:
     """How many came since the page was opened and stand on another one: `"12"`, or empty for none."""
-    fresh = review.count_candidates(session, project, wanted, since=known)
+    fresh = queue.count_candidates(session, project, wanted, since=known)
     n = fresh.n - sum((row.id or 0) > known for row in shown.candidates)
     return str(replace(fresh, n=n)) if n else ""
 
@@ -232,7 +232,7 @@ def _clean(request: Request, wanted: Filter, after: str) -> dict[str, str]:
 def start(request: Request, session: Db, project: Project) -> Response:
     """Go to the first candidate that the filter finds."""
     wanted = wanted_of(request)
-    first = review.find_next(session, project, wanted, 0)
+    first = queue.find_next(session, project, wanted, 0)
     return see_other(url("/queue/done" if first is None else f"/candidates/{first}", **link_query(wanted)))
 
 

@@ -11,13 +11,13 @@ from fastapi import APIRouter, Request
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import gates, jobs, projects, releases, review, sources
+from app import gates, jobs, projects, queue, releases, review, sources
 from app.errors import AppError, BadInputError, NotFoundError
 from app.examples import Dataset, Split
 from app.exports import formats_of
 from app.models import JobRow, JobState, ReleaseRow, ReleaseState
+from app.queue import Filter
 from app.releases import Spec
-from app.review import Filter
 from app.settings import Settings
 from app.splits import Plan
 from app.web.deps import AppDb, Config, Db, Me, Now, Project
@@ -284,7 +284,7 @@ class ReleaseView:
 @router.get("/releases")
 def list_releases(request: Request, session: Db, project: Project, before: str = "") -> Response:
     """Every release, the newest first."""
-    start = review.whole_number("before", before) if before else None
+    start = queue.whole_number("before", before) if before else None
     found = releases.list_releases(session, project, _LISTED + 1, start)
     one_each = {row.reviewer_id: row for row in found}
     names = {number: releases.get_author(session, row) for number, row in one_each.items()}
@@ -394,7 +394,7 @@ def _preview_page(
     view = PreviewView(
         n_quarantined=0 if partial else sources.count_quarantine(session, project),
         typed=typed,
-        patch_sources=review.list_patch_sources(session, project),
+        patch_sources=queue.list_patch_sources(session, project),
         kind_names=review.KIND_NAMES,
         finding_codes=FINDINGS,
         n_filters=sum(bool(typed[name]) for name in FILTER_FIELDS),
@@ -433,7 +433,7 @@ def _told(request: Request, session: Session, project: int, spec: Spec) -> tuple
     """The preview: what a job counted, the job itself while it has not, or the first candidates counted now."""
     asked = request.query_params
     if counting := asked.get("count", ""):
-        job = jobs.get_job(session, project, review.whole_number("count", counting))
+        job = jobs.get_job(session, project, queue.whole_number("count", counting))
         if job.kind == releases.PREVIEW_KIND and job.args == spec.as_json():
             return (None, dict(job.result)) if job.result else (job, None)
     config: Settings = request.app.state.settings
@@ -556,7 +556,7 @@ def _kept(request: Request, config: Settings, row: ReleaseRow) -> Kept:
     manifest = releases.read_manifest(folder)
     asked = request.query_params
     gate, dataset = asked.get("gate", ""), asked.get("dataset", "")
-    after = review.whole_number("after", asked["after"]) if asked.get("after") else 0
+    after = queue.whole_number("after", asked["after"]) if asked.get("after") else 0
 
     def link(gate: str, dataset: str, after: int | str = "") -> str:
         return url(f"/releases/{row.number}", gate=gate, dataset=dataset, after=after) + "#held"

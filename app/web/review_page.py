@@ -12,13 +12,13 @@ from markupsafe import Markup
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import outlook, review, sources
+from app import outlook, queue, review, sources
 from app.candidates import Finding, Severity
 from app.diffs.edit import diff_texts, new_sides
 from app.diffs.parse import parse
 from app.errors import AppError, BadInputError
 from app.models import CandidateRow, DecisionRow, RevisionRow, Status, Verdict
-from app.review import Filter
+from app.queue import Filter
 from app.web import kinds, ladder, parts
 from app.web.deps import AppDb, Db, Me, Now, Project
 from app.web.forms import Fields, Form
@@ -170,7 +170,7 @@ def candidate(
     if end:
         view = replace(view, notice="This filter finds no other candidate.")
     if last:
-        said = review.get_candidate(session, project, review.whole_number("last", last))
+        said = review.get_candidate(session, project, queue.whole_number("last", last))
         view = replace(view, said=_sentence(session, said))
     block = "diff" if request.headers.get("HX-Target", "").endswith("#diff") else "candidate"
     shown = ladder.address(request, candidate_id, view.query, view=view.view) if block == "diff" else None
@@ -195,7 +195,7 @@ def script(request: Request, session: Db, project: Project, candidate_id: int) -
 def following(request: Request, session: Db, project: Project, candidate_id: int, last: str = "") -> Response:
     """Go on without deciding; at the end, to the first one left."""
     wanted = wanted_of(request)
-    found = review.find_next(session, project, wanted, candidate_id)
+    found = queue.find_next(session, project, wanted, candidate_id)
     if found is None and last:
         return see_other(url("/queue/done", **link_query(wanted)))
     return _go(wanted, candidate_id, found, last)
@@ -205,7 +205,7 @@ def following(request: Request, session: Db, project: Project, candidate_id: int
 def previous(request: Request, session: Db, project: Project, candidate_id: int) -> Response:
     """Go back without deciding."""
     wanted = wanted_of(request)
-    return _go(wanted, candidate_id, review.find_next(session, project, wanted, candidate_id, back=True))
+    return _go(wanted, candidate_id, queue.find_next(session, project, wanted, candidate_id, back=True))
 
 
 def _go(wanted: Filter, here: int, found: int | None, last: str = "") -> Response:
@@ -260,7 +260,7 @@ def undo(request: Request, fields: Form, session: Db, project: Project, me: Me, 
 
 def _show_next(request: Request, session: Session, project: int, wanted: Filter, decided: CandidateRow) -> Response:
     number = decided.id or 0
-    found = review.find_next(session, project, wanted, number)
+    found = queue.find_next(session, project, wanted, number)
     query = link_query(wanted)
     address = url("/queue/done" if found is None else f"/candidates/{found}", **query)
     if not is_partial(request):
@@ -296,11 +296,11 @@ def _act(session: Session, project: int, candidate_id: int, sent: Fields) -> rev
     rating = sent.one("rating")
     return review.Act(
         verdict=verdict,
-        version=review.whole_number("version", sent.one("version")),
+        version=queue.whole_number("version", sent.one("version")),
         key=sent.one("key"),
         reasons=sent.many("reasons"),
         comment=sent.one("comment").replace("\r\n", "\n"),
-        rating=review.whole_number("rating", rating) if rating else None,
+        rating=queue.whole_number("rating", rating) if rating else None,
         edited=_edited(session, project, candidate_id, sent) if verdict == Verdict.EDIT else None,
     )
 
@@ -460,7 +460,7 @@ def _view(request: Request, session: Session, project: int, candidate_id: int, w
         patched=None if pair else parts.build_set(candidate_id, opened.said, query, request.query_params),
         parts=None if pair else parts.build_parts(opened, query),
         history=_events(opened),
-        left=str(review.count_candidates(session, project, wanted)),
+        left=str(queue.count_candidates(session, project, wanted)),
         query=query,
         reasons=review.REASONS,
         key=uuid.uuid4().hex,

@@ -14,8 +14,8 @@ from app.diffs.parse import parse as parse_diff
 from app.diffs.render import render, render_text
 from app.errors import AppError, BadInputError, ConflictError
 from app.prompting import Use, Version
+from app.queue import whole_number
 from app.recipes.prompt import KINDS, Form, Template, parse
-from app.review import whole_number
 from app.web.api import JsonObject, read_as, takes
 from app.web.deps import AppDb, Db, Me, Now, Project
 from app.web.forms import Fields

@@ -16,12 +16,13 @@ from typing import Any
 
 from sqlmodel import Session
 
-from app import cli, review
+from app import cli, queue, review
 from app.db import Database
 from app.errors import AppError
 from app.exports import get_format
 from app.models import CandidateRow, Status, Verdict
-from app.review import Act, Filter
+from app.queue import Filter
+from app.review import Act
 from app.settings import Settings
 from tests.proofs.cells import Export
 
@@ -67,7 +68,7 @@ class Desk:
             project = review.ensure_project(session, self.settings.project, now=datetime.now(UTC)).id or 0
             reviewer = review.ensure_local_reviewer(session, now=datetime.now(UTC)).id or 0
         with db.read() as session:
-            rows = review.list_candidates(session, project, Filter(), limit=_MANY).candidates
+            rows = queue.list_candidates(session, project, Filter(), limit=_MANY).candidates
         for place, row in enumerate(row for row in rows if row.status == Status.PENDING):
             with db.write() as session:
                 act = _act(session, project, row, place)

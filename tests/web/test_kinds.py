@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlmodel import select
 from starlette.testclient import TestClient
 
-from app import review
+from app import queue
 from app.candidates import Candidate, Finding, Kind, Severity, SpecPair, StyleRefine, StyleUnify
 from app.db import Database
 from app.models import DecisionRow, RevisionRow
@@ -131,7 +131,7 @@ def number(db: Database, settings: Settings, project_id: int, tmp_path: Path, fi
 def ingest(db: Database, settings: Settings, project_id: int, folder: Path, *lines: bytes) -> int:
     read(db, settings, project_id, folder, b"\n".join(lines) + b"\n")
     with db.read() as session:
-        return review.list_candidates(session, project_id, review.Filter()).candidates[0].id or 0
+        return queue.list_candidates(session, project_id, queue.Filter()).candidates[0].id or 0
 
 
 def revisions(db: Database) -> list[tuple[str, str]]:
