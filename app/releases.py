@@ -7,7 +7,6 @@ the ledger of splits knows it: whatever dies before leaves nothing that anyone c
 import contextlib
 import json
 import shutil
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from sqlmodel import Session, col
 
 from app import freeze, groups, jobs, prepare, projects, prompting, rulings, verifier
 from app.db import Database, lock_ingest
+from app.differences import NAMED, Difference, Rows
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.examples import Dataset, Split
 from app.exports.folder import CHECKSUMS, Folder
@@ -50,7 +50,6 @@ SHOWN = (ReleaseState.FROZEN, ReleaseState.WITHDRAWN)
 """States of a release that has a folder."""
 _UNFINISHED = (ReleaseState.QUEUED, ReleaseState.FREEZING)
 _SAMPLES = 5
-_NAMED = 20
 _HELD_SHOWN = 200
 _LONGEST_NAME = 200
 _BATCH = 500
@@ -233,7 +232,7 @@ def preview(
     counters = projects.counters(session, project_id, asked.settings)
     n_candidates = len(freeze.list_ids(session, project_id, asked.filter, None if most is None else most + 1))
     made = Preview(Facts(), whole=most is None or n_candidates <= most)
-    rows = _Rows()
+    rows = Rows()
     told: Counter[str] = Counter()
     for one in freeze.settle(session, project_id, asked, guard, counters, made.facts, most=most, progress=progress):
         if one.split is None:
@@ -368,13 +367,16 @@ def describe(session: Session, settings: Settings, row: ReleaseRow) -> dict[str,
     return as_json(row) | {"by": get_author(session, row), "manifest": said}
 
 
-def bury(session: Session, project_id: int) -> None:
-    """Mark as failed what will never be frozen: its job was cancelled before it began, or given up."""
+def bury(session: Session, project_id: int | None = None) -> None:
+    """Mark as failed what will never be frozen: its job was cancelled before it began, or given up.
+
+    Of one project, or of all.
+    """
     ended = (
         select(ReleaseRow, JobRow.message)  # type: ignore[call-overload]
         .join(JobRow, col(JobRow.id) == col(ReleaseRow.job_id))
         .where(
-            col(ReleaseRow.project_id) == project_id,
+            col(ReleaseRow.project_id) == (col(ReleaseRow.project_id) if project_id is None else project_id),
             col(ReleaseRow.state).in_(_UNFINISHED),
             col(JobRow.state).in_([JobState.FAILED, JobState.CANCELLED]),
         )
@@ -790,98 +792,17 @@ def _fail(db: Database, settings: Settings, project_id: int, number: int, why: s
 # ------------------------------------------------------------------------------------------------ comparing
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """What changed from one set of examples to another.
-
-    Attributes:
-        before: what they are called.
-        after: what they are called.
-        counts: dataset → (added, removed, changed, moved to another split).
-        examples: the first of each, as (dataset, id, what).
-    """
-
-    before: str
-    after: str
-    counts: Mapping[str, tuple[int, int, int, int]]
-    examples: Sequence[tuple[str, str, str]]
-
-    @property
-    def totals(self) -> tuple[int, int, int, int]:
-        """Added, removed, changed, moved; over all datasets."""
-        added, removed, changed, moved = (sum(one[n] for one in self.counts.values()) for n in range(4))
-        return added, removed, changed, moved
-
-    def as_json(self) -> dict[str, object]:
-        """`{"before": "release 2", "after": "release 3", "added": 12, …, "datasets": {…}, "examples": […]}`."""
-        names = ("added", "removed", "changed", "moved")
-        return {
-            "before": self.before,
-            "after": self.after,
-            **dict(zip(names, self.totals, strict=True)),
-            "datasets": {dataset: dict(zip(names, one, strict=True)) for dataset, one in self.counts.items()},
-            "examples": [{"dataset": dataset, "id": name, "what": what} for dataset, name, what in self.examples],
-        }
-
-
-class _Rows:
-    """Two sets of examples by id, compared in a temporary file, so that memory does not grow with them."""
-
-    def __init__(self) -> None:
-        self._db = sqlite3.connect("", isolation_level=None)
-        self._db.execute("PRAGMA cache_size=-8000")
-        self._db.execute("PRAGMA journal_mode=OFF")
-        for side in ("before", "after"):
-            self._db.execute(
-                f'CREATE TABLE "{side}" (dataset TEXT, id TEXT, digest TEXT, split TEXT, PRIMARY KEY (dataset, id)) '
-                "WITHOUT ROWID"
-            )
-        self._db.execute("BEGIN")
-
-    def add(self, side: str, dataset: str, name: str, digest: str, split: Split) -> None:
-        self._db.execute(f'INSERT INTO "{side}" VALUES (?, ?, ?, ?)', (dataset, name, digest, split.value))
-
-    def read(self, side: str, folder: Path) -> None:
-        """Take in a release's lineage."""
-        for path in sorted((folder / "lineage").rglob("*.jsonl")):
-            dataset = "/".join(path.relative_to(folder / "lineage").parts[:-1])
-            with path.open("rb") as lines:
-                for line in lines:
-                    row = json.loads(line)
-                    self.add(side, dataset, row["id"], row["sha256"], Split(path.stem))
-
-    def compare(self, before: str, after: str) -> Difference:
-        """What the second has that the first has not, and the other way round."""
-        found: dict[str, list[int]] = {}
-        examples: list[tuple[str, str, str]] = []
-        for n, (what, statement) in enumerate(_COMPARISONS):
-            for dataset, number in self._db.execute(f"SELECT dataset, count(*) {statement} GROUP BY dataset"):
-                found.setdefault(dataset, [0, 0, 0, 0])[n] = number
-            wanted = self._db.execute(f"SELECT dataset, id {statement} ORDER BY dataset, id LIMIT {_NAMED}")
-            examples += [(dataset, name, what) for dataset, name in wanted]
-        counts = {dataset: (n[0], n[1], n[2], n[3]) for dataset, n in sorted(found.items())}
-        return Difference(before, after, counts, examples)
-
-
-_COMPARISONS = (
-    ("added", 'FROM "after" LEFT JOIN "before" b USING (dataset, id) WHERE b.digest IS NULL'),
-    ("removed", 'FROM "before" LEFT JOIN "after" a USING (dataset, id) WHERE a.digest IS NULL'),
-    ("changed", 'FROM "after" a JOIN "before" b USING (dataset, id) WHERE a.digest <> b.digest'),
-    ("moved", 'FROM "after" a JOIN "before" b USING (dataset, id) WHERE a.split <> b.split'),
-)
-
-
-def compare(settings: Settings, first: ReleaseRow, second: ReleaseRow) -> Difference:
-    """What was added, removed and changed from one release to another.
+def compare(settings: Settings, first: ReleaseRow, second: ReleaseRow, most: int = NAMED) -> Difference:
+    """What was added, removed and changed from one release to another; `most` of each kind are named.
 
     Raises:
         ConflictError: one of them has no files.
 
     """
-    rows = _Rows()
+    rows = Rows()
     rows.read("before", get_folder(settings, first))
     rows.read("after", get_folder(settings, second))
-    return rows.compare(f"release {first.number}", f"release {second.number}")
+    return rows.compare(f"release {first.number}", f"release {second.number}", most)
 
 
 # ------------------------------------------------------------------------------------------------ verify, make again

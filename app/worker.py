@@ -155,8 +155,13 @@ def _claim(db: Database, name: str) -> JobRow | None:
     with db.read() as session:
         if not jobs.is_any_waiting(session, now=now()):
             return None
+    from app import releases  # noqa: PLC0415
+
     with db.write() as session:
-        return jobs.claim(session, name, now=now())
+        job = jobs.claim(session, name, now=now())
+        if job is None:  # given up, perhaps
+            releases.bury(session)
+        return job
 
 
 def run_one(

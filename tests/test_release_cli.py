@@ -108,6 +108,10 @@ def test_a_release_is_previewed_frozen_verified_compared_and_withdrawn(desk: Des
     assert run(desk, "release", "create").status == 0
     found = run(desk, "release", "diff", 1, "latest", "--json")
     assert found.json["datasets"]["llm/scaffold/sft"] == {"added": 1, "removed": 0, "changed": 0, "moved": 0}
+    assert found.json["added"] == sum(one["what"] == "added" for one in found.json["examples"]) > 1
+    cut = run(desk, "release", "diff", 1, "latest", "--limit", 1)
+    assert cut.out.count("added    ") == 1
+    assert "The first 1 of each kind are named" in cut.err
 
     withdrawn = run(desk, "release", "withdraw", 2, "--why", "wrong filter", "--json")
     assert (withdrawn.json["state"], withdrawn.json["withdrawn_why"]) == ("withdrawn", "wrong filter")
@@ -156,7 +160,7 @@ def test_held_back_rows_are_listed_by_gate_and_dataset(small: Desk) -> None:
     small.create()
     small.work()
 
-    told = run(small, "release", "show", 1, "--held", "--gate", "hash_only", "--dataset", "llm/scaffold/sft", "--json")
+    told = run(small, "release", "show", 1, "--gate", "hash_only", "--dataset", "llm/scaffold/sft", "--json")
     none = run(small, "release", "show", 1, "--held", "--gate", "secret")
     seen = run(small, "release", "preview", "--held", "--samples", "--json").json
 

@@ -738,9 +738,9 @@ def test_what_a_dead_worker_left_is_made_anew_or_thrown_away(desk: Desk, given_u
             session.execute(died.values(attempts=3, state=JobState.RUNNING, heartbeat_at=NOON))
 
     desk.work()
+    assert desk.row(number).state == (ReleaseState.FAILED if given_up else ReleaseState.FROZEN)
     last = desk.release()
 
-    assert desk.row(number).state == (ReleaseState.FAILED if given_up else ReleaseState.FROZEN)
     if given_up:
         assert desk.row(number).message.startswith("Given up after 3 attempts")
     kept = {str(last.number)} if given_up else {"1", "2"}

@@ -46,6 +46,7 @@ TestFrom = Annotated[str, typer.Option("--test-from", help="By time: from when o
 Which = Annotated[str, typer.Argument(help="A release's number, or latest.")]
 
 _LOOK_SECONDS = 0.5
+_CHANGES = ("added", "removed", "changed", "moved")
 
 
 def _spec(name: str, filtered: str, seed: int | None, by: str, validation_from: str, test_from: str) -> "Spec":
@@ -189,8 +190,8 @@ def preview(
     test_from: TestFrom = "",
     samples: Annotated[bool, typer.Option("--samples", help="Show up to five rows of each dataset.")] = False,
     held: Annotated[bool, typer.Option("--held", help="Show up to 200 held-back rows with their reasons.")] = False,
-    gate: Annotated[str, typer.Option("--gate", help="With --held: only rows that this gate holds back.")] = "",
-    dataset: Annotated[str, typer.Option("--dataset", help="With --held: only of this one, llm/repair/sft.")] = "",
+    gate: Annotated[str, typer.Option("--gate", help="The held-back rows of this gate only.")] = "",
+    dataset: Annotated[str, typer.Option("--dataset", help="The held-back rows of this dataset only.")] = "",
     first: Annotated[int | None, typer.Option("--first", min=1, help="Look at so many candidates only.")] = None,
     as_json: Json = False,
     data_dir: DataDir = None,
@@ -203,6 +204,7 @@ def preview(
     settings = settings_of(data_dir, database_url, project)
     spec = _spec("", filtered, seed, by, validation_from, test_from)
     _check_names(gate, dataset)
+    held = held or bool(gate or dataset)
     with opened(settings) as (db, project_id), bar("preview", quiet=as_json) as step, db.read() as session:
         made = domain.preview(
             session, settings, project_id, spec, most=first, gate=gate, dataset=dataset, progress=step
@@ -256,10 +258,9 @@ def _show_held(row: Mapping[str, Any]) -> None:
 def _show_difference(found: Any) -> None:  # noqa: ANN401  as `Difference.as_json` writes it
     if found is None:
         return
-    words = ("added", "removed", "changed", "moved")
     for dataset, counts in found["datasets"].items():
-        tell(f"{dataset:38}" + ", ".join(f"{counts[word]:,} {word}" for word in words if counts[word]))
-    told = ", ".join(f"{found[word]:,} {word}" for word in words)
+        tell(f"{dataset:38}" + ", ".join(f"{counts[word]:,} {word}" for word in _CHANGES if counts[word]))
+    told = ", ".join(f"{found[word]:,} {word}" for word in _CHANGES)
     say(f"From {found['before']} to {found['after']}: {told}.")
 
 
@@ -294,8 +295,8 @@ def list_releases(
 def show(
     which: Which,
     held: Annotated[bool, typer.Option("--held", help="Show the held-back rows with their reasons.")] = False,
-    gate: Annotated[str, typer.Option("--gate", help="With --held: only rows that this gate holds back.")] = "",
-    dataset: Annotated[str, typer.Option("--dataset", help="With --held: only of this one, llm/repair/sft.")] = "",
+    gate: Annotated[str, typer.Option("--gate", help="The held-back rows of this gate only.")] = "",
+    dataset: Annotated[str, typer.Option("--dataset", help="The held-back rows of this dataset only.")] = "",
     after: Annotated[int, typer.Option("--after", min=0, help="With --held: go on where a page ended.")] = 0,
     limit: Annotated[int, typer.Option("--limit", min=1, help="With --held: at most this many.")] = 200,
     as_json: Json = False,
@@ -308,6 +309,7 @@ def show(
 
     settings = settings_of(data_dir, database_url, project)
     _check_names(gate, dataset)
+    held = held or bool(gate or dataset)
     with opened(settings) as (db, project_id), db.read() as session:
         row = domain.get_release(session, project_id, which)
         told = domain.describe(session, settings, row) | {"folder": str(domain.folder_of(settings, row))}
@@ -374,6 +376,7 @@ def verify(
 def diff(
     first: Annotated[str, typer.Argument(help="A release's number, or latest.")],
     second: Annotated[str, typer.Argument(help="The other's.")],
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Name at most so many of each kind; all count.")] = 1000,
     as_json: Json = False,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
@@ -386,7 +389,7 @@ def diff(
     with opened(settings) as (db, project_id):
         with db.read() as session:
             rows = [domain.get_release(session, project_id, which) for which in (first, second)]
-        found = domain.compare(settings, *rows).as_json()
+        found = domain.compare(settings, rows[0], rows[1], limit).as_json()
     if as_json:
         print_json(found)
         return
@@ -394,6 +397,8 @@ def diff(
     for one in examples:
         tell(f"{one['what']:9}{one['dataset']}  {one['id']}")
     _show_difference(found)
+    if any(found[what] > limit for what in _CHANGES):  # type: ignore[operator]
+        say(f"The first {limit:,} of each kind are named; name more with --limit.")
 
 
 @releases.command("rebuild")

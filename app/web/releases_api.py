@@ -16,6 +16,7 @@ from app.web.render import answer_error, as_json
 
 router = APIRouter()
 _MOST = 500
+_MOST_NAMED = 100_000
 _LARGEST = 10**9
 
 Before = Annotated[int | None, Query(ge=1, le=_LARGEST)]
@@ -180,11 +181,18 @@ def get_verified(db: AppDb, project: Project, config: Config, number: str) -> Re
 
 
 @router.get("/api/v1/releases/{first}/diff/{second}")
-def get_difference(db: AppDb, project: Project, config: Config, first: str, second: str) -> Response:
-    """What was added, removed, changed and moved from one release to another."""
+def get_difference(
+    db: AppDb,
+    project: Project,
+    config: Config,
+    first: str,
+    second: str,
+    limit: Annotated[int, Query(ge=1, le=_MOST_NAMED)] = 20,
+) -> Response:
+    """What was added, removed, changed and moved from one release to another; `limit` of each kind are named."""
     with db.read() as session:
         rows = [releases.get_release(session, project, number) for number in (first, second)]
-    return as_json(releases.compare(config, *rows).as_json())
+    return as_json(releases.compare(config, rows[0], rows[1], limit).as_json())
 
 
 @router.post("/api/v1/releases/{number}/withdraw", openapi_extra=takes(WithdrawIn))
