@@ -15,6 +15,7 @@ from app.db import Database
 from app.settings import MIB, Settings
 from app.web import (
     api,
+    edit_page,
     examples_page,
     exports_page,
     guard,
@@ -89,6 +90,7 @@ def create_app(settings: Settings, db: Database | None = None) -> FastAPI:
     for part in (
         queue,
         review_page,
+        edit_page,
         examples_page,
         ladder,
         parts,

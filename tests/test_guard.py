@@ -99,9 +99,9 @@ def guarded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def unsafe_routes() -> list[tuple[str, str]]:
-    from app.web import api, exports_page, imports, jobs_page, ladder, parts, queue, review_page
+    from app.web import api, edit_page, exports_page, imports, jobs_page, ladder, parts, queue, review_page
 
-    modules = (queue, review_page, ladder, parts, imports, exports_page, jobs_page, api)
+    modules = (queue, review_page, edit_page, ladder, parts, imports, exports_page, jobs_page, api)
     routes = [route for module in modules for route in module.router.routes if isinstance(route, APIRoute)]
     return [
         (method, route.path) for route in routes for method in (route.methods or set()) - {"GET", "HEAD", "OPTIONS"}

@@ -46,6 +46,15 @@ class Fields:
         return tuple(value for field, value in self.pairs if field == name)
 
 
+@dataclass(frozen=True)
+class Typed:
+    """What a person typed; given back when a decision was refused."""
+
+    comment: str = ""
+    rating: str = ""
+    reasons: tuple[str, ...] = ()
+
+
 async def _fields(request: Request) -> Fields:
     sent = await request.form()
     pairs = []

@@ -14,44 +14,31 @@ from starlette.responses import Response
 
 from app import outlook, queue, review, sources
 from app.candidates import Finding, Severity
-from app.diffs.edit import diff_texts, new_sides
+from app.diffs.edit import diff_texts
 from app.diffs.parse import parse
-from app.errors import AppError, BadInputError
-from app.models import CandidateRow, DecisionRow, RevisionRow, Status, Verdict
+from app.errors import AppError
+from app.models import CandidateRow, DecisionRow, RevisionRow, Status
 from app.queue import Filter
 from app.web import kinds, ladder, parts
 from app.web.deps import AppDb, Db, Me, Now, Project
-from app.web.forms import Fields, Form
+from app.web.forms import Fields, Form, Typed
 from app.web.queue import done_page, link_query, wanted_of
-from app.web.render import is_partial, page, see_other, url
+from app.web.render import drawn, is_partial, page, see_other, url
 
 router = APIRouter()
 
-NOTHING_CHANGED = "Nothing was changed, so no edit was recorded."
 _YEAR_SECONDS = 365 * 24 * 3600
 _ISSUE_LINES, _ISSUE_CHARACTERS = 12, 1200
 _DONE = {
     Status.ACCEPTED: "Accepted", Status.REJECTED: "Rejected", Status.EDITED: "Edited", Status.SKIPPED: "Skipped",
     Status.FLAGGED: "Flagged", Status.PENDING: "Undone:",
 }  # fmt: skip
-# Field of the edit form → the text that it holds; a diff comes as one text a hunk.
-_TEXTS = {f"edited_{name}": name for name in ("script", "spec", "refined", "unified")}
-_FIELDS = ("verdict", "version", "key", "comment", "rating", *_TEXTS)
-_MANY = ("reasons", "edited_hunk")
+_FIELDS = ("verdict", "version", "key", "comment", "rating")
 
 _TRIED = re.compile(r"(?P<text>attempt|trace)(?P<number>[0-9]{1,6})(?::(?P<line>[0-9]{1,9}))?")
 _PATCHED = re.compile(r"patched\[([0-9]{1,6})\](?::[0-9]{1,9})?")
 
 DiffView = Literal["unified", "split"]
-
-
-@dataclass(frozen=True)
-class Typed:
-    """What a person typed; given back when a decision was refused."""
-
-    comment: str = ""
-    rating: str = ""
-    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,47 +101,6 @@ class ScriptView:
     script: Markup
 
 
-@dataclass(frozen=True)
-class Text:
-    """One text of the edit page: the original, what to start from, and where it belongs."""
-
-    label: str
-    name: str
-    language: str
-    original: str
-    current: str
-
-
-@dataclass(frozen=True)
-class EditView:
-    """What `edit.html` may read."""
-
-    n_quarantined: int
-    opened: review.Opened
-    issue: str
-    field: str
-    texts: list[Text]
-    has_script: bool
-    has_diff: bool
-    diff: Markup
-    pair: kinds.Pair | None
-    table: kinds.Table | None
-    findings: list[Finding]
-    query: dict[str, str]
-    next_url: str
-    key: str
-    typed: Typed
-    notice: str
-
-
-@dataclass(frozen=True)
-class CheckView:
-    """What the block `checks` of `edit.html` may read."""
-
-    table: kinds.Table | None
-    findings: list[Finding]
-
-
 # ------------------------------------------------------------------------------------------------ look
 
 
@@ -187,7 +133,7 @@ def script(request: Request, session: Db, project: Project, candidate_id: int) -
     if not is_partial(request):
         return see_other(f"/candidates/{candidate_id}#script")
     opened = review.open_candidate(session, project, candidate_id)
-    view = ScriptView(opened, _drawn(review.show(session, opened, "script")))
+    view = ScriptView(opened, drawn(review.show(session, opened, "script")))
     return page(request, "review.html", view, fragment="script")
 
 
@@ -223,7 +169,7 @@ def decide(
     request: Request, fields: Form, db: AppDb, project: Project, me: Me, now: Now, candidate_id: int
 ) -> Response:
     """Record the verdict and show the next candidate: one request."""
-    sent = fields.allow(_FIELDS, _MANY)
+    sent = fields.allow(_FIELDS, {"reasons"})
     # Opened here: as a dependency the session would take the request through threads twice more.
     with db.write() as session:
         return _decide(request, session, project, me, candidate_id, sent, now)
@@ -234,14 +180,12 @@ def _decide(
 ) -> Response:
     wanted = wanted_of(request)
     try:
-        act = _act(session, project, candidate_id, sent)
+        act = _act(sent)
         outcome = review.decide(session, project, me, candidate_id, act, now=now)
     except AppError as error:
         if error.status == 404:  # noqa: PLR2004
             raise
         return _refused(request, session, project, candidate_id, sent, error.message, error.status)
-    if outcome.decision is None:
-        return _refused(request, session, project, candidate_id, sent, NOTHING_CHANGED, 200)
     return _show_next(request, session, project, wanted, outcome.candidate)
 
 
@@ -283,15 +227,11 @@ def _refused(
     wanted = wanted_of(request)
     typed = Typed(sent.one("comment"), sent.one("rating"), sent.many("reasons"))
     headers = {"HX-Retarget": "#candidate", "HX-Reswap": "outerHTML", "HX-Push-Url": "false"}
-    if any(sent.find(name) is not None for name in (*_TEXTS, "edited_hunk")):
-        view = _typed_view(session, project, candidate_id, wanted, sent)
-        edited = replace(view, typed=typed, notice=message)
-        return page(request, "edit.html", edited, fragment="candidate", status=status, headers=headers)
     again = replace(_view(request, session, project, candidate_id, wanted), typed=typed, notice=message)
     return page(request, "review.html", again, fragment="candidate", status=status, headers=headers)
 
 
-def _act(session: Session, project: int, candidate_id: int, sent: Fields) -> review.Act:
+def _act(sent: Fields) -> review.Act:
     verdict = review.parse_verdict(sent.one("verdict"))
     rating = sent.one("rating")
     return review.Act(
@@ -301,134 +241,7 @@ def _act(session: Session, project: int, candidate_id: int, sent: Fields) -> rev
         reasons=sent.many("reasons"),
         comment=sent.one("comment").replace("\r\n", "\n"),
         rating=queue.whole_number("rating", rating) if rating else None,
-        edited=_edited(session, project, candidate_id, sent) if verdict == Verdict.EDIT else None,
     )
-
-
-def _edited(session: Session, project: int, candidate_id: int, sent: Fields) -> tuple[str, str]:
-    name, texts = _sent_texts(sent)
-    return (name, texts[0]) if name != "diff" else (name, review.rebuild_diff(session, project, candidate_id, texts))
-
-
-def _sent_texts(sent: Fields) -> tuple[str, tuple[str, ...]]:
-    """Which text was edited, and what came for it: `("script", ("import x",))`; for a diff one text a hunk."""
-    found = [(name, (text,)) for field, name in _TEXTS.items() if (text := sent.find(field)) is not None]
-    hunks = sent.many("edited_hunk")
-    if len(found) + bool(hunks) != 1:
-        raise BadInputError(
-            "An edit holds one text: the script, the spec, the fingerprint, the profile, or every hunk.",
-            where="field edited",
-        )
-    return found[0] if found else ("diff", hunks)
-
-
-# ------------------------------------------------------------------------------------------------ edit
-
-
-@router.get("/candidates/{candidate_id}/edit")
-def edit(request: Request, session: Db, project: Project, candidate_id: int, field: str = "") -> Response:
-    """The script, or the new side of every hunk, as text to edit."""
-    view = _edit_view(session, project, candidate_id, wanted_of(request), field)
-    if view.opened.lead is not None:
-        return see_other(url(f"/candidates/{view.opened.lead}/edit", **view.query))
-    return page(request, "edit.html", view)
-
-
-@router.post("/candidates/{candidate_id}/check")
-def check(request: Request, fields: Form, db: AppDb, project: Project, candidate_id: int) -> Response:
-    """What the checks say of a text as it is typed; nothing is stored."""
-    sent = fields.allow(_FIELDS, _MANY)
-    # It only reads; as a dependency the session of a POST would take the write lock at every pause in typing.
-    with db.read() as session:
-        if not is_partial(request):
-            view = _typed_view(session, project, candidate_id, wanted_of(request), sent)
-            return page(request, "edit.html", replace(view, typed=Typed(sent.one("comment"), sent.one("rating"))))
-        name, texts = _sent_texts(sent)
-        if name == "diff":
-            raise BadInputError("Changed lines are checked when they are saved.", where="field edited_hunk")
-        said = review.open_candidate(session, project, candidate_id).said
-        found, stands = review.check_edit(said, name, texts[0])
-        return page(request, "edit.html", CheckView(kinds.table_of(said, stands), found), fragment="checks")
-
-
-def _typed_view(session: Session, project: int, candidate_id: int, wanted: Filter, sent: Fields) -> EditView:
-    """The edit page with what was typed, and what the checks say of it."""
-    name, typed = _sent_texts(sent)
-    view = _edit_view(session, project, candidate_id, wanted, name)
-    view = replace(
-        view, texts=[replace(text, current=now) for text, now in zip(view.texts, typed, strict=False)], findings=[]
-    )
-    if name == "diff":
-        return view
-    try:
-        found, stands = review.check_edit(view.opened.said, name, typed[0])
-    except BadInputError:
-        return view  # what cannot be stored is not checked either; the notice says why
-    return replace(view, table=kinds.table_of(view.opened.said, stands), findings=found)
-
-
-def _edit_view(session: Session, project: int, candidate_id: int, wanted: Filter, field: str) -> EditView:
-    opened = review.open_candidate(session, project, candidate_id)
-    pair = kinds.pair_of(opened.said, opened.stands, opened.findings)
-    texts = {"script": _script_text(opened), "diff": _hunk_texts(opened)} if pair is None else _pair_text(opened, pair)
-    field = field or next((name for name, found in texts.items() if found), next(iter(texts)))
-    if not texts.get(field):
-        raise BadInputError(
-            f"The log holds no {field if field in texts else 'such text'} of candidate {candidate_id} to edit.",
-            where="field field",
-        )
-    query = link_query(wanted)
-    return EditView(
-        n_quarantined=sources.count_quarantine(session, project),
-        opened=opened,
-        issue=opened.said.issue.strip() or "(no issue text)",
-        field=field,
-        texts=texts[field],
-        has_script=bool(texts.get("script")),
-        has_diff=bool(texts.get("diff")),
-        diff=_drawn(review.show(session, opened, "unified")),
-        pair=pair,
-        table=None if pair is None else pair.table,
-        findings=[found for found in opened.findings if found.place.partition(":")[0] == field],
-        query=query,
-        next_url=url(f"/candidates/{candidate_id}/next", **query, last=candidate_id),
-        key=uuid.uuid4().hex,
-        typed=Typed(),
-        notice="",
-    )
-
-
-def _script_text(opened: review.Opened) -> list[Text]:
-    original = opened.said.script
-    if not original:
-        return []
-    return [Text("Script", "edited_script", "python", original, opened.stands.script or original)]
-
-
-def _pair_text(opened: review.Opened, pair: kinds.Pair) -> dict[str, list[Text]]:
-    original, current = opened.said.texts[pair.field], opened.stands.texts[pair.field]
-    return {pair.field: [Text(pair.label, f"edited_{pair.field}", pair.language, original, current)]}
-
-
-def _hunk_texts(opened: review.Opened) -> list[Text]:
-    """One text a hunk; an edit that stands is the start where it has as many hunks as the original."""
-    if not opened.said.diff:
-        return []
-    originals = new_sides(parse(opened.said.diff, snippet=opened.said.diff_is_snippet))
-    edited = opened.stands.diff
-    currents = originals if edited in (None, opened.said.diff) else new_sides(parse(edited))
-    if len(currents) != len(originals):
-        currents = originals
-    return [
-        Text(
-            label=f"{side.path}, from line {side.start}" if side.start else side.path,
-            name="edited_hunk",
-            language="python" if side.path.endswith(".py") else "text",
-            original=side.text,
-            current=current.text,
-        )
-        for side, current in zip(originals, currents, strict=True)
-    ]
 
 
 # ------------------------------------------------------------------------------------------------ view
@@ -449,12 +262,10 @@ def _view(request: Request, session: Session, project: int, candidate_id: int, w
         links=_links(candidate_id, opened.findings, query) if pair is None else {},
         operations=[_operation(one) for one in opened.said.operations],
         digest=bytes(opened.entry.digest).hex(),
-        diff=_drawn(review.show(session, opened, view)),
+        diff=drawn(review.show(session, opened, view)),
         view=view,
         # A fragment brings the script only when it is asked for: most of what would travel is never opened.
-        script=None
-        if is_partial(request) and opened.row.has_script
-        else _drawn(review.show(session, opened, "script")),
+        script=None if is_partial(request) and opened.row.has_script else drawn(review.show(session, opened, "script")),
         n_script_lines=(opened.stands.script or "").rstrip("\n").count("\n") + 1,
         ladder=None if pair else ladder.build(candidate_id, opened.stands, query, request.query_params),
         patched=None if pair else parts.build_set(candidate_id, opened.said, query, request.query_params),
@@ -491,11 +302,6 @@ def _links(candidate_id: int, findings: Iterable[Finding], query: Mapping[str, s
 def _diff_view(request: Request) -> DiffView:
     asked = request.query_params.get("view") or request.cookies.get("view")
     return "split" if asked == "split" else "unified"
-
-
-def _drawn(html: str) -> Markup:
-    """The one place that trusts HTML: it was made by `app.diffs.render`, which escapes every character of a log."""
-    return Markup(html)  # noqa: S704
 
 
 def _sentence(session: Session, row: CandidateRow) -> str:

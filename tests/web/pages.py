@@ -49,3 +49,10 @@ def decide(client: TestClient, candidate_id: int, verdict: str, query: str = "",
     page = client.get(f"/candidates/{candidate_id}{query}").text
     form = {"verdict": verdict, "version": hidden(page, "version"), "key": hidden(page, "key"), **more}
     return client.post(f"/candidates/{candidate_id}/decisions{query}", data=form, follow_redirects=False)
+
+
+def save(client: TestClient, candidate_id: int, query: str = "", **more: Any) -> Any:
+    """Open the edit page and send its form with these texts."""
+    page = client.get(f"/candidates/{candidate_id}/edit{query}").text
+    form = {"version": hidden(page, "version"), "key": hidden(page, "key"), **more}
+    return client.post(f"/candidates/{candidate_id}/edit{query}", data=form, follow_redirects=False)

@@ -17,7 +17,7 @@ from app.models import DecisionRow, RevisionRow
 from app.settings import Settings
 from app.web.kinds import Cell, Row, SpecGiven, pair_of, read_stats, read_symbols, table_of
 from tests.logs import line, read
-from tests.web.pages import HTMX, decide, hidden, live_parts, text
+from tests.web.pages import HTMX, decide, live_parts, save, text
 
 CONTEXT = """\
 Relevant Project Symbols:
@@ -310,7 +310,7 @@ def test_an_edit_stands_on_the_page_with_its_difference(
     client: TestClient, db: Database, number: int, field: str
 ) -> None:
     edited = EDITED[field]
-    answer = decide(client, number, "edit", **{FIELDS[field]: edited.replace("\n", "\r\n")})
+    answer = save(client, number, **{FIELDS[field]: edited.replace("\n", "\r\n")})
 
     assert answer.status_code == 303
     assert revisions(db) == [(field, edited)]
@@ -323,7 +323,7 @@ def test_an_edit_stands_on_the_page_with_its_difference(
 
 
 def test_an_edit_starts_from_the_one_that_stands(client: TestClient, number: int, field: str) -> None:
-    decide(client, number, "edit", **{FIELDS[field]: EDITED[field]})
+    save(client, number, **{FIELDS[field]: EDITED[field]})
     page = client.get(f"/candidates/{number}/edit?status=all").text
 
     current = page.partition("data-current=")[2].partition(">")[0]
@@ -333,18 +333,13 @@ def test_an_edit_starts_from_the_one_that_stands(client: TestClient, number: int
 def test_a_text_that_cannot_be_read_is_refused_and_kept(
     client: TestClient, db: Database, number: int, field: str
 ) -> None:
-    for headers in ({}, HTMX):
-        page = client.get(f"/candidates/{number}/edit").text
-        form = {"verdict": "edit", "version": hidden(page, "version"), "key": "k", "comment": "half a thought"}
-        answer = client.post(
-            f"/candidates/{number}/decisions", data={**form, FIELDS[field]: UNREADABLE[field]}, headers=headers
-        )
+    answer = save(client, number, comment="half a thought", **{FIELDS[field]: UNREADABLE[field]})
 
-        assert answer.status_code == 422
-        assert "Mend it and save again." in text(answer.text)
-        assert "What the checks say 1" in text(answer.text)
-        assert "half a thought</textarea>" in answer.text
-        assert " ".join(UNREADABLE[field][-20:].split()) in text(answer.text)
+    assert answer.status_code == 422
+    assert "Mend it and save again." in text(answer.text)
+    assert "What the checks say 1" in text(answer.text)
+    assert "half a thought</textarea>" in answer.text
+    assert " ".join(UNREADABLE[field][-20:].split()) in text(answer.text)
     assert (revisions(db), n_decisions(db)) == ([], 0)
 
 
@@ -352,7 +347,7 @@ def test_what_departs_from_the_schema_is_saved_with_a_warning(
     client: TestClient, db: Database, settings: Settings, project_id: int, tmp_path: Path
 ) -> None:
     number = ingest(db, settings, project_id, tmp_path, spec_line())
-    answer = decide(client, number, "edit", edited_spec=YAML + "priority: high\n")
+    answer = save(client, number, edited_spec=YAML + "priority: high\n")
 
     assert answer.status_code == 303
     assert "no field “priority”" in text(client.get(f"/candidates/{number}?status=all").text)
@@ -360,7 +355,7 @@ def test_what_departs_from_the_schema_is_saved_with_a_warning(
 
 @pytest.mark.parametrize("edited", ["", "   "])
 def test_an_empty_text_is_no_edit(client: TestClient, db: Database, number: int, field: str, edited: str) -> None:
-    answer = decide(client, number, "edit", **{FIELDS[field]: edited})
+    answer = save(client, number, **{FIELDS[field]: edited})
 
     named = {"spec": "spec", "refined": "fingerprint", "unified": "profile"}[field]
     assert answer.status_code == 422
@@ -372,8 +367,8 @@ def test_a_text_of_another_kind_is_refused_in_its_words(
     client: TestClient, db: Database, number: int, field: str
 ) -> None:
     for other in {*FIELDS.values(), "edited_script"} - {FIELDS[field]}:
-        form = {"verdict": "edit", "version": "1", "key": "k", other: "x"}
-        answer = client.post(f"/candidates/{number}/decisions", data=form)
+        form = {"version": "1", "key": "k", other: "x"}
+        answer = client.post(f"/candidates/{number}/edit", data=form)
 
         assert answer.status_code == 422
     answer = client.post(
@@ -416,7 +411,7 @@ def test_a_text_is_checked_while_it_is_typed_and_nothing_is_stored(
 def test_without_scripts_the_check_is_the_page_with_all_that_was_typed(
     client: TestClient, number: int, field: str
 ) -> None:
-    form = {"verdict": "edit", "version": "1", "key": "k", "comment": "so far", FIELDS[field]: UNREADABLE[field]}
+    form = {"version": "1", "key": "k", "comment": "so far", FIELDS[field]: UNREADABLE[field]}
     answer = client.post(f"/candidates/{number}/check", data=form)
 
     assert answer.status_code == 200

@@ -9,7 +9,7 @@ from sqlmodel import select
 from starlette.testclient import TestClient
 
 from app.db import Database
-from app.models import CandidateRow, DecisionRow, RevisionRow
+from app.models import CandidateRow, DecisionRow
 from app.settings import Settings
 from tests.logs import SCRIPT, entry, read, read_issues
 from tests.web.pages import HTMX, decide, hidden, live_parts, text
@@ -125,8 +125,7 @@ def test_a_stale_form_is_refused_with_both_versions_and_all_that_was_typed(
         ([("verdict", "accept"), ("comment", "x" * 10_001)], 422),
         ([("verdict", "accept"), ("comment", "nul \x00")], 422),
         ([("verdict", "edit")], 422),
-        ([("verdict", "edit"), ("edited_script", "a"), ("edited_hunk", "b")], 422),
-        ([("verdict", "edit"), ("edited_hunk", "a"), ("edited_hunk", "b")], 422),
+        ([("verdict", "edit"), ("edited_script", "a")], 422),
         ([], 422),
     ],
 )
@@ -172,66 +171,6 @@ def test_next_and_previous_walk_the_filter_without_deciding(client: TestClient, 
     assert go(three[1], "previous") == f"/candidates/{three[0]}"
     assert go(three[2], "next") == f"/candidates/{three[0]}"
     assert go(three[0], "previous") == f"/candidates/{three[0]}?end=1"
-
-
-def test_an_edited_script_is_stored_beside_the_original(client: TestClient, db: Database, three: list[int]) -> None:
-    edited = SCRIPT.replace("Change", "Rename")
-    answer = decide(client, three[0], "edit", edited_script=edited.replace("\n", "\r\n"))
-
-    assert answer.status_code == 303
-    with db.read() as session:
-        (revision,) = session.exec(select(RevisionRow))
-    assert (revision.field, revision.text) == ("script", edited)
-    seen = text(client.get(f"/candidates/{three[0]}?status=all").text)
-    assert "Edit of the script" in seen
-    assert "class Rename(VisitorBasedCodemodCommand)" in seen
-
-
-def test_a_form_that_only_turned_line_ends_is_no_edit(client: TestClient, db: Database, three: list[int]) -> None:
-    answer = decide(client, three[0], "edit", edited_script=SCRIPT.replace("\n", "\r\n"))
-
-    assert answer.status_code == 200
-    assert "Nothing was changed, so no edit was recorded." in text(answer.text)
-    assert decisions(db) == []
-
-
-def test_edited_hunks_become_a_diff_with_true_numbers(client: TestClient, db: Database, three: list[int]) -> None:
-    answer = decide(client, three[0], "edit", edited_hunk="b\r\nc\r\n")
-
-    assert answer.status_code == 303
-    with db.read() as session:
-        (revision,) = session.exec(select(RevisionRow))
-    assert (revision.field, revision.text) == ("diff", "--- a/x.py\n+++ b/x.py\n@@ -1 +1,2 @@\n-a\n+b\n+c\n")
-
-
-def test_a_refused_edit_keeps_the_text(client: TestClient, three: list[int]) -> None:
-    form = {"verdict": "edit", "version": "9", "key": "k", "edited_script": "import this\n", "comment": "kept"}
-    answer = client.post(f"/candidates/{three[0]}/decisions", data=form)
-
-    assert answer.status_code == 409
-    assert "import this" in answer.text
-    assert "kept</textarea>" in answer.text
-
-
-def test_the_edit_page_carries_the_texts_byte_for_byte(
-    client: TestClient, db: Database, settings: Settings, project_id: int, tmp_path: Path
-) -> None:
-    script = "import libcst as cst\r\nx = '</textarea>\"&amp;'\r\n# \u2028 \x0c end \ud800"
-    read(db, settings, project_id, tmp_path, json.dumps(entry("Odd", successful_script=script)).encode())
-    page = client.get("/candidates/1/edit").text
-
-    carried = page.split('data-original="')[1].split('"')[0]
-    assert json.loads(carried.replace("&#34;", '"').replace("&amp;", "&")) == script
-
-
-def test_a_candidate_without_script_is_edited_by_its_changed_lines(
-    client: TestClient, db: Database, settings: Settings, project_id: int, tmp_path: Path
-) -> None:
-    bare = {key: value for key, value in entry("Bare").items() if key != "successful_script"}
-    read(db, settings, project_id, tmp_path, json.dumps(bare).encode())
-
-    assert 'name="edited_hunk"' in client.get("/candidates/1/edit").text
-    assert client.get("/candidates/1/edit?field=script").status_code == 422
 
 
 def test_the_view_is_in_the_address_and_remembered(client: TestClient, three: list[int]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from jinja2 import meta
 
 from app.web import (
+    edit_page,
     examples_page,
     exports_page,
     imports,
@@ -28,7 +29,7 @@ VIEWS: dict[str, Any] = {
     "queue.html": queue.QueueView,
     "done.html": queue.DoneView,
     "review.html": review_page.ReviewView,
-    "edit.html": review_page.EditView,
+    "edit.html": edit_page.EditView,
     "imports.html": imports.ImportsView,
     "report.html": imports.ReportView,
     "delivery.html": imports.DeliveryView,
@@ -48,6 +49,7 @@ VIEWS: dict[str, Any] = {
 ROUTES = [
     Path(str(module.__file__))
     for module in (
+        edit_page,
         exports_page,
         imports,
         jobs_page,
