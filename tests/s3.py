@@ -1,10 +1,13 @@
 """A real S3-compatible server, SeaweedFS, which runs from a package: on loopback, in a folder of its own."""
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import HTTPError, URLError
@@ -30,7 +33,9 @@ class S3:
             pass
 
     def stop(self) -> None:
-        self.child.terminate()
+        """Kill it and all that it started: asked to end, it waits half a minute for connections that nobody has."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.child.pid, signal.SIGKILL)
         self.child.wait()
 
 
@@ -60,12 +65,12 @@ def start_s3(folder: Path) -> S3:
         "-master.volumeSizeLimitMB=64", *(f"-{name}={port}" for name, port in ports.items()),
     ]  # fmt: skip
     with (folder / "log").open("wb") as log:
-        child = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+        child = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)
     made = S3(f"http://127.0.0.1:{ports['s3.port']}", f"http://127.0.0.1:{ports['filer.port']}", child)
     until = time.monotonic() + _START_SECONDS
     while not (_answers(made.endpoint) and _answers(made.filer)):
         if child.poll() is not None or time.monotonic() > until:
-            child.kill()
+            made.stop()
             raise RuntimeError((folder / "log").read_text(errors="replace")[-2000:])
         time.sleep(0.1)
     return made

@@ -382,6 +382,7 @@ def test_axolotl_finds_its_file_and_the_length_to_set(plain: Path) -> None:
         [row, *_] = rows_in(plain / one["path"])
         assert told["sequence_len"] == configs(plain)[path.stem]["tokens_estimated"]["suggested_max_length"]
         assert type(told["learning_rate"]) is float
+        assert one.get("drop_system_message", False) is path.stem.endswith(("_sharegpt", "_ax_bt"))
         shape = one["type"] if isinstance(one["type"], dict) else {}
         named = [column for key, column in shape.items() if key.startswith("field_")]
         assert {*named, one.get("field_messages", "id")} <= row.keys()

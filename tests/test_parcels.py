@@ -183,6 +183,9 @@ def test_a_cut_download_goes_on_where_it_ended(frozen: Api, pack: str) -> None:
     assert hashlib.sha256(whole.content[:cut] + rest.content).hexdigest() == etag.strip('"')
     assert frozen.get(path, range="bytes=0-0").content == whole.content[:1]
     assert frozen.get(path, range="bytes=-5").content == whole.content[-5:]
+    asked = frozen.client.head(f"/api/v1/releases{path}", headers={"Accept-Encoding": "identity"})
+    assert (asked.status_code, asked.content) == (200, b"")
+    assert (asked.headers["etag"], asked.headers["content-length"]) == (etag, str(n))
 
 
 def test_another_file_is_sent_whole_and_a_known_one_not_at_all(frozen: Api) -> None:

@@ -1,6 +1,7 @@
 """System, input and two answers: axolotl's reward model after Bradley and Terry.
 
-Source: axolotl 0.19, `prompt_strategies/bradley_terry/chat_template.py`: an empty system prompt makes no turn.
+Source: axolotl 0.19, `prompt_strategies/bradley_terry/chat_template.py`. The column of the system prompt is asked for;
+axolotl makes a turn of it even where it is empty, unless `drop_system_message` is set.
 """
 
 from app.exports.shape import ID, LLM, Column, Format, Row, ShapeError, check_pair, one_row, one_table
@@ -40,6 +41,6 @@ FORMAT = Format(
     rows=one_row(row),
     trainers={
         "axolotl": "reward_model: true, num_labels: 1, model_type: AutoModelForSequenceClassification, "
-        "type: bradley_terry.chat_template."
+        "type: bradley_terry.chat_template, drop_system_message: true (or the empty system prompt becomes a turn)."
     },
 )

@@ -17,6 +17,13 @@ DEFAULTS = {512: "axolotl", 1024: "TRL", 2048: "LLaMA-Factory"}
 """What trainers cut or drop at where nobody tells them a length, in tokens."""
 
 
+CACHED = (
+    "`datasets` keeps what it has read under the folder's path. Give each release a folder of a new name, or ask with",
+    '`download_mode="force_redownload"`; else you may train on the rows of an earlier one.',
+)
+"""Lines for a card: what happens to who writes another release over this one."""
+
+
 class Lengths:
     """How long rows are, in estimated tokens; memory does not grow with them.
 
@@ -177,6 +184,8 @@ def _about(facts: Facts, form: Format) -> list[str]:
         "from datasets import load_dataset",
         f'load_dataset("path/to/this/folder", "{facts.config}")',
         "```",
+        "",
+        *CACHED,
         "",
         form.usage,
         "",

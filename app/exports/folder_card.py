@@ -128,6 +128,8 @@ def _about(configs: Sequence[Config], said: Mapping[str, Any], number: int | Non
         f'load_dataset("path/to/this/folder", "{configs[0].name}")',
         "```",
         "",
+        *card.CACHED,
+        "",
         "`lineage/` leads each row back to its log line, its decision, its recipe and its template; it is never",
         "inside a training file. `held_back.jsonl` lists what was left out and why, `leaks.json` what was found across",
         "splits, `manifest.json` everything that was counted. `python verify.py` checks files, rows and lineage.",

@@ -39,7 +39,8 @@ FORMAT = Format(
     trainers={
         "LLaMA-Factory": "formatting: sharegpt, columns: {messages: conversations, system: system}.",
         "axolotl": "type: chat_template, field_messages: conversations, message_property_mappings: {role: from, "
-        "content: value}, roles: {user: [human], assistant: [gpt]}.",
+        "content: value}, roles: {user: [human], assistant: [gpt]}, drop_system_message: true (or the empty system "
+        "prompt becomes a turn).",
         "unsloth": "standardize_data_formats makes user and assistant of it.",
         "TRL": "trains it, but with human and gpt as roles and the loss on everything; use sft_chat.",
     },

@@ -15,6 +15,8 @@ Entry = dict[str, Any]
 
 _DPO, _KTO = {"rl": "dpo"}, {"rl": "kto", "remove_unused_columns": False}
 _OWN_TEMPLATE = {"chat_template": "tokenizer_default"}
+# An empty column `system` would become an empty turn, which no answer was made for.
+_NO_SYSTEM: Entry = {"drop_system_message": True}
 _PLAIN: Entry = {
     "system_prompt": "",
     "field_instruction": "prompt",
@@ -42,6 +44,7 @@ _SHAREGPT: Entry = {
     "field_messages": "conversations",
     "message_property_mappings": {"role": "from", "content": "value"},
     "roles": {"user": ["human"], "assistant": ["gpt"]},
+    **_NO_SYSTEM,
 }
 _REWARD: Entry = {
     "reward_model": True,
@@ -63,7 +66,7 @@ _AXOLOTL: Mapping[str, tuple[Entry, Entry]] = {
     "lf_dpo_chat": ({"split": "train", "type": "chat_template.default"}, {**_DPO, **_OWN_TEMPLATE}),
     "reward": ({"split": "train", "type": "chat_template.argilla_chat"}, {**_DPO, **_OWN_TEMPLATE}),
     "kto": ({"split": "train", "type": _LABEL}, _KTO),
-    "ax_bt": ({"type": "bradley_terry.chat_template"}, _REWARD),
+    "ax_bt": ({"type": "bradley_terry.chat_template", **_NO_SYSTEM}, _REWARD),
 }
 """Format → its entry below `datasets`, without the file, and what stands beside it."""
 

@@ -118,6 +118,7 @@ def start(request: Request, fields: Form, db: AppDb, config: Config, project: Pr
     return see_other(f"/jobs/{found.id}?new=1")
 
 
+@router.head("/exports/{job_id}/download", include_in_schema=False)
 @router.get("/exports/{job_id}/download")
 def download(request: Request, session: Db, project: Project, config: Config, job_id: int) -> Response:
     """The file of a finished export; a broken download can be resumed."""

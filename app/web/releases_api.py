@@ -132,6 +132,7 @@ def get_files(session: Db, project: Project, config: Config, number: str) -> Res
     return as_json({"files": [one.as_json() for one in releases.list_files(folder)]})
 
 
+@router.head("/api/v1/releases/{number}/files/{path:path}", include_in_schema=False)
 @router.get("/api/v1/releases/{number}/files/{path:path}")
 def get_file(request: Request, session: Db, project: Project, config: Config, number: str, path: str) -> Response:
     """One file that the manifest of a release names, and no other; a broken download can be resumed."""
@@ -140,6 +141,7 @@ def get_file(request: Request, session: Db, project: Project, config: Config, nu
     return send_file(request, folder / found.path, found.path.rpartition("/")[2], found.digest)
 
 
+@router.head("/api/v1/releases/{number}/download", include_in_schema=False)
 @router.get("/api/v1/releases/{number}/download")
 def get_download(
     request: Request,

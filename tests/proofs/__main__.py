@@ -16,11 +16,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from tests.proofs import release
-from tests.proofs.cells import ENVIRONMENTS, FAILED, NOT_RUN, OK, Cell, Export, plan
+from tests.proofs.cells import ENVIRONMENTS, FAILED, NOT_RUN, OK, SCRIPT, SCRIPTED, Cell, Export, plan
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / ".prove"
@@ -36,10 +37,12 @@ def main(words: Sequence[str] | None = None) -> int:
         return 2
     began = time.perf_counter()
     exports = _exports(asked)
+    scripts = release.list_scripts(exports) if SCRIPTED in asked.environment else []
     cells = plan(exports, asked.environment)
     (WORK / "plan.json").write_text(
         json.dumps({"exports": [asdict(one) for one in exports], "cells": [asdict(one) for one in cells]})
     )
+    cells += [cell for _, cell in scripts]
     _say(_line("environment", "consumer", "dataset", "format", "result", "rows", "seconds"))
     done = [cell for cell in cells if cell.result]
     for cell in done:
@@ -48,9 +51,16 @@ def main(words: Sequence[str] | None = None) -> int:
     shutil.rmtree(WORK / "cache", ignore_errors=True)
     versions = {}
     for environment in asked.environment:
-        waiting = [cell for cell in cells if cell.environment == environment and not cell.result]
         versions[environment] = _versions(environment)
-        for cell in _prove(environment, waiting):
+        waiting = [cell for cell in cells if cell.environment == environment and not cell.result]
+        by_script = [cell for cell in waiting if cell.proof == SCRIPT]
+        waiting = [cell for cell in waiting if cell.proof != SCRIPT]
+        names = [name for name, cell in scripts if not cell.result]
+        places = [str(WORK / "release" / "dataset"), str(WORK / "tiny" / environment)]
+        for cell in chain(
+            _prove(environment, waiting, ENVIRONMENTS[environment].module, str(WORK)),
+            _prove(environment, by_script, "tests.proofs.snippets", *places, *names),
+        ):
             _tell(cell)
             done.append(cell)
     told = Counter(cell.result for cell in done)
@@ -124,22 +134,24 @@ def _versions(environment: str) -> dict[str, str]:
     return dict(zip(packages, found.stdout.split(), strict=True))
 
 
-def _prove(environment: str, waiting: list[Cell]) -> Iterator[Cell]:
-    """The cells of one environment as they are done; those that its process did not live to see have failed."""
+def _prove(environment: str, waiting: list[Cell], module: str, *words: str) -> Iterator[Cell]:
+    """The cells of one module, in one environment, as they are done.
+
+    It prints a line of JSON a cell, in their order; those that its process did not live to see have failed.
+    """
     if not waiting:
         return
-    log = WORK / f"{environment}.log"
+    log = WORK / f"{environment}-{module.rpartition('.')[2]}.log"
     left = list(waiting)
     with log.open("w") as errors:
         common: dict[str, Any] = {"cwd": ROOT, "env": _surroundings(environment), "stderr": errors}
         tiny = [_python(environment), "-m", "tests.proofs.tiny", str(WORK / "tiny" / environment)]
         subprocess.run(tiny, check=True, stdout=errors, **common)
-        words = [_python(environment), "-m", ENVIRONMENTS[environment].module, str(WORK)]
-        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, **common) as process:
+        command = [_python(environment), "-m", module, *words]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **common) as process:
             assert process.stdout is not None
             for line in process.stdout:
-                left.pop(0)
-                yield Cell(**json.loads(line))
+                yield replace(left.pop(0), **json.loads(line))
     for cell in left:
         why = f"The process ended with {process.returncode} before; {log.relative_to(ROOT)} says why."
         yield replace(cell, result=FAILED, why=why)

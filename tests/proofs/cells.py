@@ -29,6 +29,9 @@ ENVIRONMENTS: Mapping[str, Environment] = {
     "axolotl": Environment("tests.proofs.with_axolotl", ("torch", "transformers", "datasets", "trl", "axolotl")),
 }
 
+SCRIPT, SCRIPTED = "script of the folder", "trl"
+"""The folder's own script for a dataset, run as it lies there, and the environment that it is run in."""
+
 LOAD = "datasets"
 """Every config is loaded, file by file, in each environment: each has another version of `datasets`."""
 
@@ -52,7 +55,7 @@ PROOFS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "lf_dpo_chat": {"llamafactory": ("dpo",), "axolotl": ("dpo",)},
     "lf_alpaca_dpo": {"llamafactory": ("dpo", "rm")},
     "lf_sharegpt_dpo": {"llamafactory": ("dpo",)},
-    "openai_dpo": {},
+    "openai_dpo": {"trl": ("schema of hosted services",)},
     "kto": {"trl": ("KTOTrainer",), "llamafactory": ("kto",), "axolotl": ("kto",)},
     "kto_chat": {"trl": ("KTOTrainer",)},
     "lf_kto": {"llamafactory": ("kto",)},
@@ -114,12 +117,6 @@ def columns_of(form: str, config: str, found: list[str]) -> list[str]:
     return found if told is None else told.split()
 
 
-NOT_PROVED: Mapping[str, str] = {
-    "openai_dpo": "Only hosted services take it, so it is loaded and not trained.",
-}
-"""Format → why no consumer of any environment trains with it."""
-
-
 @dataclass(frozen=True)
 class Export:
     """One dataset in one format, on disk.
@@ -175,6 +172,5 @@ def _cells(number: int, export: Export, environments: list[str]) -> list[Cell]:
         return [cell("-", "-", FAILED, "No proof is known for this format; add it to tests/proofs/cells.py.")]
     made = [cell(environment, proof) for environment in environments for proof in (LOAD, *known.get(environment, ()))]
     if not any(environment in known for environment in environments):
-        why = NOT_PROVED.get(export.format) or f"Trained with by {', '.join(known)}: make prove-exports-all."
-        made.append(cell("-", "-", NOT_RUN, why))
+        made.append(cell("-", "-", NOT_RUN, f"Trained with by {', '.join(known)}: make prove-exports-all."))
     return made

@@ -121,6 +121,12 @@ def short_enough(sizes: Iterable[int], most: int) -> list[int]:
     return kept or sorted(range(len(told)), key=lambda place: told[place])[:BATCH]
 
 
+def size_of(row: Mapping[str, Any]) -> int:
+    """About how many tokens a row is, of texts or of tokens."""
+    texts = sum(len(value) for value in row.values() if isinstance(value, str))
+    return texts // 3 + sum(len(value) for value in row.values() if isinstance(value, list))
+
+
 def power_of_two(n_tokens: int) -> int:
     """The next power of two, at least 64: `power_of_two(1500)` is 2048."""
     return 1 << max(6, (max(n_tokens, 1) - 1).bit_length())
@@ -168,7 +174,7 @@ def run(proofs: Mapping[tuple[str, str], Callable[[Case], int]], environment: st
         sys.stderr.write(f"\n=== {cell['proof']} {cell['dataset']} {cell['format']}\n")
         proof = load if cell["proof"] == LOAD else proofs.get((cell["format"], cell["proof"]))
         told = _try(proof, exports[cell["export"]], work / "tiny" / environment)
-        results.write(json.dumps(cell | told) + "\n")
+        results.write(json.dumps(told) + "\n")
         results.flush()
 
 

@@ -24,7 +24,7 @@ from app.models import CandidateRow, Status, Verdict
 from app.queue import Filter
 from app.review import Act
 from app.settings import Settings
-from tests.proofs.cells import Export
+from tests.proofs.cells import NOT_RUN, SCRIPT, SCRIPTED, Cell, Export
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = (ROOT / "tests" / "data" / "evidence", ROOT / "app" / "samples" / "success_memory.jsonl")
@@ -34,6 +34,7 @@ SHARES = "0.6,0.2,0.2"
 MANY_ROWS = frozenset({"ret_triplet", "ret_score", "ir"})
 """Formats of which an example makes more rows than one."""
 
+_NEEDS_GPU = "unsloth needs a graphics card; its script compiles, and the rows that it reads are proved above."
 _MANY = 1_000_000
 
 
@@ -194,6 +195,28 @@ def make(folder: Path, logs: Path | None, wanted: frozenset[str] = frozenset()) 
             found = _export(desk, whole, dataset, form, int(listed["n_rows"]))
             exports.append(replace(found, failed=found.failed and not (logs and (dataset, form) in whole.speechless)))
     return exports
+
+
+def list_scripts(exports: list[Export]) -> list[tuple[str, Cell]]:
+    """The scripts of the folder that train from these exports: the file's name, and the cell of its run."""
+    found = []
+    for number, export in enumerate(exports):
+        scripts = Path(export.folder or ROOT) / "snippets"
+        # Those of a search benchmark have one, by the name of the format.
+        for config in dict.fromkeys((*export.configs, export.format)):
+            for path in sorted((*scripts.glob(f"{config}.py"), *scripts.glob(f"{config}_unsloth.py"))):
+                needs_gpu = path.stem.endswith("_unsloth")
+                why = (
+                    "unsloth needs a graphics card; the file it reads is proved by the other lines."
+                    if needs_gpu
+                    else ""
+                )
+                rows = sum(sum(splits.values()) for splits in export.configs.values())
+                cell = Cell(
+                    SCRIPTED, SCRIPT, export.dataset, export.format, number, NOT_RUN if why else "", rows, why=why
+                )
+                found.append((path.name, cell))
+    return found
 
 
 def _export(desk: Desk, whole: Folder, dataset: str, form: str, n_examples: int) -> Export:

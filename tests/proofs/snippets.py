@@ -1,21 +1,27 @@
 """Runs the scripts of a dataset folder as they lie there, two steps each, in the environment of TRL.
 
-    python -m tests.proofs.snippets FOLDER TINY
+    python -m tests.proofs.snippets FOLDER TINY SCRIPT...
 
-FOLDER is what `patchsift export --all` wrote, TINY holds the tiny models. Nothing in a script is changed: only the
-arguments that a GPU and hours would need are added on the way. Prints a line a script; exit 1 when one fails.
+FOLDER is what `patchsift export --all` wrote, TINY holds the tiny models, a SCRIPT is a file's name below `snippets/`.
+Nothing in a script is changed: only the arguments that a GPU and hours would need are added on the way. What a script
+prints goes to standard error; standard output has one JSON line a script: `{"result": "ok", "rows": 305, …}`.
 """
 # mypy: disable-error-code="import-not-found,import-untyped"
 
-import contextlib
 import importlib
+import json
 import os
 import runpy
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from tests.proofs.cells import FAILED, OK
+from tests.proofs.harness import SHORT_TOKENS, be_quiet, short_enough, size_of
 
 FEW: dict[str, Any] = {
     "max_steps": 2,
@@ -32,24 +38,34 @@ ARGUMENTS = {
     "transformers": ("TrainingArguments", "Seq2SeqTrainingArguments"),
     "sentence_transformers": ("SentenceTransformerTrainingArguments",),
 }
-NEEDS_A_GPU = "_unsloth"
+ENCODER_TOKENS = 512
+_LONGEST_WHY = 300
 
 
-def main(folder: Path, tiny: Path) -> int:
-    """Run every script; gives how many failed."""
-    os.environ["HF_HUB_OFFLINE"] = "1"
+def main(folder: Path, tiny: Path, scripts: Sequence[str]) -> None:
+    """Run these scripts, and say of each as it ends how it went."""
+    results = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    be_quiet()
+    _shorten()
+    for name in scripts:
+        results.write(json.dumps(_run(folder / "snippets" / name, tiny)) + "\n")
+        results.flush()
+
+
+def _shorten() -> None:
+    """Two steps, and those with rows that fit into memory: a folder of real logs has texts of a million characters."""
     # All of them first: some inherit from what is changed here.
     modules = {name: importlib.import_module(name) for name in ARGUMENTS}
     for module, names in ARGUMENTS.items():
-        found = modules[module]
         for name in names:
-            setattr(found, name, _shortened(getattr(found, name)))
-    scripts = [path for path in sorted(folder.glob("snippets/*.py")) if not path.stem.endswith(NEEDS_A_GPU)]
-    failed = [path.stem for path in scripts if not _runs(path, tiny)]
-    return len(failed) if scripts else 1
+            setattr(modules[module], name, _few(getattr(modules[module], name)))
+    trainer, encoder = modules["transformers"].Trainer, modules["sentence_transformers"].SentenceTransformer
+    trainer.train = _of_short_rows(trainer.train)
+    encoder.__init__ = _cut(encoder.__init__)
 
 
-def _shortened(made: Callable[..., Any]) -> Callable[..., Any]:
+def _few(made: Callable[..., Any]) -> Callable[..., Any]:
     """The same arguments for two steps. A tiny vocabulary makes more tokens than the card estimates: twice as many."""
 
     def make(**given: Any) -> Any:
@@ -59,17 +75,46 @@ def _shortened(made: Callable[..., Any]) -> Callable[..., Any]:
     return make
 
 
-def _runs(path: Path, tiny: Path) -> bool:
+def _of_short_rows(train: Callable[..., Any]) -> Callable[..., Any]:
+    def of_short_rows(trainer: Any, *args: Any, **given: Any) -> Any:
+        rows = trainer.train_dataset
+        _trained.append(len(rows))
+        short = short_enough(map(size_of, rows), SHORT_TOKENS)
+        if len(short) < len(rows):
+            trainer.train_dataset = rows.select(short)
+        return train(trainer, *args, **given)
+
+    return of_short_rows
+
+
+_trained: list[int] = []
+"""Rows that each trainer had before it began."""
+
+
+def _cut(begin: Callable[..., None]) -> Callable[..., None]:
+    """An encoder that reads as much of a text as real ones do; the tiny one would read all of it."""
+
+    def cut(model: Any, *args: Any, **given: Any) -> None:
+        begin(model, *args, **given)
+        model.max_seq_length = ENCODER_TOKENS
+
+    return cut
+
+
+def _run(path: Path, tiny: Path) -> dict[str, object]:
+    began, before = time.perf_counter(), len(_trained)
+    sys.stderr.write(f"\n=== {path.name}\n")
     with tempfile.TemporaryDirectory() as out:
-        sys.argv = [str(path), *_words(path.read_text(encoding="utf-8"), tiny, Path(out) / "trained")]
         try:
-            with contextlib.redirect_stdout(sys.stderr):
-                runpy.run_path(str(path), run_name="__main__")
-        except Exception as error:  # noqa: BLE001  (one script that fails must not hide the others)
-            sys.stdout.write(f"failed  {path.stem}: {type(error).__name__}: {str(error)[:300]}\n")
-            return False
-    sys.stdout.write(f"ok      {path.stem}\n")
-    return True
+            sys.argv = [str(path), *_words(path.read_text(encoding="utf-8"), tiny, Path(out) / "trained")]
+            runpy.run_path(str(path), run_name="__main__")
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (one script that fails must not hide the others)
+            traceback.print_exc()
+            why = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_WHY]
+            return {"result": FAILED, "why": why, "seconds": time.perf_counter() - began}
+    # Where nothing of a `Trainer` was used, the rows are those of the export.
+    told = {"rows": sum(_trained[before:])} if _trained[before:] else {}
+    return {"result": OK, **told, "seconds": time.perf_counter() - began}
 
 
 def _words(script: str, tiny: Path, out: Path) -> list[str]:
@@ -81,4 +126,4 @@ def _words(script: str, tiny: Path, out: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(1 if main(*map(Path, sys.argv[1:3])) else 0)
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])

@@ -37,6 +37,7 @@ from tests.proofs.harness import (
     power_of_two,
     run,
     short_enough,
+    size_of,
 )
 from tests.proofs.tiny import END_OF_TURN
 
@@ -86,18 +87,12 @@ def measure(tokenizer: Any, texts: Iterable[str]) -> int:
 def finish(trainer: Any, n_rows: int) -> int:
     """Train, and check that no row was lost on the way and that each step had a loss."""
     expect("rows that the trainer kept", len(trainer.train_dataset), n_rows)
-    short = short_enough(map(_size, trainer.train_dataset), SHORT_TOKENS)
+    short = short_enough(map(size_of, trainer.train_dataset), SHORT_TOKENS)
     if len(short) < n_rows:
         trainer.train_dataset = trainer.train_dataset.select(short)
     trainer.train()
     expect_finite(step["loss"] for step in trainer.state.log_history if "loss" in step)
     return n_rows
-
-
-def _size(row: Row) -> int:
-    """About how many tokens a row is, of texts or of tokens."""
-    texts = sum(len(value) for value in row.values() if isinstance(value, str))
-    return texts // 3 + sum(len(value) for value in row.values() if isinstance(value, list))
 
 
 def batches(trainer: Any) -> Iterable[Any]:
@@ -395,7 +390,7 @@ def sentences(columns: tuple[str, ...], loss: str) -> Callable[[Case], int]:
             wanted += [f"negative_{n}" for n in range(1, len(rows.column_names) - len(wanted) + 1)]
         expect("columns", rows.column_names, wanted)
         model = encoder(case)
-        model.max_seq_length = power_of_two(max(_size(row) for row in rows) * 3)
+        model.max_seq_length = power_of_two(max(size_of(row) for row in rows) * 3)
         trainer = SentenceTransformerTrainer(
             model=model,
             args=SentenceTransformerTrainingArguments(**arguments(case)),
@@ -456,6 +451,41 @@ def search(case: Case) -> int:
     return len(corpus) + len(queries) + len(judged)
 
 
+# ------------------------------------------------------------------------------------------------ hosted services
+
+
+def hosted(case: Case) -> int:
+    """No service can be asked from here, so each line is held against what OpenAI and Together say they accept.
+
+    OpenAI: `input` with messages that end with the user's, and no key but `messages`, `tools`, `parallel_tool_calls`.
+    Both: the outputs are lists of exactly one message of the assistant, with a text, and they differ.
+    """
+    n_rows = 0
+    for path in case.jsonl():
+        for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
+            row = json.loads(line)
+            expect("keys", [*row], ["input", "preferred_output", "non_preferred_output"])
+            expect("keys of the input", {*row["input"]} - {"messages", "tools", "parallel_tool_calls"}, set())
+            expect("tools", row["input"]["tools"], [])
+            messages = row["input"]["messages"]
+            _expect_messages(messages)
+            expect("who speaks last", messages[-1]["role"], "user")
+            for side in ("preferred_output", "non_preferred_output"):
+                _expect_messages(row[side])
+                expect(f"roles of {side}", [one["role"] for one in row[side]], ["assistant"])
+            expect("outputs that differ", row["preferred_output"] != row["non_preferred_output"], True)
+            n_rows += 1
+    expect("rows", n_rows, case.count())
+    return n_rows
+
+
+def _expect_messages(messages: list[Row]) -> None:
+    for one in messages:
+        expect("keys of a message", sorted(one), ["content", "role"])
+        expect("role known", one["role"] in {"system", "user", "assistant"}, True)
+        expect("a text that is not blank", isinstance(one["content"], str) and bool(one["content"].strip()), True)
+
+
 PAIR, TRIPLET = ("anchor", "positive"), ("anchor", "positive", "negative")
 SCORED = ("sentence1", "sentence2", "score")
 MNRL = "MultipleNegativesRankingLoss"
@@ -486,6 +516,7 @@ PROOFS: Mapping[tuple[str, str], Callable[[Case], int]] = {
     ("ret_score", "SentenceTransformerTrainer, cosine"): sentences(SCORED, "CosineSimilarityLoss"),
     ("ret_score", "CrossEncoderTrainer"): cross_encoder,
     ("ir", "InformationRetrievalEvaluator"): search,
+    ("openai_dpo", "schema of hosted services"): hosted,
     ("core_predictor", "scikit-learn"): scikit,
 }
 
