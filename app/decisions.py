@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, exists, func, insert, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import Session, col
 
@@ -43,6 +44,7 @@ _LAST_DIGEST = (
     .limit(1)
 )
 _BY_KEY = select(_decision.c.id).where(_decision.c.key == bindparam("key"))
+_BULK, _TAKEN_BACK = "bulk-", "-undo"
 
 
 def count_by_status(session: Session, project_id: int) -> dict[str, int]:
@@ -117,6 +119,19 @@ def append(session: Session, decision: DecisionRow, revision: RevisionRow | None
     decision.id = session.connection().execute(_APPEND, values).inserted_primary_key[0]  # type: ignore[index]
 
 
+def append_all(session: Session, made: Sequence[DecisionRow]) -> None:
+    """As `append`, for several decisions of one project without a revision; their `id` stays unset."""
+    if not made:
+        return
+    previous = session.connection().execute(_LAST_DIGEST, {"project": made[0].project_id}).scalar()
+    digest = _FIRST if previous is None else bytes(previous)
+    for decision in made:
+        decision.previous_digest = digest
+        decision.digest = digest = chain_digest(decision, None)
+    columns = [column.name for column in _decision.c if column.name != "id"]
+    session.connection().execute(_APPEND, [{name: getattr(one, name) for name in columns} for one in made])
+
+
 def chain_digest(decision: DecisionRow, revision_digest: bytes | None) -> bytes:
     """SHA-256 over the previous decision's digest and this one's canonical JSON."""
     # What came later into the table stands in the digest only where it was said: older digests stay true.
@@ -182,3 +197,142 @@ def move_all(session: Session, moves: Sequence[tuple[CandidateRow, Status]]) -> 
         for name, value in moved.items():
             set_committed_value(row, name, value)
     add_to_tally(session, moves[0][0].project_id, changes)
+
+
+# ------------------------------------------------------------------------------------------------ made as one
+
+
+def bulk_name(job_id: int) -> str:
+    """What the decisions of a bulk act share: `12` → `"bulk-12"`; the job is its order."""
+    return f"{_BULK}{job_id}"
+
+
+def job_of(bulk: str) -> int:
+    """The job of a bulk act, and of its undo: `"bulk-12-undo"` → 12."""
+    return int(bulk.removeprefix(_BULK).removesuffix(_TAKEN_BACK))
+
+
+def undo_name(bulk: str) -> str:
+    """What the decisions share that take a bulk act back: `"bulk-12"` → `"bulk-12-undo"`."""
+    return f"{bulk}{_TAKEN_BACK}"
+
+
+def count_together(session: Session, bulks: Iterable[str]) -> dict[str, int]:
+    """How many decisions were made as one, by the name that they share: `{"bulk-12": 37}`."""
+    names = set(bulks)
+    if not names:
+        return {}
+    wanted = select(_decision.c.bulk, func.count()).where(_decision.c.bulk.in_(names)).group_by(_decision.c.bulk)
+    return {bulk: n for bulk, n in session.connection().execute(wanted)}  # noqa: C416  (a row is no pair to `dict`)
+
+
+def is_begun(session: Session, bulk: str) -> bool:
+    """Whether any decision has this name."""
+    wanted = select(_decision.c.id).where(_decision.c.bulk == bulk).limit(1)
+    return session.connection().execute(wanted).scalar() is not None
+
+
+def list_bulks(session: Session, project_id: int, reviewer_id: int, after: int) -> list[tuple[str, int]]:
+    """The bulk acts of a reviewer that have a decision after this one, each with its first decision."""
+    mine = (
+        select(_decision.c.bulk)
+        .where(
+            _decision.c.project_id == project_id,
+            _decision.c.reviewer_id == reviewer_id,
+            _decision.c.id > after,
+            _decision.c.bulk.is_not(None),
+            _decision.c.verdict != Verdict.UNDO,
+        )
+        .distinct()
+    )
+    names = session.connection().execute(mine).scalars().all()
+    first = select(func.min(_decision.c.id)).where(_decision.c.bulk == bindparam("bulk"))
+    return [(bulk, session.connection().execute(first, {"bulk": bulk}).scalar_one()) for bulk in names]
+
+
+def free_keys(session: Session, wanted: Sequence[str]) -> list[str]:
+    """These keys; in the place of one that another decision has, one that nobody has."""
+    asked = select(_decision.c.key).where(_decision.c.key.in_(wanted))
+    taken = set(session.connection().execute(asked).scalars())
+    return [secrets.token_hex(16) if key in taken else key for key in wanted]
+
+
+def list_to_take_back(session: Session, bulk: str, *, after: int = 0, limit: int) -> list[DecisionRow]:
+    """The next decisions of a bulk act that were not taken back yet, in their order."""
+    undoing = _decision.alias()
+    wanted = (
+        select(DecisionRow)
+        .where(
+            col(DecisionRow.bulk) == bulk,
+            col(DecisionRow.id) > after,
+            ~exists().where(undoing.c.undoes_id == col(DecisionRow.id)),
+        )
+        .order_by(col(DecisionRow.id))
+        .limit(limit)
+    )
+    return list(session.execute(wanted).scalars())
+
+
+def take_back(
+    session: Session, made: Sequence[DecisionRow], reviewer_id: int, keys: Sequence[str], *, bulk: str, now: datetime
+) -> None:
+    """Take several decisions back, each on a candidate of its own.
+
+    A candidate that somebody decided on afterwards, or whose texts are others now, stays as it is.
+
+    Args:
+        session: holds the locks of ingest and chain.
+        made: what is taken back; none was before.
+        reviewer_id: who takes it back.
+        keys: one for each.
+        bulk: what the undoing decisions share.
+        now: aware UTC.
+
+    """
+    ids = [one.candidate_id for one in made]
+    rows = {row.id: row for row in session.execute(select(CandidateRow).where(col(CandidateRow.id).in_(ids))).scalars()}
+    histories: dict[int, list[DecisionRow]] = {number: [] for number in ids}
+    asked = select(DecisionRow).where(col(DecisionRow.candidate_id).in_(ids)).order_by(col(DecisionRow.id))
+    for one in session.execute(asked).scalars():
+        histories[one.candidate_id].append(one)
+    undoing, moves = [], []
+    for one, key in zip(made, keys, strict=True):
+        row = rows[one.candidate_id]
+        undo = DecisionRow(
+            project_id=one.project_id,
+            candidate_id=one.candidate_id,
+            candidate_version=row.version,
+            reviewer_id=reviewer_id,
+            verdict=Verdict.UNDO,
+            key=key,
+            undoes_id=one.id,
+            bulk=bulk,
+            decided_at=now,
+        )
+        undoing.append(undo)
+        history = histories[one.candidate_id]
+        if row.status != Status.JOINED and find_standing(history, row.judged_from) is one:
+            standing = find_standing([*history, undo], row.judged_from)
+            moves.append((row, Status.PENDING if standing is None else STATUS_OF[Verdict(standing.verdict)]))
+    append_all(session, undoing)
+    move_all(session, moves)
+
+
+def list_decided_since(session: Session, bulk: str, limit: int) -> list[int]:
+    """The candidates of a bulk act on which somebody decided afterwards, and that stands."""
+    later, undoing = _decision.alias(), _decision.alias()
+    wanted = (
+        select(_decision.c.candidate_id)
+        .where(
+            _decision.c.bulk == bulk,
+            exists().where(
+                later.c.candidate_id == _decision.c.candidate_id,
+                later.c.id > _decision.c.id,
+                later.c.verdict.in_([*STATUS_OF]),
+                ~exists().where(undoing.c.undoes_id == later.c.id),
+            ),
+        )
+        .order_by(_decision.c.candidate_id)
+        .limit(limit)
+    )
+    return list(session.connection().execute(wanted).scalars())

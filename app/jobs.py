@@ -69,13 +69,18 @@ def list_jobs(session: Session, project_id: int, kind: str | None = None, limit:
 
 def find_unfinished(session: Session, project_id: int, kind: str) -> JobRow | None:
     """A job of this kind that waits or runs, or None."""
+    return next(iter(list_unfinished(session, project_id, kind)), None)
+
+
+def list_unfinished(session: Session, project_id: int, kind: str) -> list[JobRow]:
+    """The jobs of this kind that wait or run, the oldest first."""
     unfinished = (JobState.QUEUED, JobState.RUNNING)
-    job: JobRow | None = session.execute(
+    wanted = (
         select(JobRow)
         .where(col(JobRow.state).in_(unfinished), col(JobRow.project_id) == project_id, col(JobRow.kind) == kind)
-        .limit(1)
-    ).scalar()
-    return job
+        .order_by(col(JobRow.id))
+    )
+    return list(session.execute(wanted).scalars())
 
 
 def cancel(session: Session, project_id: int, job_id: int, *, now: datetime) -> JobRow:
@@ -108,7 +113,13 @@ def is_any_waiting(session: Session, *, now: datetime, but: str = "") -> bool:
 
 
 def claim(
-    session: Session, worker: str, *, now: datetime, kind: str = "", project_id: int | None = None
+    session: Session,
+    worker: str,
+    *,
+    now: datetime,
+    kind: str = "",
+    project_id: int | None = None,
+    only: int | None = None,
 ) -> JobRow | None:
     """Take the oldest job that waits, or whose worker fell silent; None when nothing waits.
 
@@ -120,9 +131,12 @@ def claim(
         now: the instant.
         kind: only work of this kind.
         project_id: only this project's.
+        only: this one and no other.
 
     """
     wanted = select(JobRow).where(_claimable(now))
+    if only is not None:
+        wanted = wanted.where(col(JobRow.id) == only)
     if kind:
         wanted = wanted.where(col(JobRow.kind) == kind)
     if project_id is not None:

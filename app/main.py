@@ -15,6 +15,8 @@ from app.db import Database
 from app.settings import MIB, Settings
 from app.web import (
     api,
+    bulk_api,
+    bulk_page,
     edit_page,
     examples_page,
     exports_page,
@@ -91,6 +93,7 @@ def create_app(settings: Settings, db: Database | None = None) -> FastAPI:
     for part in (
         queue,
         review_page,
+        bulk_page,
         edit_page,
         examples_page,
         ladder,
@@ -103,6 +106,7 @@ def create_app(settings: Settings, db: Database | None = None) -> FastAPI:
         templates_page,
         jobs_page,
         api,
+        bulk_api,
         releases_api,
     ):
         app.include_router(part.router)

@@ -1,15 +1,17 @@
 """The queue and what people decide: filter, next, lease, decide, undo. Decisions are append-only, state is derived."""
 
 import hashlib
+import time
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, exists, insert, select
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from app import checks, decisions, evidence, joining, prepare
+from app import checks, decisions, evidence, jobs, joining, prepare
 from app.candidates import Candidate, Finding, Kind, Severity
 from app.db import LARGEST_ID, lock_chain, lock_ingest
 from app.diffs.edit import normalise_edit, rebuild
@@ -22,6 +24,7 @@ from app.models import (
     DecisionRow,
     EntryRow,
     FindingRow,
+    JobState,
     PartRow,
     ProjectRow,
     ReviewerRow,
@@ -45,6 +48,9 @@ REASONS: Mapping[str, str] = {
 }
 _MOST_CHARACTERS = 10_000
 _LONGEST_KEY = 200
+UNDO_KIND = "undo"
+"""The kind of job that takes back the rest of a bulk act."""
+_SECONDS, _SOME = 0.03, 50
 KIND_NAMES: Mapping[str, str] = {
     Kind.PATCH: "patch",
     Kind.SPEC: "spec",
@@ -223,11 +229,16 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an act; `decision` is None where an edit changed nothing, `repeated` where the key was known."""
+    """What came of an act; `decision` is None where an edit changed nothing, `repeated` where the key was known.
+
+    Where a bulk act was taken back, `bulk` names it, and `rest` is the job that goes on with it, if any.
+    """
 
     decision: DecisionRow | None
     candidate: CandidateRow
     repeated: bool = False
+    bulk: str | None = None
+    rest: int | None = None
 
 
 def decide(
@@ -241,7 +252,7 @@ def decide(
         BadInputError: an unknown reason, a rating outside 1 to 5, an edit without text or a text without edit.
 
     """
-    _check(act)
+    check_act(act)
     lock_chain(session)
     row = get_candidate(session, project_id, candidate_id)
     earlier = _find_earlier(session, act.key, act.verdict, candidate_id)
@@ -276,30 +287,21 @@ def decide(
 
 
 def undo(session: Session, project_id: int, reviewer_id: int, *, key: str, now: datetime) -> Outcome:
-    """Take back the reviewer's last decision that stands; undo again and the one before it goes.
+    """Take back the reviewer's last act that stands; undo again and the one before it goes.
+
+    Decisions that were made as one go as one: the first of them at once, the others by the job `Outcome.rest`.
 
     Raises:
         ConflictError: nothing is left to take back, or the key is another decision's.
 
     """
-    _check_key(key)
-    lock_ingest(session)
-    lock_chain(session)
-    earlier = _find_earlier(session, key, Verdict.UNDO)
+    earlier = _begin_undo(session, project_id, key)
     if earlier is not None:
-        return Outcome(earlier, get_candidate(session, project_id, earlier.candidate_id), repeated=True)
-    taken_back = select(col(DecisionRow.undoes_id)).where(col(DecisionRow.undoes_id).is_not(None))
-    last = session.execute(
-        select(DecisionRow)
-        .where(
-            col(DecisionRow.project_id) == project_id,
-            col(DecisionRow.reviewer_id) == reviewer_id,
-            col(DecisionRow.verdict) != Verdict.UNDO,
-            col(DecisionRow.id).not_in(taken_back),
-        )
-        .order_by(col(DecisionRow.id).desc())
-        .limit(1)
-    ).scalar()
+        return earlier
+    last = _find_last(session, project_id, reviewer_id)
+    bulk = _find_last_bulk(session, project_id, reviewer_id, 0 if last is None else last.id or 0)
+    if bulk is not None:
+        return _undo_bulk(session, project_id, reviewer_id, bulk, key, now)
     if last is None:
         raise ConflictError("There is nothing left to undo.")
     row = get_candidate(session, project_id, last.candidate_id)
@@ -321,7 +323,104 @@ def undo(session: Session, project_id: int, reviewer_id: int, *, key: str, now: 
     return Outcome(decision, row)
 
 
-def _check(act: Act) -> None:
+def undo_bulk(session: Session, project_id: int, reviewer_id: int, bulk: str, *, key: str, now: datetime) -> Outcome:
+    """Take back what was decided as one, whatever was decided since; or go on with that where it was broken off.
+
+    Raises:
+        ConflictError: nothing of it is left to take back, or the key is another decision's.
+
+    """
+    earlier = _begin_undo(session, project_id, key)
+    return earlier or _undo_bulk(session, project_id, reviewer_id, bulk, key, now)
+
+
+def _begin_undo(session: Session, project_id: int, key: str) -> Outcome | None:
+    """What the same key brought before, or None; nobody else decides until the transaction ends."""
+    _check_key(key)
+    lock_ingest(session)
+    lock_chain(session)
+    earlier = _find_earlier(session, key, Verdict.UNDO)
+    if earlier is None:
+        return None
+    row = get_candidate(session, project_id, earlier.candidate_id)
+    bulk = None if earlier.bulk is None else decisions.bulk_name(decisions.job_of(earlier.bulk))
+    rest = None if bulk is None else _find_rest(session, project_id, bulk)
+    return Outcome(earlier, row, repeated=True, bulk=bulk, rest=rest)
+
+
+def _find_last(session: Session, project_id: int, reviewer_id: int) -> DecisionRow | None:
+    """The reviewer's last decision that stands, of those that were made one by one."""
+    undoing = aliased(DecisionRow)
+    last: DecisionRow | None = session.execute(
+        select(DecisionRow)
+        .where(
+            col(DecisionRow.project_id) == project_id,
+            col(DecisionRow.reviewer_id) == reviewer_id,
+            col(DecisionRow.verdict) != Verdict.UNDO,
+            col(DecisionRow.bulk).is_(None),
+            ~exists().where(col(undoing.undoes_id) == col(DecisionRow.id)),
+        )
+        .order_by(col(DecisionRow.id).desc())
+        .limit(1)
+    ).scalar()
+    return last
+
+
+def _find_last_bulk(session: Session, project_id: int, reviewer_id: int, after: int) -> str | None:
+    """The reviewer's last bulk act that began after a decision, and that nobody has begun to take back."""
+    last: tuple[int, str] | None = None
+    for bulk, first in decisions.list_bulks(session, project_id, reviewer_id, after):
+        is_later = first > (after if last is None else last[0])
+        if is_later and not decisions.is_begun(session, decisions.undo_name(bulk)):
+            last = first, bulk
+    return None if last is None else last[1]
+
+
+def _undo_bulk(session: Session, project_id: int, reviewer_id: int, bulk: str, key: str, now: datetime) -> Outcome:
+    order = jobs.get_job(session, project_id, decisions.job_of(bulk))
+    if _find_rest(session, project_id, bulk) is not None:
+        raise ConflictError("That is being taken back already; its page says how far it is.")
+    rest, began, last = None, time.perf_counter(), 0
+    while some := decisions.list_to_take_back(session, bulk, after=last, limit=_SOME):
+        take_back(session, some, reviewer_id, key, now, is_first=not last)
+        last = some[-1].id or 0
+        if time.perf_counter() - began > _SECONDS:
+            break
+    if not last:
+        raise ConflictError("There is nothing left to undo of what was decided as one.")
+    if order.state in {JobState.QUEUED, JobState.RUNNING}:
+        jobs.cancel(session, project_id, order.id or 0, now=now).message = "Taken back before it ended."
+    if decisions.list_to_take_back(session, bulk, after=last, limit=1):
+        args: dict[str, object] = {"bulk": bulk, "reviewer": reviewer_id, "key": key}
+        rest = jobs.enqueue(session, project_id, UNDO_KIND, args, now=now).id
+    lead = decisions.find_by_key(session, key)
+    assert lead is not None  # noqa: S101  (it was stored above)
+    return Outcome(lead, get_candidate(session, project_id, lead.candidate_id), bulk=bulk, rest=rest)
+
+
+def take_back(
+    session: Session, made: Sequence[DecisionRow], reviewer_id: int, key: str, now: datetime, *, is_first: bool = False
+) -> None:
+    """Take back some decisions of one bulk act; the first of all gets the key itself, the others keys made of it."""
+    wanted = [f"{key}:{one.id}" for one in made]
+    keys = [*([key] if is_first else []), *decisions.free_keys(session, wanted[is_first:])]
+    bulk = decisions.undo_name(made[0].bulk or "")
+    decisions.take_back(session, made, reviewer_id, keys, bulk=bulk, now=now)
+
+
+def _find_rest(session: Session, project_id: int, bulk: str) -> int | None:
+    """The job that takes back the rest of a bulk act, or None."""
+    waiting = jobs.list_unfinished(session, project_id, UNDO_KIND)
+    return next((job.id for job in waiting if job.args["bulk"] == bulk), None)
+
+
+def check_act(act: Act) -> None:
+    """Refuse what makes no sense of any candidate.
+
+    Raises:
+        BadInputError: an unknown reason, a rating outside 1 to 5, an edit without text or a text without edit.
+
+    """
     _check_key(act.key)
     if act.verdict not in decisions.STATUS_OF:
         raise BadInputError(f"{act.verdict} has an address of its own: POST /undo.", where="field verdict")

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlmodel import Session, col
 
-from app import deliveries, groups, ingest, jobs, joining, migrations, prepare, sources
+from app import bulk, deliveries, groups, ingest, jobs, joining, migrations, prepare, review, sources
 from app.db import Database
 from app.errors import AppError
 from app.models import CandidateRow, JobRow, JobState
@@ -86,6 +86,10 @@ def _release(db: Database, settings: Settings, job: JobRow, report: jobs.Reporte
     return f"Release {result['release']}: {result.get('rows', 0):,} rows", result
 
 
+def _bulk(db: Database, _: Settings, job: JobRow, report: jobs.Reporter) -> Result:
+    return bulk.RUN[job.kind](db, job, report)
+
+
 def _preview(db: Database, settings: Settings, job: JobRow, report: jobs.Reporter) -> Result:
     from app import releases  # noqa: PLC0415
 
@@ -101,6 +105,8 @@ KINDS: Mapping[str, Callable[[Database, Settings, JobRow, jobs.Reporter], Result
     "export": _export,
     "release": _release,
     "preview": _preview,
+    bulk.KIND: _bulk,
+    review.UNDO_KIND: _bulk,
 }
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import deliveries, ingest, jobs, migrations, outlook, queue, releases, review
+from app import bulk, deliveries, ingest, jobs, migrations, outlook, queue, releases, review
 from app.candidates import Finding, Run
 from app.db import is_reachable
 from app.diffs.edit import new_sides
@@ -136,6 +136,7 @@ def decision_json(decision: DecisionRow) -> dict[str, object]:
         "rating": decision.rating,
         "undoes": decision.undoes_id,
         "other": decision.other_id,
+        "bulk": decision.bulk,
         "decided_at": decision.decided_at,
         "digest": bytes(decision.digest).hex(),
     }
@@ -341,10 +342,11 @@ def _outcome_json(session: Session, outcome: review.Outcome) -> dict[str, object
 
 
 @router.post("/api/v1/undo", openapi_extra=takes(UndoIn))
-def post_undo(body: OptionalObject, session: Db, project: Project, me: Me, now: Now) -> Response:
-    """Take back the caller's last decision that stands."""
-    undone = review.undo(session, project, me, key=read_as(UndoIn, body).key, now=now)
-    return as_json(_outcome_json(session, undone))
+def post_undo(body: OptionalObject, db: AppDb, project: Project, me: Me, now: Now) -> Response:
+    """Take back the caller's last act that stands; what was decided as one goes as one, `job` takes back the rest."""
+    undone = bulk.undo_last(db, project, me, key=read_as(UndoIn, body).key, now=now)
+    with db.read() as session:
+        return as_json(_outcome_json(session, undone) | {"bulk": undone.bulk, "job": undone.rest})
 
 
 @router.post("/api/v1/candidates/{candidate_id}/join", openapi_extra=takes(OfTwoIn))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app import jobs, releases, sources
+from app import bulk, decisions, jobs, releases, review, sources
 from app.models import JobRow, JobState
 from app.web.deps import Db, Now, Project
 from app.web.forms import Form
@@ -22,6 +22,8 @@ _TITLES = {
     "export": "Building the dataset",
     "release": "Freezing a release",
     "preview": "Counting what a release would hold",
+    bulk.KIND: "Deciding many as one",
+    review.UNDO_KIND: "Taking back what was decided as one",
 }
 _BACK = {
     "ingest": ("/imports", "Imports"),
@@ -134,6 +136,10 @@ def _report_url(row: JobRow) -> str | None:
     """Where to read what came of it."""
     if row.kind == "release":
         return f"/releases/{row.args['release']}"
+    if row.kind == bulk.KIND:
+        return f"/bulk/{row.id}"
+    if row.kind == review.UNDO_KIND:
+        return f"/bulk/{decisions.job_of(str(row.args['bulk']))}"
     report = (row.result or {}).get("report")
     if not isinstance(report, Mapping):
         return None

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import outlook, queue, review, sources
+from app import bulk, decisions, outlook, queue, review, sources
 from app.candidates import Finding, Severity
 from app.diffs.edit import diff_texts
 from app.diffs.parse import parse
@@ -49,6 +49,8 @@ class Event:
     who: str
     undone: bool
     undoes: str | None
+    together: int
+    act: int | None
     reasons: list[str]
     field: str | None
     change: Markup
@@ -190,15 +192,22 @@ def _decide(
 
 
 @router.post("/undo")
-def undo(request: Request, fields: Form, session: Db, project: Project, me: Me, now: Now) -> Response:
-    """Take back the last decision that stands, and show its candidate again."""
+def undo(request: Request, fields: Form, db: AppDb, project: Project, me: Me, now: Now) -> Response:
+    """Take back the last act that stands, and show its candidate again; of many decided as one, the first."""
     wanted = wanted_of(request)
-    outcome = review.undo(session, project, me, key=fields.allow({"key"}).one("key"), now=now)
+    outcome = bulk.undo_last(db, project, me, key=fields.allow({"key"}).one("key"), now=now)
+    with db.read() as session:
+        return _show_undone(request, session, project, wanted, outcome)
+
+
+def _show_undone(request: Request, session: Session, project: int, wanted: Filter, outcome: review.Outcome) -> Response:
+    if outcome.bulk is not None and not is_partial(request):
+        return see_other(f"/bulk/{decisions.job_of(outcome.bulk)}")
     address = url(f"/candidates/{outcome.candidate.id}", **link_query(wanted))
     if not is_partial(request):
         return see_other(url(f"/candidates/{outcome.candidate.id}", **link_query(wanted), last=outcome.candidate.id))
     view = _view(request, session, project, outcome.candidate.id or 0, wanted)
-    view = replace(view, said=_sentence(session, outcome.candidate))
+    view = replace(view, said=bulk.sentence(session, outcome) or _sentence(session, outcome.candidate))
     return page(request, "review.html", view, fragment="candidate", headers={"HX-Push-Url": address})
 
 
@@ -270,7 +279,7 @@ def _view(request: Request, session: Session, project: int, candidate_id: int, w
         ladder=None if pair else ladder.build(candidate_id, opened.stands, query, request.query_params),
         patched=None if pair else parts.build_set(candidate_id, opened.said, query, request.query_params),
         parts=None if pair else parts.build_parts(opened, query),
-        history=_events(opened),
+        history=_events(opened, decisions.count_together(session, _bulks(opened))),
         left=str(queue.count_candidates(session, project, wanted)),
         query=query,
         reasons=review.REASONS,
@@ -356,7 +365,11 @@ def _plain(value: object) -> str:
     return ", ".join(map(_plain, value)) if isinstance(value, list | tuple) else repr(value)
 
 
-def _events(opened: review.Opened) -> list[Event]:
+def _bulks(opened: review.Opened) -> list[str]:
+    return [decision.bulk for decision, _, _ in opened.history if decision.bulk is not None]
+
+
+def _events(opened: review.Opened, together: Mapping[str, int]) -> list[Event]:
     """The history, newest first; what was taken back is marked, what was edited shows the change."""
     undone = {decision.undoes_id for decision, _, _ in opened.history}
     verdicts = {decision.id: decision.verdict for decision, _, _ in opened.history}
@@ -366,6 +379,8 @@ def _events(opened: review.Opened) -> list[Event]:
             who=who,
             undone=decision.id in undone,
             undoes=verdicts.get(decision.undoes_id) if decision.undoes_id else None,
+            together=together.get(decision.bulk or "", 1),
+            act=None if decision.bulk is None else decisions.job_of(decision.bulk),
             reasons=[review.REASONS.get(code, code) for code in decision.reasons],
             field=None if revision is None else revision.field,
             change=Markup() if revision is None else _change(opened, revision),

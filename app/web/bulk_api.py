@@ -1,0 +1,66 @@
+"""The JSON twin of many decisions as one."""
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from sqlmodel import Session
+from starlette.responses import Response
+
+from app import bulk, review
+from app.models import JobState
+from app.queue import Filter
+from app.web.api import JsonObject, read_as, takes
+from app.web.deps import AppDb, Db, Me, Now, Project
+from app.web.render import as_json
+
+router = APIRouter()
+
+
+class BulkIn(BaseModel):
+    """What is decided of everything that a filter finds; `count` is how many the caller takes that to be."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    filter: dict[str, str]
+    verdict: str
+    count: int
+    key: str
+    reasons: list[str] = Field(default_factory=list, max_length=20)
+    comment: str = ""
+
+
+@router.post("/api/v1/bulk", openapi_extra=takes(BulkIn))
+def post_bulk(body: JsonObject, db: AppDb, project: Project, me: Me, now: Now) -> Response:
+    """Decide everything that a filter finds; 202 while a job goes on with it, the same key gets the same act."""
+    given = read_as(BulkIn, body)
+    asked = bulk.Ask(
+        verdict=review.parse_verdict(given.verdict),
+        count=str(given.count),
+        key=given.key,
+        reasons=tuple(given.reasons),
+        comment=given.comment,
+    )
+    job = bulk.order(db, project, me, asked, Filter.parse(given.filter, also=()), now=now)
+    with db.read() as session:
+        return _answer(session, project, job.id or 0)
+
+
+@router.get("/api/v1/bulk/{job_id}")
+def get_bulk(session: Db, project: Project, job_id: int) -> Response:
+    """What came of a bulk act: how many were decided, left out and taken back."""
+    return _answer(session, project, job_id)
+
+
+def _answer(session: Session, project: int, job_id: int) -> Response:
+    act = bulk.get_act(session, project, job_id)
+    running = act.job.state in {JobState.QUEUED, JobState.RUNNING}
+    found = {
+        "job": act.job.id,
+        "state": act.job.state,
+        "verdict": act.job.args["verdict"],
+        "found": act.job.args["n"],
+        "decided": act.decided,
+        "left_out": dict(act.left),
+        "taken_back": act.taken_back,
+        "message": act.job.message,
+    }
+    return as_json(found, 202 if running else 200)

@@ -1,0 +1,203 @@
+"""Many decisions as one: what a filter finds, the count typed by hand, and what came of it."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request
+from sqlmodel import Session
+from starlette.responses import Response
+
+from app import bulk, jobs, review, sources
+from app.candidates import Severity
+from app.errors import AppError, BadInputError
+from app.models import JobRow, JobState, Status, Verdict
+from app.queue import Filter
+from app.web.deps import AppDb, Db, Me, Now, Project
+from app.web.forms import Fields, Form
+from app.web.queue import link_query, wanted_of
+from app.web.render import is_partial, page, see_other
+
+router = APIRouter()
+
+VERDICTS = {
+    Verdict.ACCEPT: "Accept", Verdict.REJECT: "Reject", Verdict.SKIP: "Skip", Verdict.FLAG: "Flag",
+}  # fmt: skip
+DONE = {
+    Verdict.ACCEPT: "accepted", Verdict.REJECT: "rejected", Verdict.SKIP: "skipped", Verdict.FLAG: "flagged",
+}  # fmt: skip
+_FIELDS = ("verdict", "count", "comment", "digest", "key")
+_WORDS = {
+    "status": "that is {}", "kind": "of the kind {}", "source": "from {}", "file": "that touches {}",
+    "since": "logged from {}", "until": "logged until {}", "rating": "rated {} in the log",
+    "finding": "with the finding {}", "upload": "of import {}", "delivery": "of delivery {}",
+    "cluster": "like #{}", "q": "that holds {}",
+}  # fmt: skip
+_WHY = {
+    "changed": "changed after the page was shown: somebody else was faster",
+    "joined": "joined with another candidate meanwhile",
+}
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What a person typed; given back when it was refused."""
+
+    verdict: str = ""
+    count: str = ""
+    comment: str = ""
+    reasons: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, sent: Fields) -> "Typed":
+        """What came in a form."""
+        return cls(sent.one("verdict"), sent.one("count"), sent.one("comment"), sent.many("reasons"))
+
+
+@dataclass(frozen=True)
+class BulkView:
+    """What `bulk.html` may read."""
+
+    n_quarantined: int
+    words: list[str]
+    query: dict[str, str]
+    n: int
+    survey: bulk.Survey
+    n_pending: int
+    decided: dict[str, int]
+    grave: Severity
+    digest: str
+    verdicts: Mapping[Verdict, str]
+    reasons: Mapping[str, str]
+    key: str
+    typed: Typed
+    fault: str
+    checking: JobRow | None
+
+
+@dataclass(frozen=True)
+class ActView:
+    """What `bulk_act.html` may read."""
+
+    n_quarantined: int
+    act: bulk.Act
+    n: int
+    verdict: str
+    done: str
+    reasons: list[str]
+    words: list[str] | None
+    query: dict[str, str]
+    running: bool
+    why: list[tuple[str, int]]
+    n_rest: int
+    undo_key: str
+
+
+def in_words(wanted: Filter) -> list[str]:
+    """A filter as a person says it, one part after the other.
+
+    `Filter(status="pending", finding="secret")` → `["that is pending", "with the finding secret"]`
+    """
+    said = ((name, value) for name, value in wanted.query().items() if name != "order")
+    return [
+        _WORDS.get(name, name + " {}").format(value.replace("_", " ") if name == "finding" else value)
+        for name, value in said
+    ]
+
+
+def ask_of(sent: Fields, digest: str | None) -> bulk.Ask:
+    """What a form asks for.
+
+    Raises:
+        BadInputError: no verdict was chosen, or it is none.
+
+    """
+    if not sent.one("verdict"):
+        raise BadInputError("Choose what to decide: accept, reject, skip or flag.", where="field verdict")
+    return bulk.Ask(
+        verdict=review.parse_verdict(sent.one("verdict")),
+        count=sent.one("count"),
+        key=sent.one("key"),
+        digest=digest,
+        reasons=sent.many("reasons"),
+        comment=sent.one("comment").replace("\r\n", "\n"),
+    )
+
+
+# ------------------------------------------------------------------------------------------------ ask
+
+
+@router.get("/bulk")
+def ask(request: Request, session: Db, project: Project) -> Response:
+    """What a filter finds, and the form to decide all of it."""
+    return page(request, "bulk.html", _view(session, project, wanted_of(request), Typed(), ""))
+
+
+@router.post("/bulk")
+def order(request: Request, fields: Form, db: AppDb, project: Project, me: Me, now: Now) -> Response:
+    """Decide everything that the filter finds, once the count was typed; else the page again with what was typed."""
+    sent, wanted = fields.allow(_FIELDS, {"reasons"}), wanted_of(request)
+    try:
+        # In transactions of its own: thousands of decisions in one would let every reviewer wait.
+        job = bulk.order(db, project, me, ask_of(sent, sent.one("digest")), wanted, now=now)
+    except AppError as error:
+        with db.read() as session:
+            view = _view(session, project, wanted, Typed.of(sent), error.message)
+        return page(request, "bulk.html", view, status=error.status)
+    return see_other(f"/bulk/{job.id}")
+
+
+def _view(session: Session, project: int, wanted: Filter, typed: Typed, fault: str) -> BulkView:
+    found = bulk.survey(session, project, wanted)
+    return BulkView(
+        n_quarantined=sources.count_quarantine(session, project),
+        words=in_words(wanted),
+        query=link_query(wanted),
+        n=len(found.members),
+        survey=found,
+        n_pending=found.by_status.get(Status.PENDING, 0),
+        decided={status: n for status, n in found.by_status.items() if status != Status.PENDING},
+        grave=Severity.HOLD,
+        digest=found.members.digest,
+        verdicts=VERDICTS,
+        reasons=review.REASONS,
+        key=uuid.uuid4().hex,
+        typed=typed,
+        fault=fault,
+        checking=jobs.find_unfinished(session, project, jobs.IN_BACKGROUND),
+    )
+
+
+# ------------------------------------------------------------------------------------------------ what came of it
+
+
+@router.get("/bulk/{job_id}")
+def act(request: Request, session: Db, project: Project, job_id: int) -> Response:
+    """What was decided as one, what was left out and why, and what was taken back since."""
+    found = bulk.get_act(session, project, job_id)
+    named = found.job.args["filter"]
+    wanted = Filter.parse(named) if isinstance(named, Mapping) else None
+    verdict = Verdict(str(found.job.args["verdict"]))
+    reasons = found.job.args["reasons"]
+    view = ActView(
+        n_quarantined=0 if is_partial(request) else sources.count_quarantine(session, project),
+        act=found,
+        n=int(str(found.job.args["n"])),
+        verdict=VERDICTS[verdict],
+        done=DONE[verdict],
+        reasons=[review.REASONS[code] for code in reasons] if isinstance(reasons, list) else [],
+        words=None if wanted is None else in_words(wanted),
+        query={} if wanted is None else link_query(wanted),
+        running=found.undoing is not None or found.job.state in {JobState.QUEUED, JobState.RUNNING},
+        why=[(_WHY[code], n) for code, n in found.left.items()],
+        n_rest=found.decided - found.taken_back,
+        undo_key=uuid.uuid4().hex,
+    )
+    return page(request, "bulk_act.html", view, fragment="act")
+
+
+@router.post("/bulk/{job_id}/undo")
+def undo(fields: Form, db: AppDb, project: Project, me: Me, now: Now, job_id: int) -> Response:
+    """Take all of it back as one, whatever was decided since."""
+    bulk.undo(db, project, me, job_id, key=fields.allow({"key"}).one("key"), now=now)
+    return see_other(f"/bulk/{job_id}")
