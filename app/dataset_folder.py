@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from app import recipes
 from app.errors import BadInputError
@@ -27,13 +27,14 @@ from app.exports import (
     snippets,
     trainer_files,
 )
-from app.exports.folder import Folder, Written
+from app.exports.card import Vocabulary
+from app.exports.folder import SHARD_BYTES, Folder, LineFile, Written
 from app.exports.folder_card import Config
-from app.exports.jsonl import encode, parse
+from app.exports.jsonl import JsonlRows, encode, parse
 from app.exports.order import by_digest
-from app.exports.parquet import SHARD_BYTES, ParquetRows
+from app.exports.parquet import ParquetRows
 from app.exports.parquet import require as require_parquet
-from app.exports.shape import Made, RowOrder
+from app.exports.shape import Made, RowOrder, Table
 
 SCHEMA = 1
 PRIMARY = frozenset({
@@ -43,6 +44,7 @@ PRIMARY = frozenset({
 """The formats that are written unless every one is asked for: each trainer finds one of them that it takes as it is."""
 
 _TOLD_EVERY = 100
+_NUL = b"\\u0000"
 _COPIED = ("held_back.jsonl", "leaks.json")
 
 Row = dict[str, Any]
@@ -56,7 +58,7 @@ class Layout:
     Attributes:
         every_format: every format of each dataset, not only the primary ones.
         parquet: Parquet beside the JSONL, which is always there.
-        shard_bytes: about how long a Parquet file may grow.
+        shard_bytes: about how long a file of rows may grow before another one is begun.
     """
 
     every_format: bool = False
@@ -72,7 +74,7 @@ class Layout:
 
         """
         if self.shard_bytes < 1:
-            raise BadInputError("A Parquet file must be allowed to hold something.", where="field shard_bytes")
+            raise BadInputError("A file must be allowed to hold something.", where="field shard_bytes")
         if self.parquet:
             require_parquet()
 
@@ -93,6 +95,7 @@ def write(
     layout: Layout,
     *,
     number: int | None,
+    vocabularies: Mapping[str, Vocabulary] | None = None,
     progress: Progress | None = None,
 ) -> list[Config]:
     """Write the folder; it appears whole or not at all.
@@ -103,6 +106,7 @@ def write(
         target: the folder to make, which must be absent or empty.
         layout: how.
         number: of the release, or None where it was made for the purpose and has none.
+        vocabularies: role → what its tokens are counted with; elsewhere they are estimated.
         progress: called with (done, total) examples; it may raise to stop.
 
     Returns:
@@ -115,7 +119,7 @@ def write(
     """
     layout.check()
     with Folder(target) as folder:
-        contents = _write_rows(release, said, folder, layout, number, progress)
+        contents = _write_rows(release, said, folder, layout, number, vocabularies or {}, progress)
         if not contents.configs:
             told = ", ".join(f"{gate} {n:,}" for gate, n in said["held_by_gate"].items()) or "nothing was held back"
             raise BadInputError(f"There is no row that any format could say: {told}.", code="nothing_to_export")
@@ -130,6 +134,7 @@ def _write_rows(
     folder: Folder,
     layout: Layout,
     number: int | None,
+    vocabularies: Mapping[str, Vocabulary],
     progress: Progress | None,
 ) -> Contents:
     contents, done = Contents(), 0
@@ -144,16 +149,17 @@ def _write_rows(
             release=None if number is None else said["release"],
             rule=said["order"]["rule"],
             recipe=f"{dataset.role}/{said['recipes'][dataset.role]}",
+            vocabulary=vocabularies.get(dataset.role),
         )
-        files = _Files(folder, run, facts, layout)
+        files = Files(folder, run, facts, layout)
         for split in splits:
-            for example, way in read_rows(release, dataset, split, form.order):
-                files.add(split, example, way)
+            for entry in read_rows(release, dataset, split, form.order):
+                files.add(split, entry)
                 done += 1
                 if progress is not None and not done % _TOLD_EVERY:
                     progress(done, total)
-                for origin in way["origins"]:
-                    contents.licences.setdefault(way["licence"], set()).add(origin["source"])
+                for origin in entry.way["origins"]:
+                    contents.licences.setdefault(entry.way["licence"], set()).add(origin["source"])
         files.close()
         contents.runs.append(run)
         contents.configs += folder_card.configs_of(run, facts)
@@ -172,36 +178,96 @@ def _parts(said: Mapping[str, Any], layout: Layout) -> Iterator[tuple[Dataset, F
                     yield dataset, form, counts
 
 
-class _Files:
-    """The files of one dataset in one format: JSONL, Parquet where it is wanted, and a line of lineage for each row."""
+class _Rows(NamedTuple):
+    """Where the rows of one config and split go, and what is counted of them."""
 
-    def __init__(self, folder: Folder, run: Run, facts: card.Facts, layout: Layout) -> None:
+    jsonl: JsonlRows
+    parquet: ParquetRows | None
+    lineage: LineFile
+    lengths: card.Lengths | None
+    has_ids: bool
+
+
+class Files:
+    """The files of one dataset in one format: JSONL, Parquet where it is wanted, and a line of lineage for each row.
+
+        files = Files(folder, run, facts, layout)
+        for entry in read_rows(release, dataset, split, form.order):
+            files.add(split, entry)
+        files.close()
+
+    Args:
+        folder: in the making.
+        run: the format at work.
+        facts: filled with what the card says.
+        layout: how rows are written.
+        is_alone: whether the folder holds nothing else, so that lineage need not say of which config it is.
+
+    """
+
+    def __init__(self, folder: Folder, run: Run, facts: card.Facts, layout: Layout, *, is_alone: bool = False) -> None:
         self._folder, self._run, self._facts, self._layout = folder, run, facts, layout
-        self._parquet: dict[str, ParquetRows] = {}
+        self._is_alone = is_alone and len(run.tables) == 1
+        self._rows: dict[tuple[str, Split], _Rows] = {}
+        # A row of these is a part of its example; elsewhere its texts are those of the example, whatever their shape.
+        self._measures_rows = run.dataset.objective == "contrastive"
 
-    def add(self, split: Split, example: Row, way: Row) -> None:
-        for made in self._run.rows(example, split):
-            config = self._run.form.config(self._run.dataset, made.table)
-            place = f"{config}/{made.split}"
-            line = encode(made.row)
-            self._folder.file(f"jsonl/{place}.jsonl").add(line)
-            if self._layout.parquet:
-                self._rows(place, made).add(made.row, len(line))
-            row_number = {} if "id" in made.row else {"row": self._facts.files[config, made.split]}
-            self._folder.file(f"lineage/{place}.jsonl").add(encode(row_number | way))
-            self._facts.count(config, made.split, example, way)
+    def add(self, split: Split, entry: "Entry") -> None:
+        """Write the rows of one example, and for each a line of lineage at the same place of its file.
 
-    def _rows(self, place: str, made: Made) -> ParquetRows:
-        found = self._parquet.get(place)
-        if found is None:
-            columns = self._run.tables[made.table].columns
-            found = ParquetRows(self._folder, f"data/{place}", columns, self._layout.shard_bytes)
-            self._parquet[place] = found
-        return found
+        Where rows have no id of their own, or an example has several, the line says the row's number, counted from 0.
+        """
+        # What was parsed holds half a character never, and a NUL only where the line has its escape.
+        for made in self._run.rows(entry.example, split, is_safe=_NUL not in entry.line):
+            rows = self._rows.get((made.table, made.split)) or self._open(made)
+            # The same columns in the same order are the same bytes.
+            same = made.row == entry.example and (*made.row,) == (*entry.example,)
+            line = entry.line if same else encode(made.row)
+            rows.jsonl.add(line)
+            if rows.parquet is not None:
+                rows.parquet.add(made.row, len(line))
+            number = self._count(made, entry, rows.lengths)
+            rows.lineage.add(entry.way_line if rows.has_ids else encode({"row": number} | entry.way))
+
+    def _open(self, made: Made) -> _Rows:
+        config, table = self._run.form.config(self._run.dataset, made.table), self._run.tables[made.table]
+        place = f"{config}/{made.split}"
+        parquet = None
+        if self._layout.parquet and not self._run.form.jsonl_only:
+            parquet = ParquetRows(self._folder, f"data/{place}", table.columns, self._layout.shard_bytes)
+        opened = self._rows[made.table, made.split] = _Rows(
+            JsonlRows(self._folder, f"jsonl/{config}", made.split, self._layout.shard_bytes),
+            parquet,
+            self._folder.file(f"lineage/{made.split if self._is_alone else place}.jsonl"),
+            self._facts.lengths.setdefault(config, self._facts.lengths_of(config)) if self._has_texts(table) else None,
+            "id" in table.names,
+        )
+        return opened
+
+    def _has_texts(self, table: Table) -> bool:
+        """Whether a length means anything: a predictor reads numbers, and judgements of a search hold names alone."""
+        return self._run.dataset.objective != "classification" and not set(table.names) <= card.IDS | {"score"}
+
+    def _count(self, made: Made, entry: "Entry", lengths: card.Lengths | None) -> int:
+        """Count a row with its lineage; gives its number in its split."""
+        facts, config = self._facts, self._run.form.config(self._run.dataset, made.table)
+        number = facts.files[config, made.split]
+        facts.files[config, made.split] = number + 1
+        facts.rows[made.split] += 1
+        facts.licences[entry.way["licence"]] += 1
+        facts.templates.update(entry.way["templates"])
+        if lengths is not None:
+            lengths.count(made.row if self._measures_rows else entry.example)
+        return number
 
     def close(self) -> None:
-        for rows in self._parquet.values():
-            rows.close()
+        """Give every file its name."""
+        for (table, split), rows in self._rows.items():
+            n = rows.jsonl.close()
+            if n > 1:
+                self._facts.shards[self._run.form.config(self._run.dataset, table), split] = n
+            if rows.parquet is not None:
+                rows.parquet.close()
         self._folder.close_files()
 
 
@@ -216,7 +282,16 @@ def read_sources(release: Path, dataset: Dataset, splits: list[Split]) -> Iterat
                 yield parse(row), split
 
 
-def read_rows(release: Path, dataset: Dataset, split: Split, order: RowOrder) -> Iterator[tuple[Row, Row]]:
+class Entry(NamedTuple):
+    """An example of a release and its lineage, and the lines that they stand in."""
+
+    example: Row
+    way: Row
+    line: bytes
+    way_line: bytes
+
+
+def read_rows(release: Path, dataset: Dataset, split: Split, order: RowOrder) -> Iterator[Entry]:
     """Each example of a split with its lineage, in the order that a format asks for."""
     place = (*dataset, f"{split}.jsonl")
     with (
@@ -224,13 +299,14 @@ def read_rows(release: Path, dataset: Dataset, split: Split, order: RowOrder) ->
         release.joinpath("lineage", *place).open("rb") as ways,
     ):
         if order is RowOrder.RELEASE:
-            for row, way in zip(rows, ways, strict=True):
-                yield parse(row), parse(way)
+            for line, way_line in zip(rows, ways, strict=True):
+                yield Entry(parse(line), parse(way_line), line, way_line)
             return
         for at, way_at in by_digest(_places(rows, ways)):
             rows.seek(at)
             ways.seek(way_at)
-            yield parse(rows.readline()), parse(ways.readline())
+            line, way_line = rows.readline(), ways.readline()
+            yield Entry(parse(line), parse(way_line), line, way_line)
 
 
 def _places(rows: BinaryIO, ways: BinaryIO) -> Iterator[tuple[str, int, int]]:
@@ -323,8 +399,18 @@ def _config(config: Config) -> dict[str, object]:
         "repeated": run.repeated[config.name],
         "made_safe": {"examples": run.n_safe_rows, "characters": run.n_safe_characters},
         "templates": sorted(config.facts.templates),
-        "tokens_estimated": config.facts.lengths.as_json() if config.has_texts else None,
+        "tokens": config.lengths.as_json() if config.has_texts else None,
+        **labels_of(run),
     }
+
+
+def labels_of(run: Run) -> dict[str, object]:
+    """`{"labels": {"train": {"good": 30, "bad": 12}}, "warnings": []}`; empty where rows have no labels."""
+    if not run.labels:
+        return {}
+    splits = [split for split in Split if run.labels[split, True] or run.labels[split, False]]
+    labels = {str(one): {"good": run.labels[one, True], "bad": run.labels[one, False]} for one in splits}
+    return {"labels": labels, "warnings": run.warnings}
 
 
 def _without(run: Run) -> dict[str, object]:

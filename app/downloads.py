@@ -7,8 +7,8 @@ that dataset alone, and thrown away again: it has no number and the ledger of sp
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,21 @@ from typing import Any
 from sqlmodel import Session
 
 from app import dataset_folder, freeze, projects, recipes, releases
-from app.dataset_folder import Layout, read_rows, read_sources
+from app.dataset_folder import Files, Layout, labels_of, read_rows, read_sources
 from app.db import Database
-from app.errors import BadInputError
+from app.errors import BadInputError, NotFoundError, UnsupportedError
 from app.examples import Dataset, Split
 from app.exports import LEFT_OUT, Run, card, formats_of, get_format, look
+from app.exports.card import Vocabulary
 from app.exports.folder import Folder, Written, refuse_target
 from app.exports.jsonl import encode
 from app.freeze import Facts, Progress
+from app.projects import FileKind
 from app.queue import Filter
 from app.releases import Spec
 from app.settings import Settings
 from app.splits import Plan
+from app.tokens import parse_budget
 
 _PREVIEWED = 500
 
@@ -99,6 +102,21 @@ class Order:
                 f"Only accepted, edited and rejected patches are exported, and the filter asks for "
                 f"{self.filter.status} ones. Clear the status.",
                 where="field status",
+            )
+
+    def check_with(self, layout: Layout) -> None:
+        """Refuse what cannot be exported so.
+
+        Raises:
+            BadInputError: as `check`, or Parquet of a format that nobody takes as Parquet.
+            UnsupportedError: Parquet without pyarrow.
+
+        """
+        self.check()
+        layout.check()
+        if layout.parquet and get_format(self.format).jsonl_only:
+            raise BadInputError(
+                f"{self.format} is for readers of JSON Lines alone. Leave out Parquet.", where="field parquet"
             )
 
     @property
@@ -280,11 +298,12 @@ class Summary:
     edited: int
     held: Mapping[str, int]
     left_out: Mapping[str, int] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
 
     def as_json(self) -> dict[str, object]:
         """The shape of `patchsift export --json`."""
         counts = {"splits": dict(self.splits), "held": dict(self.held), "left_out": dict(self.left_out)}
-        return asdict(self) | {"folder": str(self.folder)} | counts
+        return asdict(self) | {"folder": str(self.folder), "warnings": [*self.warnings]} | counts
 
     def sentence(self) -> str:
         """`"381 rows (305 train, 38 validation, 38 test) in out; 3 held back (3 hash_only)"`."""
@@ -292,7 +311,8 @@ class Summary:
         held = ", ".join(f"{n:,} {reason}" for reason, n in self.held.items())
         held = f"; held back: {held}" if held else ""
         unsaid = ", ".join(f"{n:,} {reason}" for reason, n in self.left_out.items())
-        return f"{self.rows:,} rows ({splits}) in {self.folder}{held}{f'; left out: {unsaid}' if unsaid else ''}"
+        told = f"{self.rows:,} rows ({splits}) in {self.folder}{held}{f'; left out: {unsaid}' if unsaid else ''}"
+        return ". ".join((told, *self.warnings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,15 +321,17 @@ class Whole:
 
     folder: Path
     configs: Mapping[str, Mapping[str, int]]
+    warnings: Sequence[str] = ()
 
     def as_json(self) -> dict[str, object]:
         """The shape of `patchsift export --all --json`."""
-        return {"folder": str(self.folder), "configs": {name: dict(splits) for name, splits in self.configs.items()}}
+        configs = {name: dict(splits) for name, splits in self.configs.items()}
+        return {"folder": str(self.folder), "configs": configs, "warnings": [*self.warnings]}
 
     def sentence(self) -> str:
         """`"25 configs with 1,872 rows in out"`."""
         n_rows = sum(sum(splits.values()) for splits in self.configs.values())
-        return f"{len(self.configs)} configs with {n_rows:,} rows in {self.folder}"
+        return ". ".join((f"{len(self.configs)} configs with {n_rows:,} rows in {self.folder}", *self.warnings))
 
 
 def build(
@@ -318,6 +340,7 @@ def build(
     project_id: int,
     order: Order,
     out_dir: Path,
+    layout: Layout | None = None,
     *,
     progress: Progress | None = None,
 ) -> Summary:
@@ -331,18 +354,24 @@ def build(
         project_id: whose candidates.
         order: what to write.
         out_dir: the folder, which must be absent or empty.
+        layout: whether Parquet too, and how long a file may grow.
         progress: called with (done, total); it may raise to stop.
 
     Raises:
         BadInputError: the order cannot be carried out, nothing is to be exported, or `out_dir` is not empty.
         NotFoundError: no such release.
         NotStoredError: the disk is full or read-only.
+        UnsupportedError: Parquet is wanted and pyarrow is not installed.
 
     """
-    order.check()
+    layout = layout or Layout()
+    order.check_with(layout)
     refuse_target(out_dir)
     with _released(db, settings, project_id, order, frozenset({order.dataset}), out_dir, progress) as (release, _):
-        return _write(release, order, out_dir, progress if order.release else None)
+        said = releases.read_manifest(release)
+        with db.read() as session:
+            counted = _vocabularies(session, project_id, said).get(order.role)
+        return _write(release, said, order, out_dir, layout, counted, progress if order.release else None)
 
 
 def build_all(
@@ -382,8 +411,13 @@ def build_all(
     datasets = frozenset(recipes.DATASETS)
     with _released(db, settings, project_id, order, datasets, out_dir, progress) as (place, number):
         said = releases.read_manifest(place)
-        configs = dataset_folder.write(place, said, out_dir, layout, number=number, progress=progress)
-    return Whole(out_dir, {one.name: {str(split): n for split, n in one.splits.items()} for one in configs})
+        with db.read() as session:
+            counted = _vocabularies(session, project_id, said)
+        configs = dataset_folder.write(
+            place, said, out_dir, layout, number=number, vocabularies=counted, progress=progress
+        )
+    warnings = [f"{one.name}: {warning}" for one in configs for warning in one.run.warnings]
+    return Whole(out_dir, {one.name: {str(split): n for split, n in one.splits.items()} for one in configs}, warnings)
 
 
 @contextmanager
@@ -415,8 +449,32 @@ def _released(
         yield draft, None
 
 
-def _write(release: Path, order: Order, out_dir: Path, progress: Progress | None = None) -> Summary:
-    said = releases.read_manifest(release)
+def _vocabularies(session: Session, project_id: int, said: Mapping[str, Any]) -> dict[str, Vocabulary]:
+    """Role → the `tokenizer.json` that a release was frozen with, where the project still has it.
+
+    Elsewhere tokens are estimated: no row hangs on it, so neither a file that was given up nor a library that is
+    missing stops an export.
+    """
+    found: dict[str, Vocabulary] = {}
+    settings = projects.get_settings(session, project_id)
+    for budget in map(parse_budget, said["order"].get("budgets", ())):
+        if budget.tokenizer and budget.role not in found:
+            with suppress(NotFoundError, UnsupportedError):
+                file = projects.get_file(session, project_id, FileKind.TOKENIZER, budget.tokenizer)
+                counters = projects.counters(session, project_id, replace(settings, budgets=(budget,)))
+                found[budget.role] = Vocabulary(file.name, file.digest, counters[budget.tokenizer])
+    return found
+
+
+def _write(
+    release: Path,
+    said: Mapping[str, Any],
+    order: Order,
+    out_dir: Path,
+    layout: Layout,
+    vocabulary: Vocabulary | None,
+    progress: Progress | None,
+) -> Summary:
     counts = _counts_of(said, order.dataset)
     if not counts["rows"]:
         told = ", ".join(f"{gate} {n:,}" for gate, n in counts["held_by_gate"].items()) or "nothing was held back"
@@ -433,22 +491,26 @@ def _write(release: Path, order: Order, out_dir: Path, progress: Progress | None
         release=said["release"] if order.release else None,
         rule=said["order"]["rule"],
         recipe=f"{order.role}/{said['recipes'][order.role]}",
+        vocabulary=vocabulary,
     )
     done = 0
     with Folder(out_dir) as folder:
+        written = Files(folder, run, facts, layout, is_alone=True)
         for split in splits:
-            for example, way in read_rows(release, order.dataset, split, form.order):
-                _write_rows(run, split, example, way, facts, folder)
+            for entry in read_rows(release, order.dataset, split, form.order):
+                written.add(split, entry)
                 done += 1
                 if progress is not None and not done % 100:
                     progress(done, counts["rows"])
+        written.close()
         if not facts.rows:
             told = ", ".join(f"{LEFT_OUT[one]} {n:,} rows" for one, n in run.left_out.items())
             raise BadInputError(f"{form.alias} can say none of the rows. {told}.", code="nothing_to_export")
         for name, text in form.beside.items():
             folder.add_text(name, text)
         _write_held(release, order.dataset, folder)
-        folder.add_text("README.md", card.write(facts, form, said["candidates"], counts))
+        text = card.write(facts, form, said["candidates"], counts, run.warnings, parquet=layout.parquet)
+        folder.add_text("README.md", text)
         manifest = _manifest(order, said, counts, facts, run, folder.close_files())
         folder.add_text("manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
     told = said["candidates"]
@@ -460,23 +522,8 @@ def _write(release: Path, order: Order, out_dir: Path, progress: Progress | None
         told["edited"],
         counts["held_by_gate"],
         run.left_out,
+        run.warnings,
     )
-
-
-def _write_rows(
-    run: Run, split: Split, example: dict[str, Any], way: dict[str, Any], facts: card.Facts, folder: Folder
-) -> None:
-    """The rows of one example, and for each a line of lineage at the same place of its file.
-
-    Where rows have no id of their own, or an example has several, the line says the row's number, counted from 0.
-    """
-    for made in run.rows(example, split):
-        config = run.form.config(run.dataset, made.table)
-        folder.file(f"jsonl/{config}/{made.split}.jsonl").add(encode(made.row))
-        number = {} if "id" in made.row else {"row": facts.files[config, made.split]}
-        beside = f"{config}/{made.split}" if made.table else str(made.split)
-        folder.file(f"lineage/{beside}.jsonl").add(encode(number | way))
-        facts.count(config, made.split, example, way)
 
 
 def _splits(facts: card.Facts) -> dict[str, int]:
@@ -530,10 +577,11 @@ def _manifest(
             "held_by_reason": counts["held_by_gate"],
             "passed_by_reason": counts["passed_by_gate"],
         },
-        "tokens_estimated": facts.lengths.as_json(),
+        "tokens": facts.lengths_of(order.config).as_json() if order.config in facts.lengths else None,
+        **labels_of(run),
         "files": [
             {"path": one.path, "sha256": one.digest, "bytes": one.n_bytes}
-            | ({"rows": one.n_rows} if one.path.endswith(".jsonl") else {})
+            | ({"rows": one.n_rows} if one.path.endswith((".jsonl", ".parquet")) else {})
             for one in files
         ],
     }

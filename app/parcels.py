@@ -9,12 +9,13 @@ import json
 import os
 import re
 import shutil
+import sys
 import tarfile
 import tempfile
 import threading
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import file_digest
 from pathlib import Path
@@ -24,11 +25,13 @@ from weakref import WeakValueDictionary
 
 from sqlmodel import Session, col, select
 
-from app import __version__, downloads, jobs, projects, releases
+from app import __version__, downloads, jobs, kept, projects, releases
+from app.dataset_folder import Layout
 from app.db import Database
 from app.downloads import Order
 from app.errors import BadInputError, NotFoundError, NotStoredError
 from app.examples import Dataset, Split
+from app.exports.folder import SHARD_BYTES
 from app.freeze import Progress
 from app.models import JobRow, JobState, ReleaseRow
 from app.settings import Settings
@@ -52,22 +55,26 @@ class Parcel:
     Attributes:
         order: which dataset in which format; of everything only its release, filter and seed count.
         everything: all datasets in one folder.
-        pack: `zip` or `tar.gz` for the folder, or a split: its rows alone, as one JSONL file.
+        pack: `zip` or `tar.gz` for the folder, or a split: its rows alone, as one file.
+        parquet: Parquet beside the JSONL; of a split alone, in place of it.
     """
 
     order: Order = field(default_factory=Order)
     everything: bool = False
     pack: str = "zip"
+    parquet: bool = False
 
     @classmethod
     def parse(cls, query: Mapping[str, object]) -> "Parcel":
-        """The parcel that a form, a query string or a job's arguments say; `all` asks for everything.
+        """The parcel that a form, a query string or a job's arguments say; `all` and `parquet` may be true.
 
         Raises:
             BadInputError: the order cannot be carried out, or not be packed so.
+            UnsupportedError: Parquet without pyarrow.
 
         """
-        made = cls(Order.parse(query), query.get("all") in {True, "true", "1"}, str(query.get("pack") or "zip"))
+        everything, parquet = (query.get(name) in {True, "true", "1"} for name in ("all", "parquet"))
+        made = cls(Order.parse(query), everything, str(query.get("pack") or "zip"), parquet)
         made.check()
         return made
 
@@ -76,9 +83,14 @@ class Parcel:
 
         Raises:
             BadInputError: the order cannot be carried out, or not be packed so.
+            UnsupportedError: Parquet without pyarrow.
 
         """
-        self.order.check()
+        if self.everything:
+            self.order.check()
+            self.layout.check()
+        else:
+            self.order.check_with(self.layout)
         if self.pack in ARCHIVES:
             return
         known = ", ".join((*ARCHIVES, *Split))
@@ -91,25 +103,32 @@ class Parcel:
             )
 
     @property
+    def layout(self) -> Layout:
+        """How its rows are written; a split that is to be one file is never cut."""
+        return Layout(parquet=self.parquet, shard_bytes=SHARD_BYTES if self.pack in ARCHIVES else sys.maxsize)
+
+    @property
     def suffix(self) -> str:
-        """How the file's name ends: `zip`, `tar.gz`, `jsonl`."""
-        return self.pack if self.pack in ARCHIVES else "jsonl"
+        """How the file's name ends: `zip`, `tar.gz`, `jsonl`, `parquet`."""
+        if self.pack in ARCHIVES:
+            return self.pack
+        return "parquet" if self.parquet else "jsonl"
 
     def name(self, project: str, place: str) -> str:
         """The file's name: `name("Flask", "release-3")` → `patchsift-flask-release-3-scaffold_sft_pc.zip`."""
         parts = ["patchsift", _plain(project), place]
         parts += [] if self.everything else [self.order.config]
-        parts += [] if self.pack in ARCHIVES else [self.pack]
+        parts += (["parquet"] if self.parquet else []) if self.pack in ARCHIVES else [self.pack]
         return f"{'-'.join(parts)}.{self.suffix}"
 
     def as_json(self) -> dict[str, object]:
         """What `parse` reads back."""
-        return {**self.order.as_json(), "all": self.everything, "pack": self.pack}
+        return {**self.order.as_json(), "all": self.everything, "pack": self.pack, "parquet": self.parquet}
 
     def query(self) -> dict[str, str]:
         """What asks `GET /api/v1/releases/{n}/download` for it."""
         asked = {"all": "true"} if self.everything else _named(self.order)
-        return asked | {"pack": self.pack}
+        return asked | {"pack": self.pack} | ({"parquet": "true"} if self.parquet else {})
 
     def words(self) -> list[str]:
         """What asks `patchsift export` for the same rows: `["--release", "3", "--role", "llm", …]`."""
@@ -117,7 +136,7 @@ class Parcel:
         asked["filter"] = urlencode(self.order.filter.query())
         asked["seed"] = "" if self.order.seed is None else str(self.order.seed)
         options = [word for name, value in asked.items() if value for word in (f"--{name}", value)]
-        return [*options, *(["--all"] if self.everything else [])]
+        return [*options, *(["--all"] if self.everything else []), *(["--parquet"] if self.parquet else [])]
 
 
 def _named(order: Order) -> dict[str, str]:
@@ -131,7 +150,7 @@ def _plain(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A file that is ready: where it lies, what it is to be called, its SHA-256, its size, and the rows in it."""
+    """A file that is ready: where it lies, what it is to be called, its SHA-256, its size, and what is in it."""
 
     path: Path
     name: str
@@ -140,6 +159,7 @@ class Packed:
     rows: int
     splits: Mapping[str, int]
     held: Mapping[str, int]
+    warnings: Sequence[str] = ()
 
 
 # ------------------------------------------------------------------------------------------------ of a release
@@ -171,11 +191,12 @@ def find(settings: Settings, row: ReleaseRow, project_name: str, parcel: Parcel)
     """What was packed before, or None."""
     target = _target(settings, row, parcel)
     try:
-        said = json.loads(_beside(target).read_bytes())
-        if target.stat().st_size != said["bytes"]:
+        said = json.loads(kept.told_of(target).read_bytes())
+        if target.stat().st_size != said["bytes"] or "warnings" not in said:
             return None
     except (OSError, ValueError):
         return None
+    kept.touch(target)
     return _packed(target, row, project_name, parcel, said)
 
 
@@ -231,7 +252,7 @@ def _make(
     progress: Progress | None,
 ) -> dict[str, Any]:
     target.parent.mkdir(parents=True, exist_ok=True)
-    numbered = Parcel(_of_number(parcel.order, row.number), parcel.everything, parcel.pack)
+    numbered = replace(parcel, order=_of_number(parcel.order, row.number))
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=target.parent) as draft:
         folder = Path(draft) / _stem(parcel, project_name, f"release-{row.number}")
         said = _build(db, settings, row.project_id, numbered, folder, progress)
@@ -240,7 +261,7 @@ def _make(
         told = Path(draft) / "packed.json"
         told.write_text(json.dumps(said), encoding="utf-8")
         made.replace(target)
-        told.replace(_beside(target))
+        told.replace(kept.told_of(target))
     return said
 
 
@@ -255,13 +276,8 @@ def _target(settings: Settings, row: ReleaseRow, parcel: Parcel) -> Path:
     frozen = bytes(row.manifest_digest or b"").hex()[:16]
     place = settings.data_dir / "exports" / "releases" / f"{row.project_id}-{row.number}-{frozen}-{__version__}"
     what = "all" if parcel.everything else f"{parcel.order.role}-{parcel.order.config}"
-    of_split = "" if parcel.pack in ARCHIVES else f".{parcel.pack}"
+    of_split = ("-parquet" if parcel.parquet else "") if parcel.pack in ARCHIVES else f".{parcel.pack}"
     return place / f"{what}{of_split}.{parcel.suffix}"
-
-
-def _beside(target: Path) -> Path:
-    """What is known of a packed file; it is written after the file, so where it is, the file is whole."""
-    return target.with_name(f"{target.name}.json")
 
 
 def name_of(row: ReleaseRow, project_name: str, parcel: Parcel) -> str:
@@ -271,7 +287,12 @@ def name_of(row: ReleaseRow, project_name: str, parcel: Parcel) -> str:
 
 def _packed(target: Path, row: ReleaseRow, project_name: str, parcel: Parcel, said: Mapping[str, Any]) -> Packed:
     name = name_of(row, project_name, parcel)
-    return Packed(target, name, said["sha256"], said["bytes"], said["rows"], said["splits"], said["held"])
+    return _of(target, name, said)
+
+
+def _of(target: Path, name: str, said: Mapping[str, Any]) -> Packed:
+    told = (said[one] for one in ("sha256", "bytes", "rows", "splits", "held", "warnings"))
+    return Packed(target, name, *told)
 
 
 _locks: WeakValueDictionary[Path, Any] = WeakValueDictionary()
@@ -292,10 +313,12 @@ def _build(
 ) -> dict[str, Any]:
     order = parcel.order
     if not parcel.everything:
-        summary = downloads.build(db, settings, project_id, order, folder, progress=progress)
-        return {"rows": summary.rows, "splits": dict(summary.splits), "held": dict(summary.held)}
-    whole = downloads.build_all(db, settings, project_id, order, folder, progress=progress)
-    return {"rows": sum(sum(splits.values()) for splits in whole.configs.values()), "splits": {}, "held": {}}
+        summary = downloads.build(db, settings, project_id, order, folder, parcel.layout, progress=progress)
+        told = {"splits": dict(summary.splits), "held": dict(summary.held), "warnings": [*summary.warnings]}
+        return {"rows": summary.rows, **told}
+    whole = downloads.build_all(db, settings, project_id, order, folder, parcel.layout, progress=progress)
+    n_rows = sum(sum(splits.values()) for splits in whole.configs.values())
+    return {"rows": n_rows, "splits": {}, "held": {}, "warnings": [*whole.warnings]}
 
 
 def _stem(parcel: Parcel, project_name: str, place: str) -> str:
@@ -351,7 +374,6 @@ def _inside(folder: Path, path: Path) -> str:
 
 
 def _take_split(folder: Path, target: Path, parcel: Parcel) -> dict[str, Any]:
-    rows = folder / "jsonl" / parcel.order.config
     said = json.loads((folder / "manifest.json").read_bytes())["counts"]["splits"]
     if parcel.pack not in said:
         raise BadInputError(
@@ -359,7 +381,8 @@ def _take_split(folder: Path, target: Path, parcel: Parcel) -> dict[str, Any]:
             where="field pack",
             code="nothing_to_export",
         )
-    (rows / f"{parcel.pack}.jsonl").replace(target)
+    files = "data/{}/{}-00000-of-00001.parquet" if parcel.parquet else "jsonl/{}/{}.jsonl"
+    (folder / files.format(parcel.order.config, parcel.pack)).replace(target)
     return {"rows": said[parcel.pack], "splits": {parcel.pack: said[parcel.pack]}}
 
 
@@ -378,7 +401,7 @@ def start(session: Session, project_id: int, parcel: Parcel, *, now: datetime) -
     asked = parcel.as_json()
     if parcel.order.release:
         row = releases.get_trainable(session, project_id, parcel.order.release)
-        asked = Parcel(_of_number(parcel.order, row.number), parcel.everything, parcel.pack).as_json()
+        asked = replace(parcel, order=_of_number(parcel.order, row.number)).as_json()
         waiting = select(JobRow).where(
             col(JobRow.project_id) == project_id,
             col(JobRow.kind) == JOB_KIND,
@@ -396,7 +419,8 @@ def run_job(db: Database, settings: Settings, job: JobRow, reporter: Progress) -
 
     Returns:
         `{"file": "exports/7/patchsift-….zip", "name": "patchsift-….zip", "sha256": "9f…", "bytes": 83412, "rows": 381,
-        "splits": {"train": 305, …}, "held": {"hash_only": 3}}`; the path is relative to the data folder.
+        "splits": {"train": 305, …}, "held": {"hash_only": 3}, "warnings": []}`; the path is relative to the
+        data folder.
 
     Raises:
         BadInputError: the order cannot be carried out, or no row is left.
@@ -419,6 +443,7 @@ def run_job(db: Database, settings: Settings, job: JobRow, reporter: Progress) -
         "rows": packed.rows,
         "splits": dict(packed.splits),
         "held": dict(packed.held),
+        "warnings": [*packed.warnings],
     }
 
 
@@ -442,7 +467,7 @@ def _make_of_now(db: Database, settings: Settings, job: JobRow, parcel: Parcel, 
     except BaseException:
         shutil.rmtree(place, ignore_errors=True)
         raise
-    return Packed(target, target.name, said["sha256"], said["bytes"], said["rows"], said["splits"], said["held"])
+    return _of(target, target.name, said)
 
 
 def find_download(session: Session, settings: Settings, project_id: int, job_id: int) -> tuple[Path, str, str]:
@@ -464,4 +489,5 @@ def find_download(session: Session, settings: Settings, project_id: int, job_id:
         raise NotFoundError(
             f"The file of export {job_id} was removed. Export again; the same state gives the same file."
         )
+    kept.touch(path)
     return path, str(made["name"]), str(made["sha256"])

@@ -42,6 +42,12 @@ class Settings(BaseSettings):
     inline_bytes: int = Field(
         default=2 * MIB, ge=0, description="A larger upload is read by the worker, with a progress bar."
     )
+    export_days: int = Field(
+        default=30, ge=0, description="A download that nobody asked for in so many days is removed; 0 keeps it."
+    )
+    export_bytes: int = Field(
+        default=20_480 * MIB, ge=0, description="Of more downloads than this the oldest are removed; 0 keeps all."
+    )
 
     @property
     def url(self) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlmodel import Session, col
 
-from app import bulk, deliveries, groups, ingest, jobs, joining, migrations, prepare, review, sources
+from app import bulk, deliveries, groups, ingest, jobs, joining, kept, migrations, prepare, review, sources
 from app.db import Database
 from app.errors import AppError
 from app.models import CandidateRow, JobRow, JobState
@@ -21,6 +21,7 @@ log = logging.getLogger("patchsift.worker")
 
 Result = tuple[str, dict[str, object]]
 _IDLE_SECONDS = 0.4
+_SWEEP_SECONDS = 3600.0
 
 
 def now() -> datetime:
@@ -76,7 +77,8 @@ def _export(db: Database, settings: Settings, job: JobRow, report: jobs.Reporter
     from app import parcels  # noqa: PLC0415  (the writers are slow to import and rarely needed)
 
     result = parcels.run_job(db, settings, job, report)
-    return f"{result['rows']:,} rows", result
+    warnings = result["warnings"]
+    return ". ".join((f"{result['rows']:,} rows", *(warnings if isinstance(warnings, list) else ()))), result
 
 
 def _release(db: Database, settings: Settings, job: JobRow, report: jobs.Reporter) -> Result:
@@ -126,6 +128,7 @@ def run(db: Database, settings: Settings, *, stop: Callable[[], bool], until_idl
             return
         time.sleep(_IDLE_SECONDS)
     _pick_up(db, name)
+    next_sweep = 0.0
     while not stop():
         job = _claim(db, f"{name}{os.getpid()}")
         if job is not None:
@@ -133,6 +136,10 @@ def run(db: Database, settings: Settings, *, stop: Callable[[], bool], until_idl
         elif until_idle:
             return
         else:
+            if time.monotonic() >= next_sweep:
+                next_sweep = time.monotonic() + _SWEEP_SECONDS
+                if freed := kept.sweep(settings, now=now()):
+                    log.info("removed %s bytes of downloads that were kept long enough", f"{freed:,}")
             time.sleep(_IDLE_SECONDS)
 
 

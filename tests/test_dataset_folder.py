@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,14 @@ from app.downloads import Order
 from app.errors import BadInputError, NotStoredError, UnsupportedError
 from app.examples import Dataset
 from app.exports import FORMATS, Run, formats_of, validate
-from app.exports.card import Lengths, n_characters
+from app.exports.card import Lengths, length_of
 from app.models import Verdict
 from tests.logs import SCRIPT, line
 from tests.releasing import Desk, installed
 from tests.test_release_cli import run
 
 Row = dict[str, Any]
+SHARD_BYTES = 6_000
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +230,7 @@ def test_the_command_writes_what_the_function_does(desk: Desk, folder: Path, tmp
     assert told["configs"] == {one["config"]: one["splits"] for one in read(folder, "manifest.json")["configs"]}
 
 
-@pytest.mark.parametrize("words", [("--all", "--format", "messages"), ("--all", "--role", "llm"), ("--parquet",)])
+@pytest.mark.parametrize("words", [("--all", "--format", "messages"), ("--all", "--role", "llm"), ("--every-format",)])
 def test_options_that_would_say_nothing_are_refused(desk: Desk, tmp_path: Path, words: tuple[str, ...]) -> None:
     ended = run(desk, "export", "--release", "1", "--out", tmp_path / "out", *words)
     assert ended.status == 1
@@ -284,19 +286,57 @@ def test_a_large_config_has_several_files_of_one_schema(
     import pyarrow.parquet as pq
 
     monkeypatch.setattr("app.exports.parquet._GROUP_ROWS", 2)
-    place = build(desk, tmp_path / "out", Layout(parquet=True, shard_bytes=1))
-    several = 0
+    place = build(desk, tmp_path / "out", Layout(parquet=True, shard_bytes=SHARD_BYTES))
     for one in read(place, "manifest.json")["configs"]:
         for split, n_rows in one["splits"].items():
             shards = sorted((place / "data" / one["config"]).glob(f"{split}-*"))
-            n = -(-n_rows // 2)
+            n = len(shards)
             assert [path.name for path in shards] == [f"{split}-{k:05}-of-{n:05}.parquet" for k in range(n)]
             assert len({pq.read_schema(path) for path in shards}) == 1
             read_back = [row for path in shards for row in pq.read_table(path).to_pylist()]
-            assert read_back == rows_in(folder / "jsonl" / one["config"] / f"{split}.jsonl")
-            several += n > 1
-    assert several
+            whole = folder / "jsonl" / one["config"] / f"{split}.jsonl"
+            assert read_back == rows_in(whole)
+            assert len(read_back) == n_rows
+            _check_lines(place / "jsonl" / one["config"], split, whole.read_bytes())
+    assert len(list(place.glob("data/*/*-of-00001.parquet"))) < len(list(place.glob("data/*/*-00000-*")))
     assert not list(place.rglob("*.part"))
+    assert subprocess.run([sys.executable, "verify.py"], cwd=place, check=False).returncode == 0
+
+    # Whoever is given a folder trains on every file in it.
+    told = read(place, "llamafactory/dataset_info.json")["scaffold_sft_pc"]["file_name"]
+    assert (place / "llamafactory" / told).resolve() == place / "jsonl" / "scaffold_sft_pc" / "train"
+    [one] = yaml.safe_load((place / "axolotl" / "scaffold_sft_pc.yml").read_text())["datasets"]
+    shards = sorted(place.glob("jsonl/scaffold_sft_pc/train/*"))
+    assert [place / name for name in one["data_files"]] == shards
+    assert len(shards) > 1
+
+
+def _check_lines(folder: Path, split: str, whole: bytes) -> None:
+    """One file where it fits, else a folder of files, each as long as it may be, that together say the same."""
+    if len(whole) <= SHARD_BYTES:
+        assert (folder / f"{split}.jsonl").read_bytes() == whole
+        return
+    shards = sorted((folder / split).iterdir())
+    n = len(shards)
+    assert [path.name for path in shards] == [f"{split}-{k:05}-of-{n:05}.jsonl" for k in range(n)]
+    texts = [path.read_bytes() for path in shards]
+    assert b"".join(texts) == whole
+    for text, after in pairwise(texts):
+        assert len(text) + len(after.partition(b"\n")[0]) >= SHARD_BYTES
+        assert len(text) <= SHARD_BYTES or text.count(b"\n") == 1
+
+
+def test_datasets_loads_what_is_in_several_files(desk: Desk, folder: Path, tmp_path: Path) -> None:
+    import datasets
+
+    datasets.disable_progress_bars()
+    order = Order("llm", "scaffold", "unpaired", format="unpaired", release="1")
+    place = tmp_path / "out"
+    downloads.build(desk.db, desk.settings, desk.project, order, place, Layout(shard_bytes=SHARD_BYTES))
+    assert len(list(place.glob("jsonl/scaffold_kto/train/*"))) > 1
+    loaded = datasets.load_dataset(str(place), "scaffold_kto", cache_dir=str(tmp_path / "cache"))
+    for split, rows in loaded.items():
+        assert rows.to_list() == rows_in(folder / "jsonl" / "scaffold_kto" / f"{split}.jsonl")
 
 
 def test_without_pyarrow_a_sentence_says_what_to_install(
@@ -313,12 +353,13 @@ def test_without_pyarrow_a_sentence_says_what_to_install(
 
 
 def test_lengths_are_those_of_what_a_trainer_puts_in_one_sequence() -> None:
-    assert n_characters({"id": "x", "prompt": "12", "completion": "345"}) == 5
-    assert n_characters({"id": "x", "prompt": "12", "completion": "345", "label": True}) == 5
-    assert n_characters({"id": "x", "prompt": "12", "chosen": "345", "rejected": "6789"}) == 6
-    assert n_characters({"id": "x", "source": "12", "target": "345"}) == 3
-    assert n_characters({"id": "x", "anchor": "12", "positive": "3", "negatives": ["4567", "8"]}) == 4
-    assert n_characters({"id": "x", "text": "12", "score": 0.5}) == 2
+    assert length_of({"id": "x", "prompt": "12", "completion": "345"}) == 5
+    assert length_of({"id": "x", "prompt": "12", "completion": "345", "label": True}) == 5
+    assert length_of({"id": "x", "prompt": "12", "chosen": "345", "rejected": "6789"}) == 6
+    assert length_of({"id": "x", "source": "12", "target": "345"}) == 3
+    assert length_of({"anchor": "12", "positive": "3", "negative_1": "4567", "negative_2": "8"}) == 4
+    assert length_of({"_id": "x", "title": "1", "text": "23"}) == 3
+    assert length_of({"id": "x", "text": "12", "score": 0.5}) == 2
 
 
 def test_rows_that_a_default_would_lose_are_counted() -> None:
@@ -333,10 +374,10 @@ def test_rows_that_a_default_would_lose_are_counted() -> None:
 def test_the_card_says_of_each_config_what_to_set(folder: Path) -> None:
     text = (folder / "README.md").read_text()
     for one in read(folder, "manifest.json")["configs"]:
-        if one["role"] == "core_predictor":
-            assert one["tokens_estimated"] is None
+        if one["role"] == "core_predictor" or one["config"] == "ir_qrels":
+            assert one["tokens"] is None
             continue
-        told = one["tokens_estimated"]
+        told = one["tokens"]
         cells = [f"`{one['config']}`", *(f"{told[name]:,}" for name in ("p50", "p95", "p99", "max"))]
         cells += [f"{n:,}" for n in told["lost_at"].values()] + [f"**{told['suggested_max_length']}**"]
         assert f"| {' | '.join(cells)} |" in text
@@ -368,7 +409,7 @@ def test_every_primary_config_with_a_train_split_has_a_short_script_that_compile
         config = name.removesuffix("_unsloth")
         assert f'"{config}"' in text or name == "ir"
         assert f"`snippets/{name}.py`" in card
-        lengths = configs(folder).get(config, {}).get("tokens_estimated")
+        lengths = configs(folder).get(config, {}).get("tokens")
         if "max_length=" in text:
             assert f"max_length={lengths['suggested_max_length']}" in text  # type: ignore[index]
 
@@ -380,7 +421,7 @@ def test_axolotl_finds_its_file_and_the_length_to_set(plain: Path) -> None:
         told = yaml.safe_load(path.read_text())
         [one] = told["datasets"]
         [row, *_] = rows_in(plain / one["path"])
-        assert told["sequence_len"] == configs(plain)[path.stem]["tokens_estimated"]["suggested_max_length"]
+        assert told["sequence_len"] == configs(plain)[path.stem]["tokens"]["suggested_max_length"]
         assert type(told["learning_rate"]) is float
         assert one.get("drop_system_message", False) is path.stem.endswith(("_sharegpt", "_ax_bt"))
         shape = one["type"] if isinstance(one["type"], dict) else {}
@@ -411,7 +452,7 @@ def test_the_way_to_the_agent_names_the_key_of_every_role(folder: Path) -> None:
 
 def test_the_prompt_template_gives_the_prompts_of_the_rows(folder: Path) -> None:
     told = read(folder, "prompt_template.json")
-    assert told["configs"].keys() == {name for name, one in configs(folder).items() if one["tokens_estimated"]}
+    assert told["configs"].keys() == {name for name, one in configs(folder).items() if one["tokens"]}
     n_filled = 0
     for label, one in told["templates"].items():
         assert (folder / one["path"]).read_text() == one["text"]

@@ -13,20 +13,23 @@ from typing import Any
 import pytest
 import yaml
 
-from app import downloads, evidence, jobs, joining, parcels, prepare, queue, recipes, review
+from app import downloads, evidence, jobs, joining, parcels, prepare, projects, queue, recipes, review
 from app.db import Database
 from app.downloads import Order
 from app.errors import BadInputError, NotFoundError, NotStoredError
 from app.examples import Example
 from app.models import CandidateRow, JobRow, JobState, Verdict
 from app.parcels import Parcel
+from app.projects import FileKind
 from app.queue import Filter
 from app.recipes import Judged
 from app.recipes.prompt import shipped
 from app.review import Act
 from app.settings import Settings
+from app.tokens import counter_of
 from tests.conftest import NOON
 from tests.logs import DIFF, SCRIPT, entry, line, read
+from tests.test_tokens import as_bytes
 
 _keys = count()
 
@@ -482,10 +485,42 @@ def test_the_card_tells_counts_licences_and_lengths(desk: Desk) -> None:
     assert "| hash_only | 1 |" in text
     assert "| not stated | 2 |" in text
     longest = max(len(row["prompt"]) + len(row["completion"]) for row in rows(folder).values())
-    told = manifest(folder)["tokens_estimated"]
+    told = manifest(folder)["tokens"]
     assert longest / 3.6 <= told["max"] <= longest / 3.6 + 8
     assert told["suggested_max_length"] == 4096
     assert "`max_length=4096`" in text
+
+
+def test_lengths_are_exact_with_the_projects_own_tokenizer(desk: Desk) -> None:
+    for number in desk.read(line("One"), line("Two")):
+        desk.decide(number, Verdict.ACCEPT)
+    with desk.db.write() as session:
+        file = projects.add_file(
+            session, desk.project_id, desk.reviewer_id, FileKind.TOKENIZER, "own.json", as_bytes(), now=NOON
+        )
+        budgets = [{"role": "llm", "name": "own", "tokenizer": file.name}]
+        projects.change_settings(session, desk.project_id, {"budgets": budgets})
+    folder = desk.build()
+    count = counter_of(as_bytes())
+    exact = max(count(row["prompt"]) + count(row["completion"]) for row in rows(folder).values())
+    told = manifest(folder)["tokens"]
+    assert (told["tokenizer"], told["sha256"]) == ("own.json", file.digest)
+    assert exact <= told["max"] < exact + 8
+    assert "counted with own.json" in (folder / "README.md").read_text()
+
+
+def test_labels_that_are_all_the_same_are_warned_of(desk: Desk) -> None:
+    for number in desk.read(*(line(f"Issue {n}", successful_script=f"{SCRIPT}\n# {n}\n") for n in range(4))):
+        desk.decide(number, Verdict.ACCEPT)
+    order = Order("llm", "scaffold", "unpaired", "unpaired")
+    folder = desk.build("good", order)
+    [warning] = manifest(folder)["warnings"]
+    assert warning.startswith(
+        f"All {manifest(folder)['labels']['train']['good']} rows of the train split are labelled good"
+    )
+    assert f"> **{warning}.**" in (folder / "README.md").read_text()
+    done = desk.run(desk.order_job(order))
+    assert done["warnings"] == [warning]
 
 
 def test_an_export_that_is_not_there_is_not_found(desk: Desk) -> None:

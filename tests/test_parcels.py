@@ -4,17 +4,19 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from app import downloads, parcels, worker
+from app import downloads, kept, parcels, worker
 from app.errors import BadInputError
 from app.examples import Split
 from app.exports import formats_of
@@ -102,6 +104,23 @@ def test_one_folder_is_a_zip_or_a_tar_and_one_split_one_file(frozen: Api) -> Non
         assert one.headers["etag"] == f'"{digest_of(one)}"'
 
 
+def test_parquet_is_beside_the_lines_and_of_one_split_in_their_place(frozen: Api) -> None:
+    import pyarrow.parquet as pq
+
+    split = split_of(frozen)
+    zipped, alone = (frozen.get(f"{SFT}&parquet=true&pack={pack}") for pack in ("zip", split))
+    assert [name_of(one) for one in (zipped, alone)] == [
+        "patchsift-default-release-1-scaffold_sft_pc-parquet.zip",
+        f"patchsift-default-release-1-scaffold_sft_pc-{split}.parquet",
+    ]
+    inside = unzipped(zipped)
+    assert alone.content == inside[f"data/scaffold_sft_pc/{split}-00000-of-00001.parquet"]
+    rows = [json.loads(line) for line in inside[f"jsonl/scaffold_sft_pc/{split}.jsonl"].splitlines()]
+    assert pq.read_table(io.BytesIO(alone.content)).to_pylist() == rows
+    assert b"path: data/scaffold_sft_pc/" in inside["README.md"]
+    assert "data/ret_pair/" in "".join(unzipped(frozen.get("/1/download?all=true&parquet=true")))
+
+
 def test_everything_is_one_folder(frozen: Api) -> None:
     zipped = frozen.get("/1/download?all=true")
     inside = unzipped(zipped)
@@ -129,6 +148,7 @@ def test_what_was_withdrawn_is_refused_with_the_reason_even_where_it_was_made_be
 @pytest.mark.parametrize(
     ("query", "said"),
     [
+        (f"{SFT.replace('prompt-completion', 'agent')}&parquet=true", "agent is for readers of JSON Lines alone"),
         (f"{SFT}&pack=rar", "there is zip, tar.gz, train"),
         ("/1/download?all=true&pack=train", "Everything is several files"),
         (f"{SFT}&pack=benchmark", "there are rows for"),
@@ -164,6 +184,34 @@ def test_a_parcel_survives_its_way_through_a_job() -> None:
     assert Parcel.parse(json.loads(json.dumps(everything.as_json()))) == everything
     with pytest.raises(BadInputError):
         Parcel(pack="rar").check()
+
+
+# ------------------------------------------------------------------------------------------------ kept
+
+
+def test_what_nobody_asks_for_goes_and_is_made_again_when_it_is_asked_for(frozen: Api) -> None:
+    settings, now = frozen.desk.settings, datetime.now(UTC)
+    answers = [frozen.get(f"{SFT}&pack={pack}") for pack in ("zip", "tar.gz")]
+    kept_files = sorted((settings.data_dir / "exports").rglob("*scaffold_sft_pc.*"))
+    draft = settings.data_dir / "exports" / "releases" / ".tmp-died"
+    draft.mkdir()
+
+    assert kept.sweep(settings, now=now) == 0
+    assert kept.sweep(settings, now=now + timedelta(days=29)) == 0
+    assert not draft.exists()
+    # The zip was asked for last.
+    long_ago = (now - timedelta(hours=2)).timestamp()
+    for path in kept_files:
+        os.utime(path, (long_ago, long_ago))
+    frozen.get(f"{SFT}&pack=zip")
+    few = settings.model_copy(update={"export_bytes": 1, "export_days": 0})
+    assert kept.sweep(few, now=now) > 0
+    left = {path.suffix for path in kept_files if path.exists()}
+    assert left == {".zip", ".json"}
+    assert kept.sweep(settings, now=now + timedelta(days=31)) > 0
+    assert not any(path.exists() for path in kept_files)
+    again = [frozen.get(f"{SFT}&pack={pack}") for pack in ("zip", "tar.gz")]
+    assert [one.content for one in again] == [one.content for one in answers]
 
 
 # ------------------------------------------------------------------------------------------------ resumed

@@ -45,8 +45,8 @@ def export(
     listed: Annotated[bool, typer.Option("--list", help="Say what can be exported, and how many rows.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="Every dataset, in one folder.")] = False,
     every_format: Annotated[bool, typer.Option("--every-format", help="With --all: in every format.")] = False,
-    parquet: Annotated[bool, typer.Option("--parquet", help="With --all: Parquet as well.")] = False,
-    shard_mb: Annotated[int, typer.Option("--shard-mb", min=1, help="Millions of bytes a Parquet file.")] = 500,
+    parquet: Annotated[bool, typer.Option("--parquet", help="Parquet as well (patchsift[parquet]).")] = False,
+    shard_mb: Annotated[int, typer.Option("--shard-mb", min=1, help="Millions of bytes a file of rows.")] = 500,
     as_json: Json = False,
     endpoint: Annotated[
         str, typer.Option("--s3-endpoint", help="With s3://: the server, if AWS_ENDPOINT_URL does not say it.")
@@ -77,7 +77,7 @@ def export(
             if everything:
                 summary = downloads.build_all(db, settings, project_id, order, made.folder, layout, progress=progress)
             else:
-                summary = downloads.build(db, settings, project_id, order, made.folder, progress=progress)
+                summary = downloads.build(db, settings, project_id, order, made.folder, layout, progress=progress)
     if as_json:
         print_json(summary.as_json() | {"folder": made.address} | made.sent)
     say(summary.sentence().replace(str(made.folder), made.address))
@@ -123,8 +123,8 @@ def _say_exports(exports: list[dict[str, object]], as_json: bool) -> None:
 
 def _refuse_together(context: typer.Context, everything: bool) -> None:
     """Refuse options that would say nothing: those of one dataset beside `--all`, and those of all without it."""
-    unsaid = ("role", "task", "objective", "form") if everything else ("every_format", "parquet", "shard_mb")
-    names = {"form": "format", "every_format": "every-format", "shard_mb": "shard-mb"}
+    unsaid = ("role", "task", "objective", "form") if everything else ("every_format",)
+    names = {"form": "format", "every_format": "every-format"}
     for name in unsaid:
         if str(getattr(context.get_parameter_source(name), "name", "DEFAULT")) != "DEFAULT":
             why = "goes with one dataset, and --all writes every one" if everything else "goes with --all"

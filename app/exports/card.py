@@ -1,9 +1,9 @@
 """The card of a dataset folder: what `datasets` needs to load it, and what a person needs to trust it. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.examples import Dataset, Split
 from app.exports.shape import Format
@@ -12,6 +12,12 @@ CHARACTERS_PER_TOKEN = 3.6
 _BUCKET = 8
 # The estimate is within 12 % of the tokenizers it was compared with.
 _MARGIN = 1.15
+# Columns of rows whose texts a model reads apart from each other.
+_APART = ("source", "anchor", "sentence1")
+# What a chat template adds to a row that was counted exactly.
+_TEMPLATE_TOKENS = 64
+IDS = frozenset({"id", "_id", "query-id", "corpus-id"})
+"""Columns that name a row or a text, and are no text."""
 _SHORTEST_MAX_LENGTH = 1024
 DEFAULTS = {512: "axolotl", 1024: "TRL", 2048: "LLaMA-Factory"}
 """What trainers cut or drop at where nobody tells them a length, in tokens."""
@@ -24,18 +30,37 @@ CACHED = (
 """Lines for a card: what happens to who writes another release over this one."""
 
 
+class Vocabulary(NamedTuple):
+    """The `tokenizer.json` of a model: `Vocabulary("qwen.json", "9f…", count)`; `count` gives the tokens of a text."""
+
+    name: str
+    digest: str
+    count: Callable[[str], int]
+
+
 class Lengths:
-    """How long rows are, in estimated tokens; memory does not grow with them.
+    """How long rows are, in tokens; memory does not grow with them.
 
     After `add(3600)`, `at(0.5)` is 1000.
+
+    Attributes:
+        vocabulary: what the tokens were counted with; without one they are estimated.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, vocabulary: Vocabulary | None = None) -> None:
+        self.vocabulary = vocabulary
         self._buckets: Counter[int] = Counter()
 
     def add(self, n_characters: int) -> None:
         """Count one row by the characters of its prompt and completion."""
         self._buckets[int(n_characters / (CHARACTERS_PER_TOKEN * _BUCKET))] += 1
+
+    def count(self, texts: Mapping[str, object]) -> None:
+        """Count one row by its texts."""
+        if self.vocabulary is None:
+            self.add(length_of(texts))
+        else:
+            self._buckets[max(length_of(texts, self.vocabulary.count) - 1, 0) // _BUCKET] += 1
 
     def at(self, share: float) -> int:
         """Tokens that this share of the rows does not exceed, to the next 8; 0 without rows."""
@@ -51,9 +76,17 @@ class Lengths:
         return sum(n for bucket, n in self._buckets.items() if bucket * _BUCKET >= length)
 
     def as_json(self) -> dict[str, object]:
-        """`{"characters_per_token": 3.6, "p50": 424, …, "max": 5048, "lost_at": {"512": 12, …}, …}`."""
+        """`{"characters_per_token": 3.6, "p50": 424, …, "max": 5048, "lost_at": {"512": 12, …}, …}`.
+
+        With a vocabulary `{"tokenizer": "qwen.json", "sha256": "9f…", "p50": 431, …}`.
+        """
+        exact = self.vocabulary
         return {
-            "characters_per_token": CHARACTERS_PER_TOKEN,
+            **(
+                {"characters_per_token": CHARACTERS_PER_TOKEN}
+                if exact is None
+                else {"tokenizer": exact.name, "sha256": exact.digest}
+            ),
             "p50": self.at(0.5),
             "p95": self.at(0.95),
             "p99": self.at(0.99),
@@ -63,11 +96,19 @@ class Lengths:
         }
 
     def max_length(self) -> int:
-        """A power of two that no row reaches, as far as an estimate can say."""
+        """A power of two that no row reaches, as far as an estimate can say, with room for a chat template's words."""
+        longest = self.at(1) * _MARGIN if self.vocabulary is None else self.at(1) + _TEMPLATE_TOKENS
         length = _SHORTEST_MAX_LENGTH
-        while length < self.at(1) * _MARGIN:
+        while length < longest:
             length *= 2
         return length
+
+    @property
+    def words(self) -> str:
+        """How the tokens were counted, in the middle of a sentence."""
+        if self.vocabulary is None:
+            return f"estimated at {CHARACTERS_PER_TOKEN} characters a token"
+        return f"counted with {self.vocabulary.name}"
 
 
 @dataclass(slots=True)
@@ -81,10 +122,12 @@ class Facts:
         rule: how groups were split, in words.
         recipe: name and version.
         rows: rows a split; a split without rows has no file and is absent.
-        files: rows of each config and split, of which each is a file.
+        files: rows of each config and split.
+        shards: config and split → into how many files the JSONL went, where it is more than one.
         licences: licence of a source, or "not stated" → rows from it.
-        lengths: of the rows.
+        lengths: of the rows of each config that has texts.
         templates: names and versions in use.
+        vocabulary: what tokens are counted with; None where they are estimated.
     """
 
     config: str
@@ -94,34 +137,39 @@ class Facts:
     recipe: str
     rows: Counter[Split] = field(default_factory=Counter)
     files: Counter[tuple[str, Split]] = field(default_factory=Counter)
+    shards: dict[tuple[str, Split], int] = field(default_factory=dict)
     licences: Counter[str] = field(default_factory=Counter)
-    lengths: Lengths = field(default_factory=Lengths)
+    lengths: dict[str, Lengths] = field(default_factory=dict)
     templates: set[str] = field(default_factory=set)
+    vocabulary: Vocabulary | None = None
 
-    def count(self, config: str, split: Split, example: Mapping[str, object], way: Mapping[str, Any]) -> None:
-        """Count one row with its lineage."""
-        self.rows[split] += 1
-        self.files[config, split] += 1
-        self.licences[way["licence"]] += 1
-        self.templates.update(way["templates"])
-        self.lengths.add(n_characters(example))
+    def lengths_of(self, config: str) -> Lengths:
+        """How long the rows of a config are; of one without texts nothing is known."""
+        return self.lengths.get(config) or Lengths(self.vocabulary)
 
 
-def n_characters(example: Mapping[str, object]) -> int:
-    """The characters of the longest text that a trainer makes of an example: what must fit its `max_length`.
+def length_of(texts: Mapping[str, object], measure: Callable[[str], int] = len) -> int:
+    """How long the longest text is that a trainer makes of an example or a row: what must fit its `max_length`.
 
     Of a pair that is the prompt with the longer answer; of texts that a model reads apart from each other, the longest.
     """
-    texts = {name: len(text) for name, text in example.items() if isinstance(text, str) and name != "id"}
-    if "chosen" in texts:
-        return texts.get("prompt", 0) + max(texts["chosen"], texts["rejected"])
-    if "anchor" in texts:
-        negatives = example.get("negatives")
-        return max(*texts.values(), *map(len, negatives if isinstance(negatives, list) else ()))
-    return max(texts.values()) if "source" in texts else sum(texts.values())
+    sizes = {name: measure(text) for name, text in texts.items() if type(text) is str and name not in IDS}
+    if "chosen" in sizes:
+        return sizes.get("prompt", 0) + max(sizes["chosen"], sizes["rejected"])
+    if any(name in sizes for name in _APART):
+        return max(sizes.values())
+    return sum(sizes.values())
 
 
-def write(facts: Facts, form: Format, candidates: Mapping[str, int], counts: Mapping[str, Any]) -> str:
+def write(
+    facts: Facts,
+    form: Format,
+    candidates: Mapping[str, int],
+    counts: Mapping[str, Any],
+    warnings: Sequence[str] = (),
+    *,
+    parquet: bool = False,
+) -> str:
     """The text of README.md.
 
     Args:
@@ -129,13 +177,28 @@ def write(facts: Facts, form: Format, candidates: Mapping[str, int], counts: Map
         form: the format of the rows.
         candidates: how many were judged how: `{"accepted": 300, "edited": 84, "rejected": 12}`.
         counts: of the dataset, as a release's manifest has them.
+        warnings: what makes training from these rows worth little.
+        parquet: whether the rows are there as Parquet too.
 
     """
-    told = [*_front(facts), "", *_about(facts, form), *_counts(facts, candidates, counts), *_lengths(facts)]
-    return "\n".join(told) + "\n"
+    told = [*_front(facts, parquet), "", *_about(facts, form), *warned(warnings), *_counts(facts, candidates, counts)]
+    return "\n".join((*told, *_lengths(facts))) + "\n"
 
 
-def _front(facts: Facts) -> list[str]:
+def warned(warnings: Sequence[str]) -> list[str]:
+    """Lines that nobody who reads the card overlooks; none without a warning."""
+    return [f"> **{one}.**\n" for one in warnings]
+
+
+def path_of(facts: Facts, config: str, split: Split, *, parquet: bool) -> str:
+    """Where the rows of a config lie, as a card says it: Parquet, or JSONL in one file or in a folder of several."""
+    if parquet:
+        return f"data/{config}/{split}-*"
+    several = (config, split) in facts.shards
+    return f"jsonl/{config}/{split}/*" if several else f"jsonl/{config}/{split}.jsonl"
+
+
+def _front(facts: Facts, parquet: bool) -> list[str]:
     """The YAML that `datasets.load_dataset` reads: a split without rows is left out, because an empty file fails."""
     files = [
         line
@@ -145,7 +208,7 @@ def _front(facts: Facts) -> list[str]:
             *(["  default: true"] if config == facts.config else []),
             "  data_files:",
             *(
-                f"  - {{split: {split}, path: jsonl/{config}/{split}.jsonl}}"
+                f"  - {{split: {split}, path: {path_of(facts, config, split, parquet=parquet)}}}"
                 for split in Split
                 if facts.files[config, split]
             ),
@@ -225,11 +288,11 @@ def table(left: str, right: str, rows: list[str]) -> list[str]:
 
 
 def _lengths(facts: Facts) -> list[str]:
-    lengths = facts.lengths
+    lengths = facts.lengths_of(facts.config)
     return [
         "## Lengths",
         "",
-        f"Prompt and completion together, estimated at {CHARACTERS_PER_TOKEN} characters a token: half of the rows",
+        f"Prompt and completion together, {lengths.words}: half of the rows",
         f"have at most {lengths.at(0.5):,} tokens, 95 % at most {lengths.at(0.95):,}, 99 % at most",
         f"{lengths.at(0.99):,}, the longest {lengths.at(1):,}.",
         "",

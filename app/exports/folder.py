@@ -6,14 +6,16 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from app.errors import BadInputError, NotStoredError
 
-_CHUNK_BYTES = 1 << 16
+_CHUNK_BYTES = 1 << 17
+SHARD_BYTES = 500_000_000
+"""How long a file of rows may grow, about; `datasets` cuts its own at the same size."""
 CHECKSUMS = "SHA256SUMS"
 
 
@@ -37,6 +39,7 @@ class ByteFile:
         self.name = name
         self._file = path.open("xb", buffering=0)
         self._digest = hashlib.sha256()
+        self._written: Written | None = None
         self.n_bytes = self.n_rows = 0
 
     def write(self, chunk: bytes) -> int:
@@ -59,11 +62,13 @@ class ByteFile:
         """Nothing waits here."""
 
     def close(self) -> Written:
-        """Sync; the file is whole."""
-        self.flush()
-        with self._file:
-            os.fsync(self._file.fileno())
-        return Written(self.name, self._digest.hexdigest(), self.n_bytes, self.n_rows)
+        """Sync; the file is whole. Asked again, it says the same."""
+        if self._written is None:
+            self.flush()
+            with _stored(self.name), self._file:
+                os.fsync(self._file.fileno())
+            self._written = Written(self.name, self._digest.hexdigest(), self.n_bytes, self.n_rows)
+        return self._written
 
     def abandon(self) -> None:
         """Close without writing what waits."""
@@ -92,6 +97,9 @@ class LineFile(ByteFile):
         self.write(b"".join(waiting))
 
 
+_File = TypeVar("_File", bound=ByteFile)
+
+
 class Folder:
     """A folder in the making.
 
@@ -102,7 +110,7 @@ class Folder:
     def __init__(self, target: Path) -> None:
         self._target = target.absolute()
         self._open: dict[str, LineFile] = {}
-        self._binary: dict[str, ByteFile] = {}
+        self._parts: dict[str, ByteFile] = {}
         self._written: list[Written] = []
 
     def __enter__(self) -> Self:
@@ -122,7 +130,7 @@ class Folder:
                 with _stored(self._target):
                     self._publish()
         finally:
-            for file in (*self._open.values(), *self._binary.values()):
+            for file in (*self._open.values(), *self._parts.values()):
                 file.abandon()
             shutil.rmtree(self._place, ignore_errors=True)
 
@@ -134,18 +142,20 @@ class Folder:
                 found = self._open[name] = LineFile(self._place / name, name)
         return found
 
-    def binary(self, name: str) -> ByteFile:
-        """A new file of another kind than lines; `keep` ends it."""
+    def part(self, name: str, kind: type[_File]) -> _File:
+        """A new file that gets its name from `keep`: `part("data/scaffold_sft_pc/train.0.part", ByteFile)`."""
         with _stored(self._target):
-            made = self._binary[name] = ByteFile(self._place / name, name)
+            made = kind(self._place / name, name)
+        self._parts[name] = made
         return made
 
-    def keep(self, file: ByteFile, name: str, n_rows: int) -> None:
-        """End a file from `binary`, under the name that it is to have: how many there are may show at the end only."""
+    def keep(self, file: ByteFile, name: str) -> None:
+        """End a part, under the name that it is to have: how many there are may show at the end only."""
         with _stored(self._target):
-            written = self._binary.pop(file.name).close()
+            written = self._parts.pop(file.name).close()
+            (self._place / name).parent.mkdir(exist_ok=True)
             (self._place / file.name).rename(self._place / name)
-        self._written.append(Written(name, written.digest, written.n_bytes, n_rows))
+        self._written.append(replace(written, path=name))
 
     def close_files(self) -> list[Written]:
         """End every file; gives what has been written so far, by name."""

@@ -43,9 +43,19 @@ class Config:
         return {split: self.facts.files[self.name, split] for split in Split if self.facts.files[self.name, split]}
 
     @property
+    def lengths(self) -> card.Lengths:
+        """How long its rows are."""
+        return self.facts.lengths_of(self.name)
+
+    @property
     def has_texts(self) -> bool:
-        """Whether a length means anything: a predictor reads numbers."""
-        return self.run.dataset.objective != "classification"
+        """Whether a length means anything: a predictor reads numbers, and judgements of a search hold names alone."""
+        return self.name in self.facts.lengths
+
+    def file_of(self, split: Split) -> str:
+        """Where the JSONL of a split lies: a file, or a folder of its own that holds several."""
+        several = (self.name, split) in self.facts.shards
+        return f"jsonl/{self.name}/{split}" if several else f"jsonl/{self.name}/{split}.jsonl"
 
 
 def configs_of(run: Run, facts: card.Facts) -> list[Config]:
@@ -72,14 +82,11 @@ def write(
         sections: further Markdown, each from its heading on.
 
     """
-    lines = [*_front(configs, parquet), "", *_about(configs, said, number), *_table(configs), *_lengths(configs)]
+    warnings = [f"`{config.name}`: {one}" for config in configs for one in config.run.warnings]
+    lines = [*_front(configs, parquet), "", *_about(configs, said, number), *card.warned(warnings), *_table(configs)]
+    lines += _lengths(configs)
     lines += [*_held(said), *_licences(configs), *_notes(configs)]
     return "\n".join(lines) + "\n" + "".join(f"\n{one.rstrip()}\n" for one in sections)
-
-
-def path_of(config: str, split: Split, *, parquet: bool) -> str:
-    """Where the rows of a config lie, as a card says it: Parquet in shards, JSONL in one file."""
-    return f"data/{config}/{split}-*" if parquet else f"jsonl/{config}/{split}.jsonl"
 
 
 def _front(configs: Sequence[Config], parquet: bool) -> list[str]:
@@ -91,10 +98,7 @@ def _front(configs: Sequence[Config], parquet: bool) -> list[str]:
             f"- config_name: {config.name}",
             *(["  default: true"] if config is configs[0] else []),
             "  data_files:",
-            *(
-                f"  - {{split: {split}, path: {path_of(config.name, split, parquet=parquet)}}}"
-                for split in config.splits
-            ),
+            *(f"  - {{split: {split}, path: {_path_of(config, split, parquet)}}}" for split in config.splits),
         )
     ]
     tasks = dict.fromkeys(_TASKS[config.run.dataset.role] for config in configs)
@@ -110,6 +114,10 @@ def _front(configs: Sequence[Config], parquet: bool) -> list[str]:
         *files,
         "---",
     ]
+
+
+def _path_of(config: Config, split: Split, parquet: bool) -> str:
+    return card.path_of(config.facts, config.name, split, parquet=parquet and not config.run.form.jsonl_only)
 
 
 def _about(configs: Sequence[Config], said: Mapping[str, Any], number: int | None) -> list[str]:
@@ -159,10 +167,11 @@ def _table(configs: Sequence[Config]) -> list[str]:
 
 
 def _lengths(configs: Sequence[Config]) -> list[str]:
-    rows = []
+    rows, words = [], []
     for config in configs:
         if config.has_texts:
-            found = config.facts.lengths
+            words.append(config.lengths.words)
+            found = config.lengths
             told = [f"{found.at(share):,}" for share in (0.5, 0.95, 0.99, 1)]
             told += [f"{found.beyond(length):,}" for length in card.DEFAULTS]
             rows.append(f"| `{config.name}` | {' | '.join(told)} | **{found.max_length()}** |")
@@ -171,7 +180,7 @@ def _lengths(configs: Sequence[Config]) -> list[str]:
     return [
         "## Lengths",
         "",
-        f"Tokens of prompt and answer together, estimated at {card.CHARACTERS_PER_TOKEN} characters each. Trainers",
+        f"Tokens of prompt and answer together, {', or '.join(dict.fromkeys(words))}. Trainers",
         f"drop or cut longer rows without a word ({defaults} default). Set `max_length` as the last column says.",
         "",
         f"| config | p50 | p95 | p99 | max | {lost} | `max_length` |",

@@ -8,11 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.errors import UnsupportedError
-from app.exports.folder import ByteFile, Folder
+from app.exports.folder import SHARD_BYTES, ByteFile, Folder
 from app.exports.shape import Column, Kind, ListOf, Row, Struct
-
-SHARD_BYTES = 500_000_000
-"""How long a file may grow, about; `datasets` cuts its own at the same size."""
 
 _GROUP_BYTES = 16 << 20
 _GROUP_ROWS = 20_000
@@ -74,7 +71,7 @@ class ParquetRows:
         self._shard_bytes = shard_bytes
         self._waiting: list[Row] = []
         self._n_waiting = 0
-        self._shards: list[tuple[ByteFile, int]] = []
+        self._shards: list[ByteFile] = []
         self._writer: Any = None
 
     def add(self, row: Row, n_bytes: int) -> None:
@@ -88,8 +85,8 @@ class ParquetRows:
         """Write what waits, and give the files their names: how many there are is known now."""
         self._write_group()
         self._end_shard()
-        for number, (file, n_rows) in enumerate(self._shards):
-            self._folder.keep(file, f"{self._stem}-{number:05}-of-{len(self._shards):05}.parquet", n_rows)
+        for number, file in enumerate(self._shards):
+            self._folder.keep(file, f"{self._stem}-{number:05}-of-{len(self._shards):05}.parquet")
 
     def _write_group(self) -> None:
         if not self._waiting:
@@ -101,16 +98,16 @@ class ParquetRows:
             self._begin_shard()
         arrays = [pa.array([row[field.name] for row in waiting], field.type) for field in self._schema]
         self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
-        file, n_rows = self._shards[-1]
-        self._shards[-1] = file, n_rows + len(waiting)
+        file = self._shards[-1]
+        file.n_rows += len(waiting)
         if file.n_bytes >= self._shard_bytes:
             self._end_shard()
 
     def _begin_shard(self) -> None:
         import pyarrow.parquet as pq  # noqa: PLC0415
 
-        file = self._folder.binary(f"{self._stem}.{len(self._shards)}.part")
-        self._shards.append((file, 0))
+        file = self._folder.part(f"{self._stem}.{len(self._shards)}.part", ByteFile)
+        self._shards.append(file)
         # Without the schema of Arrow beside that of Parquet: all types here are Parquet's own.
         self._writer = pq.ParquetWriter(file, self._schema, compression="zstd", store_schema=False)
 
@@ -118,3 +115,4 @@ class ParquetRows:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+            self._shards[-1].close()

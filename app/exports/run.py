@@ -46,18 +46,19 @@ class Run:
         """Name of each config → its table: `{"scaffold_sft_pc": Table(…)}`."""
         return {self.form.config(self.dataset, name): table for name, table in self.tables.items()}
 
-    def rows(self, example: Row, split: Split) -> list[Made]:
+    def rows(self, example: Row, split: Split, *, is_safe: bool = False) -> list[Made]:
         """The rows of one example; none where the format cannot say it.
 
         Args:
             example: a row of the release: its id and the columns of `dataset.columns`.
             split: of the example; a row may go to another one.
+            is_safe: whether its texts are known to hold neither NUL nor half a character.
 
         Raises:
             ShapeError: the format made a row that it does not allow: a bug.
 
         """
-        source = Source(self._made_safe(example), split)
+        source = Source(example if is_safe else self._made_safe(example), split)
         try:
             check_source(self.form, source.row)
             made = [*self.form.rows(source, self.settings)]
@@ -71,6 +72,16 @@ class Run:
         if made and "label" in source.row:
             self.labels[split, source.row["label"] is True] += 1
         return made
+
+    @property
+    def warnings(self) -> list[str]:
+        """What makes training from these rows worth little, a sentence each; empty where nothing does."""
+        n_good, n_bad = (self.labels[Split.TRAIN, label] for label in (True, False))
+        if bool(n_good) == bool(n_bad):
+            return []
+        said, missing = ("good", "bad") if n_good else ("bad", "good")
+        rows = f"All {n_good + n_bad:,} rows of the train split are labelled {said} and none {missing}"
+        return [f"{rows}: KTO compares both, so it learns nothing from them, and no trainer says so"]
 
     def _is_new(self, made: Made) -> bool:
         once = self.tables[made.table].once

@@ -57,7 +57,7 @@ def write(configs: Sequence[Config]) -> dict[str, str]:
 
 
 def _fill(name: str, config: Config, more: Mapping[str, str]) -> str:
-    lengths = config.facts.lengths
+    lengths = config.lengths
     told = {"config": config.name, "max_length": str(lengths.max_length()), "longest": f"{lengths.at(1):,}"}
     return Template(_read(name)).substitute(told, **more)
 

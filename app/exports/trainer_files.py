@@ -120,9 +120,9 @@ def _yaml(config: Config) -> str:
         "base_model": "path/to/a/model",
         **({} if "reward_model" in beside else {"adapter": "lora", "lora_r": 16, "lora_alpha": 32}),
         **({} if "reward_model" in beside else {"lora_target_linear": True}),
-        "datasets": [{"path": f"jsonl/{config.name}/train.jsonl", "ds_type": "json", **entry}],
+        "datasets": [{"path": config.file_of(Split.TRAIN), "ds_type": "json", **_shards(config), **entry}],
         **beside,
-        "sequence_len": config.facts.lengths.max_length(),
+        "sequence_len": config.lengths.max_length(),
         "excess_length_strategy": "raise",
         "val_set_size": 0,
         "output_dir": f"out/{config.name}",
@@ -136,6 +136,15 @@ def _yaml(config: Config) -> str:
     }
     head = f"# Set base_model, then, in this folder: axolotl train axolotl/{config.name}.yml\n"
     return head + "".join(f"{line}\n" for line in _lines(told))
+
+
+def _shards(config: Config) -> Entry:
+    """What axolotl must be told of a folder of files: their names."""
+    n = config.facts.shards.get((config.name, Split.TRAIN))
+    if n is None:
+        return {}
+    place = config.file_of(Split.TRAIN)
+    return {"data_files": [f"{place}/train-{number:05}-of-{n:05}.jsonl" for number in range(n)], "split": "train"}
 
 
 def _lines(told: Mapping[str, Any]) -> Iterator[str]:
@@ -169,7 +178,7 @@ def _entries(config: Config) -> list[tuple[str, Entry]]:
         return []
     splits = {Split.TRAIN: config.name, Split.VALIDATION: f"{config.name}_validation"}
     return [
-        (name, {"file_name": f"../jsonl/{config.name}/{split}.jsonl", **entry})
+        (name, {"file_name": f"../{config.file_of(split)}", **entry})
         for split, name in splits.items()
         if split in config.splits
     ]
@@ -200,7 +209,7 @@ def section(configs: Sequence[Config], made: Mapping[str, str]) -> str:
             "```sh",
             f"llamafactory-cli train --stage {stage} --do_train --finetuning_type lora --model_name_or_path MODEL \\",
             f"  --template TEMPLATE --dataset_dir llamafactory --dataset {one.name} \\",
-            f"  --cutoff_len {one.facts.lengths.max_length()} --output_dir out/{one.name}",
+            f"  --cutoff_len {one.lengths.max_length()} --output_dir out/{one.name}",
             "```",
         ]
     return "\n".join(parts)

@@ -64,14 +64,14 @@ def _check_rows(
     folder: Path, config: Mapping[str, Any], split: str, places: dict[str, tuple[str, str]]
 ) -> Iterator[str]:
     """The rows of one config and split beside their lineage; `places` says of each group where it was seen first."""
-    name = f"{config['config']}/{split}.jsonl"
+    name, at = f"{config['config']}/{split}", ""
     n_rows = 0
-    with (folder / "jsonl" / name).open("rb") as rows, (folder / "lineage" / name).open("rb") as ways:
-        for number, (line, way_line) in enumerate(zip_longest(rows, ways)):
-            at = f"jsonl/{name}:{number + 1}"
-            if line is None or way_line is None:
-                yield f"{at}: the file and its lineage have not the same number of rows."
+    with (folder / "lineage" / f"{name}.jsonl").open("rb") as ways:
+        for number, (placed, way_line) in enumerate(zip_longest(_lines(folder, name), ways)):
+            if placed is None or way_line is None:
+                yield f"jsonl/{name}: row {number + 1}: the rows and their lineage are not the same number."
                 return
+            at, line = placed
             row, way = json.loads(line), json.loads(way_line)
             n_rows += 1
             yield from (f"{at}: {fault}" for fault in _faults_of(row, way, number, config["columns"]))
@@ -81,6 +81,15 @@ def _check_rows(
                     yield f"{at}: its group stands in the split {first} too, at {where}."
     if n_rows != config["splits"][split]:
         yield f"jsonl/{name}: it has {n_rows} rows, and the manifest says {config['splits'][split]}."
+
+
+def _lines(folder: Path, name: str) -> Iterator[tuple[str, bytes]]:
+    """Each row with its place, `("jsonl/scaffold_sft_pc/train.jsonl:1", b"{…}")`: of one file, or of several."""
+    alone = folder / "jsonl" / f"{name}.jsonl"
+    for path in [alone] if alone.exists() else sorted((folder / "jsonl" / name).glob("*.jsonl")):
+        with path.open("rb") as rows:
+            for number, line in enumerate(rows):
+                yield f"{path.relative_to(folder).as_posix()}:{number + 1}", line
 
 
 def _faults_of(row: object, way: Mapping[str, Any], number: int, columns: Mapping[str, str]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Datasets: what can be exported, what an order would give, and what was made before."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fastapi import APIRouter, Request
@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from app import downloads, jobs, parcels, projects, queue, recipes, releases, sources
 from app.downloads import Preview
-from app.errors import AppError, BadInputError, ConflictError, NotFoundError
+from app.errors import AppError, BadInputError, ConflictError, NotFoundError, UnsupportedError
 from app.examples import Split
 from app.exports import formats_of, get_format
 from app.models import JobRow, ReleaseRow, ReleaseState
@@ -26,7 +26,7 @@ from app.web.render import is_partial, page, see_other, url
 router = APIRouter()
 
 _OF_NOW = ("source", "file", "since", "until", "rating", "seed")
-_FIELDS = ("dataset", "format", "pack", "release", *_OF_NOW)
+_FIELDS = ("dataset", "format", "pack", "parquet", "release", *_OF_NOW)
 _LISTED = 20
 EVERYTHING = "all"
 """What the field `dataset` says for all of them in one folder."""
@@ -70,6 +70,7 @@ class ExportsView:
         packs: as which kinds of file it can be had, as (value, label).
         said: what was chosen instead of a format that cannot hold the dataset.
         ready: the file, where it was made before.
+        warnings: what makes training from that file worth little.
         starts: whether its download is to begin by itself.
     """
 
@@ -79,6 +80,7 @@ class ExportsView:
     packs: list[tuple[str, str]]
     said: str
     ready: Download | None
+    warnings: Sequence[str]
     starts: bool
     commands: Commands | None
     releases: list[ReleaseRow]
@@ -110,7 +112,7 @@ def start(request: Request, fields: Form, db: AppDb, config: Config, project: Pr
         else:
             with db.write() as session:
                 found = parcels.start(session, project, parcel, now=now)
-    except (BadInputError, NotFoundError, ConflictError) as error:
+    except (BadInputError, NotFoundError, ConflictError, UnsupportedError) as error:
         with db.read() as session:
             return _exports_page(request, session, project, typed, error)
     if isinstance(found, Packed):
@@ -191,7 +193,7 @@ def _exports_page(
             parcel = _parcel(typed)
             preview = downloads.preview(session, config, project, parcel.order, everything=parcel.everything)
             ready, commands = _ready(request, session, project, parcel)
-        except (BadInputError, NotFoundError, ConflictError) as refusal:
+        except (BadInputError, NotFoundError, ConflictError, UnsupportedError) as refusal:
             error = refusal
     partial = is_partial(request)
     view = ExportsView(
@@ -201,6 +203,7 @@ def _exports_page(
         packs=_packs(typed, preview),
         said=said,
         ready=None if ready is None else Download(_address(typed), ready.name, ready.n_bytes, ready.digest),
+        warnings=() if ready is None else ready.warnings,
         starts=ready is not None and not partial and "ready" in request.query_params,
         commands=commands,
         releases=_releases(session, project, typed["release"]),
@@ -223,13 +226,14 @@ def _exports_page(
 def _packs(typed: Mapping[str, str], preview: Preview | None) -> list[tuple[str, str]]:
     """As what it can be had; one split alone only where that is one file."""
     packs = [("zip", "folder, zip"), ("tar.gz", "folder, tar.gz")]
+    kind = "Parquet" if typed["parquet"] else "JSONL"
     try:
         alone = preview is not None and not (parcel := _parcel(typed)).everything and len(parcel.order.configs) == 1
     except BadInputError:
         alone = False
     if preview is None or not alone:
         return packs
-    return packs + [(str(split), f"{split} alone, JSONL") for split in Split if preview.rows.get(split)]
+    return packs + [(str(split), f"{split} alone, {kind}") for split in Split if preview.rows.get(split)]
 
 
 def _ready(request: Request, session: Session, project: int, parcel: Parcel) -> tuple[Packed | None, Commands]:

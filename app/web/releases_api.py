@@ -156,13 +156,14 @@ def get_download(
     format: str = "",
     pack: str = "zip",
     everything: Annotated[bool, Query(alias="all")] = False,
+    parquet: bool = False,
 ) -> Response:
     """One dataset of a release as a file, or `all`; 503 with the job while a large one is made: ask again."""
-    # `pack` is zip, tar.gz, or a split for its rows alone.
+    # `pack` is zip, tar.gz, or a split for its rows alone; `parquet` adds it to a folder, and is the file of a split.
     named = format or downloads.first_format(role, task, objective)
     parcel = Parcel.parse(
         {"role": role, "task": task, "objective": objective, "format": named}
-        | {"release": number, "pack": pack, "all": everything}
+        | {"release": number, "pack": pack, "all": everything, "parquet": parquet}
     )
     found = parcels.obtain(db, config, project, parcel, now=now)
     if isinstance(found, Packed):

@@ -93,6 +93,9 @@ def test_labels_are_counted_by_split() -> None:
     for label, split in ((True, Split.TRAIN), (False, Split.TRAIN), (True, Split.TRAIN), (False, Split.TEST)):
         run.rows({"id": "1", "prompt": "p", "completion": "c", "label": label}, split)
     assert run.labels == {(Split.TRAIN, True): 2, (Split.TRAIN, False): 1, (Split.TEST, False): 1}
+    assert not run.warnings
+    run.labels[Split.TRAIN, True] = 0
+    assert run.warnings[0].startswith("All 1 rows of the train split are labelled bad and none good")
 
 
 # ------------------------------------------------------------------------------------------------ the first look
