@@ -187,7 +187,8 @@ class CandidateRow(SQLModel, table=True):
     them leads (docs/decisions/0015). `n_parts` counts what a lead has taken in. `judged_from` is the first version
     whose texts are today's: a decision on an earlier one saw something else, and does not stand. `texts_digest` is of
     the texts that joining saw last; None where it has had nothing to say yet. `findings` names the codes that call for
-    a look: warnings and holds.
+    a look: warnings and holds. From `validity` on, the columns are what `app.ordering.columns` says of the whole
+    evidence; None until the worker has looked.
     """
 
     __tablename__ = "candidate"
@@ -197,6 +198,11 @@ class CandidateRow(SQLModel, table=True):
         Index("ix_candidate_status", "project_id", "status", "id"),
         Index("ix_candidate_patch_source", "project_id", "patch_source", "id"),
         Index("ix_candidate_source", "source_id", "id"),
+        # What lists are ordered by. New candidates have none of it, and so stand side by side in each of these.
+        Index("ix_candidate_score", "project_id", "status", "score", "id"),
+        Index("ix_candidate_mildness", "project_id", "status", "mildness", "id"),
+        Index("ix_candidate_size", "project_id", "status", "n_changed", "id"),
+        Index("ix_candidate_alike", "project_id", "status", "alike", "id"),
         Index(
             "ix_candidate_unchecked",
             "id",
@@ -258,6 +264,13 @@ class CandidateRow(SQLModel, table=True):
     n_parts: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     judged_from: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
     texts_digest: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    validity: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    n_valid: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    score: float | None = None
+    score_direction: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    n_changed: int | None = None
+    mildness: int | None = None
+    alike: int | None = Field(default=None, sa_column=Column(BigInteger))
     created_at: datetime
 
 

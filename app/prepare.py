@@ -11,7 +11,7 @@ from typing import Literal
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlmodel import Session, col
 
-from app import checks, evidence, groups
+from app import checks, evidence, groups, ordering, search
 from app.candidates import Candidate, Finding, Severity
 from app.db import Database, insert_rows, lock_ingest
 from app.models import CandidateRow, FindingRow, RenderingRow, Status
@@ -193,6 +193,8 @@ def _store(session: Session, made: list[_Made]) -> None:
         ],
     )
     groups.note(session, [(one.candidate_id, one.shingles) for one in made])
+    search.index_more(session, [(one.candidate_id, one.said) for one in made])
+    ordering.keep(session, [(one.candidate_id, one.said, one.findings) for one in made])
     for one in made:
         # A list shows what calls for a look; what is only worth knowing stands on the page.
         codes = " ".join(dict.fromkeys(found.code for found in one.findings if found.severity is not Severity.NOTE))

@@ -3,22 +3,55 @@
 A page, a queue, a saved view and a release mean the same by the same filter.
 """
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from urllib.parse import parse_qsl
 
-from sqlalchemy import ColumnElement, bindparam, exists, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    exists,
+    false,
+    func,
+    or_,
+    select,
+    true,
+    union_all,
+    update,
+)
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from app import decisions
+from app import decisions, ordering, search, syntax
 from app.candidates import Kind
 from app.db import LARGEST_ID
 from app.errors import BadInputError
-from app.models import SHOWN, CandidateRow, FindingRow, SourceRow, Status, metadata
-from app.search import matches, names_file
+from app.models import (
+    SHOWN,
+    CandidateRow,
+    ClusterRow,
+    DecisionRow,
+    FindingRow,
+    IssueGroupRow,
+    ReviewerRow,
+    SavedViewRow,
+    SourceRow,
+    Status,
+    metadata,
+)
+from app.ordering import ORDERS, Order, Range
+from app.syntax import Term
 
 LEASE = timedelta(minutes=15)
 COUNT_CAP = 1000
+_MOST_EARLIER_WORDS = 20
 
 # What every decision asks is built once, and of tables where no object is needed.
 _candidate = metadata.tables["candidate"]
@@ -42,14 +75,17 @@ _PULSE = select(
 )
 
 
-# ------------------------------------------------------------------------------------------------ filter and queue
+# ------------------------------------------------------------------------------------------------ filter
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
     """What a list, a queue and a link show; every field is a parameter of the URL, empty means all.
 
-    `Filter.parse({"status": "pending", "source": "LLMCore_polish_iteration_1", "q": "termui"})`
+    `Filter.parse({"status": "pending", "q": "termui -finding:secret score:<0.4"})`
+
+    A field that stands in `q` once and plainly, such as `source:Unknown`, is the parameter of its name: so each filter
+    has one form, and one link.
     """
 
     status: str = ""
@@ -81,22 +117,39 @@ class Filter:
         if also is not None:
             _known(query, also)
         named = {one.name: query.get(one.name, "").strip() for one in fields(cls)}
-        named["finding"] = named["finding"].lower().replace(" ", "_").replace("-", "_")
-        made = cls(**named)
-        _one_of("status", made.status, SHOWN)
-        _one_of("kind", made.kind, [*Kind])
-        _one_of("order", made.order, ["oldest", "newest"])
-        _one_of("rating", made.rating, ["none", "1", "2", "3", "4", "5"])
-        _day("since", made.since)
-        _day("until", made.until)
-        for name in ("upload", "delivery"):
-            if value := getattr(made, name):
-                whole_number(name, value)
-        return made
+        for name, read in _PARAMETERS.items():
+            if named[name]:
+                named[name] = read(name, named[name])
+        if named["order"] == ordering.OLDEST:
+            named["order"] = ""
+        return cls(**named | _lifted(named))
+
+    @classmethod
+    def of(cls, terms: Iterable[Term], *, order: str = "") -> "Filter":
+        """The filter in which all of these terms hold."""
+        return cls.parse({"q": syntax.write(terms), "order": order})
+
+    def terms(self) -> tuple[Term, ...]:
+        """All that must hold, as terms of the search: the parameters too."""
+        named = [Term(name, (value,)) for name in _LIFTED if (value := getattr(self, name))]
+        return (*named, *syntax.parse(self.q))
 
     def query(self) -> dict[str, str]:
         """The parameters that are set, for a link."""
         return {one.name: value for one in fields(self) if (value := getattr(self, one.name))}
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierFilter(Filter):
+    """A filter from before searches had fields: its words are sought in issue, paths and changed lines alone.
+
+    Releases keep theirs, so that they can be made again.
+    """
+
+    def terms(self) -> tuple[Term, ...]:
+        """All that must hold."""
+        named = [Term(name, (value,)) for name in _LIFTED if (value := getattr(self, name))]
+        return (*named, *(Term(search.LOGGED, (word,)) for word in syntax.words_of(self.q)[:_MOST_EARLIER_WORDS]))
 
 
 def _known(query: Mapping[str, str], also: Iterable[str]) -> None:
@@ -108,20 +161,50 @@ def _known(query: Mapping[str, str], also: Iterable[str]) -> None:
         )
 
 
-def _one_of(field: str, value: str, allowed: Iterable[str]) -> None:
-    if value and value not in (names := list(allowed)):
-        raise BadInputError(f"{field} must be one of {', '.join(names)}; it is {value[:40]!r}.", where=f"field {field}")
+def _one_of(*names: str) -> Callable[[str, str], str]:
+    def read(field: str, value: str) -> str:
+        if value not in names:
+            raise BadInputError(
+                f"{field} must be one of {', '.join(names)}; it is {value[:40]!r}.", where=f"field {field}"
+            )
+        return value
+
+    return read
 
 
-def _day(field: str, value: str) -> date | None:
-    if not value:
-        return None
-    try:
-        return date.fromisoformat(value)
-    except ValueError as error:
-        raise BadInputError(
-            f"{field} must be a day such as 2026-11-22; it is {value[:40]!r}.", where=f"field {field}"
-        ) from error
+_RATINGS = ("none", "1", "2", "3", "4", "5")
+_PARAMETERS: Mapping[str, Callable[[str, str], str]] = {
+    "status": _one_of(*SHOWN),
+    "kind": _one_of(*Kind),
+    "order": _one_of(*ORDERS),
+    "rating": _one_of(*_RATINGS),
+    "since": syntax.read_value,
+    "until": syntax.read_value,
+    "upload": syntax.read_value,
+    "delivery": syntax.read_value,
+    "finding": syntax.read_value,
+    "file": syntax.read_value,
+}
+_LIFTED = ("status", "kind", "source", "file", "since", "until", "rating", "finding", "upload", "delivery")
+
+
+def _lifted(named: Mapping[str, str]) -> dict[str, str]:
+    """The parameters once more, with what `q` says plainly of one of them taken out of `q`."""
+    terms = list(syntax.parse(named["q"]))
+    if not terms:
+        return {}
+    found: dict[str, str] = {}
+    for name in _LIFTED:
+        plain = [term for term in terms if term.field == name and _is_plain(term)]
+        values = sorted({term.values[0] for term in plain} | ({named[name]} if named[name] else set()))
+        if plain:
+            found[name] = values[0]
+            terms = [term for term in terms if term not in plain] + [Term(name, (value,)) for value in values[1:]]
+    return found | {"q": syntax.write(terms)}
+
+
+def _is_plain(term: Term) -> bool:
+    return not term.excluded and len(term.values) == 1 and (term.field != "rating" or term.values[0] in _RATINGS)
 
 
 def whole_number(field: str, value: str) -> int:
@@ -136,38 +219,196 @@ def whole_number(field: str, value: str) -> int:
     return int(value)
 
 
+# ------------------------------------------------------------------------------------------------ conditions
+
+
 def conditions(session: Session, project_id: int, wanted: Filter) -> list[ColumnElement[bool]]:
-    """The filter as conditions on candidates; the same for a page, a queue and an export."""
+    """The filter as conditions on candidates; the same for a page, a queue and an export.
+
+    Raises:
+        BadInputError: it names a view or a reviewer that there is not.
+
+    """
     found: list[ColumnElement[bool]] = [_candidate.c.project_id == project_id]
     if not wanted.status:
         found.append(_candidate.c.status != Status.JOINED)
-    equal = {
-        _candidate.c.status: wanted.status,
-        _candidate.c.kind: wanted.kind,
-        _candidate.c.patch_source: wanted.source,
-    }
-    found += [column == value for column, value in equal.items() if value]
-    if wanted.rating:
-        rating = None if wanted.rating == "none" else int(wanted.rating)
-        found.append(_candidate.c.rating.is_(None) if rating is None else _candidate.c.rating == rating)
-    if since := _day("since", wanted.since):
-        found.append(_candidate.c.logged_at >= datetime.combine(since, time.min, UTC))
-    if until := _day("until", wanted.until):
-        found.append(_candidate.c.logged_at < datetime.combine(until + timedelta(days=1), time.min, UTC))
-    if wanted.finding:
-        found.append(
-            exists().where(col(FindingRow.candidate_id) == _candidate.c.id, col(FindingRow.code) == wanted.finding)
+    terms = expand(session, project_id, wanted).terms()
+    if wanted.q and not terms:
+        found.append(false())
+    return [*found, *(_condition(session, project_id, term) for term in terms)]
+
+
+def _condition(session: Session, project_id: int, term: Term) -> ColumnElement[bool]:
+    find = _FINDERS.get(term.field)
+    if find is None:
+        some = [search.matches(session, term.field, value) for value in term.values]
+    else:
+        some = [find(session, project_id, value) for value in term.values]
+    found = some[0] if len(some) == 1 else or_(*some)
+    # What is not known, such as a score that is none, is not what was excluded.
+    return found.is_not(true()) if term.excluded else found
+
+
+def _number_in(column: ColumnElement[Any], value: str) -> ColumnElement[bool]:
+    asked = syntax.read_range(value)
+    if asked is None:
+        return column.is_(None)
+    low, high = asked.low, asked.high
+    if low is not None and low == high:
+        return column == low
+    found: list[ColumnElement[bool]] = []
+    if low is not None:
+        found.append(column >= low if asked.has_low else column > low)
+    if high is not None:
+        found.append(column <= high if asked.has_high else column < high)
+    return found[0] if len(found) == 1 else found[0] & found[1]
+
+
+_Finder = Callable[[Session, int, str], ColumnElement[bool]]
+
+
+def _equal(name: str) -> _Finder:
+    return lambda _session, _project, value: _candidate.c[name] == value
+
+
+def _ranging(column: ColumnElement[Any]) -> _Finder:
+    return lambda _session, _project, value: _number_in(column, value)
+
+
+def _since(_: Session, __: int, day: str) -> ColumnElement[bool]:
+    return _candidate.c.logged_at >= datetime.combine(date.fromisoformat(day), time.min, UTC)
+
+
+def _until(_: Session, __: int, day: str) -> ColumnElement[bool]:
+    return _candidate.c.logged_at < datetime.combine(date.fromisoformat(day) + timedelta(days=1), time.min, UTC)
+
+
+def _finding(_: Session, __: int, code: str) -> ColumnElement[bool]:
+    return exists().where(col(FindingRow.candidate_id) == _candidate.c.id, col(FindingRow.code) == code)
+
+
+def _delivery(_: Session, __: int, number: str) -> ColumnElement[bool]:
+    came = select(SourceRow.id).where(col(SourceRow.delivery_id) == int(number))  # type: ignore[call-overload]
+    return _candidate.c.source_id.in_(came)
+
+
+def _upload(_: Session, __: int, number: str) -> ColumnElement[bool]:
+    return _candidate.c.source_id == int(number)
+
+
+def _file(session: Session, _: int, path: str) -> ColumnElement[bool]:
+    return search.names_file(session, path)
+
+
+def _valid(_: Session, __: int, value: str) -> ColumnElement[bool]:
+    if value == syntax.NEVER:
+        return (_candidate.c.validity != "") & (_candidate.c.n_valid == 0)
+    return _candidate.c.validity == ("" if value == syntax.NONE else value)
+
+
+def _decided(*also: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Candidates with a verdict that was not taken back, of which more is asked."""
+    later = aliased(DecisionRow)
+    undone = exists().where(col(later.undoes_id) == col(DecisionRow.id))
+    verdict = col(DecisionRow.verdict).in_([*decisions.STATUS_OF])
+    return exists().where(col(DecisionRow.candidate_id) == _candidate.c.id, verdict, ~undone, *also)
+
+
+def _by(session: Session, _: int, name: str) -> ColumnElement[bool]:
+    known = session.execute(select(ReviewerRow.id).where(col(ReviewerRow.name) == name)).scalar()  # type: ignore[call-overload]
+    if known is None:
+        raise BadInputError(f"by: there is no reviewer {name[:40]!r}.", where="field q")
+    return _decided(col(DecisionRow.reviewer_id) == known)
+
+
+def _reason(_: Session, __: int, code: str) -> ColumnElement[bool]:
+    return _decided(cast(col(DecisionRow.reasons), Text).contains(json.dumps(code), autoescape=True))
+
+
+def _group(session: Session, project_id: int, value: str) -> ColumnElement[bool]:
+    if len(value) == _DIGITS:
+        own: bytes | None = bytes.fromhex(value)
+    else:
+        wanted = select(_candidate.c.group_digest).where(
+            _candidate.c.project_id == project_id, _candidate.c.id == int(value)
         )
-    if wanted.upload:
-        found.append(_candidate.c.source_id == int(wanted.upload))
-    if wanted.delivery:
-        came = select(SourceRow.id).where(col(SourceRow.delivery_id) == int(wanted.delivery))  # type: ignore[call-overload]
-        found.append(_candidate.c.source_id.in_(came))
-    if wanted.file:
-        found.append(names_file(session, wanted.file))
-    if wanted.q:
-        found.append(matches(session, wanted.q))
-    return found
+        own = session.connection().execute(wanted).scalar()
+    if own is None:
+        return false()
+    of_project = col(IssueGroupRow.project_id) == project_id
+    wanted = select(IssueGroupRow.group_key).where(of_project, col(IssueGroupRow.issue) == own)  # type: ignore[call-overload]
+    key = session.execute(wanted).scalar() or own
+    tied = select(IssueGroupRow.issue).where(of_project, col(IssueGroupRow.group_key) == key)  # type: ignore[call-overload]
+    return _candidate.c.group_digest.in_([own, key]) | _candidate.c.group_digest.in_(tied)
+
+
+def _like(_: Session, __: int, value: str) -> ColumnElement[bool]:
+    own = select(col(ClusterRow.cluster_id)).where(col(ClusterRow.candidate_id) == int(value)).scalar_subquery()
+    alike = select(col(ClusterRow.candidate_id)).where(col(ClusterRow.cluster_id) == own)
+    return (_candidate.c.id == int(value)) | _candidate.c.id.in_(alike)
+
+
+_DIGITS = 64
+_FINDERS: Mapping[str, _Finder] = {
+    "status": _equal("status"),
+    "kind": _equal("kind"),
+    "source": _equal("patch_source"),
+    "rating": _ranging(_candidate.c.rating),
+    "score": _ranging(_candidate.c.score),
+    "size": _ranging(_candidate.c.n_added + _candidate.c.n_removed),
+    "attempts": _ranging(_candidate.c.n_attempts),
+    "id": _ranging(_candidate.c.id),
+    "since": _since,
+    "until": _until,
+    "finding": _finding,
+    "upload": _upload,
+    "delivery": _delivery,
+    "file": _file,
+    "valid": _valid,
+    "by": _by,
+    "reason": _reason,
+    "group": _group,
+    "like": _like,
+}
+"""How each field that holds no free text is found."""
+
+
+# ------------------------------------------------------------------------------------------------ views in filters
+
+
+def parse_stored(query: str) -> Filter:
+    """The filter of a stored query string: `"status=pending&q=score%3A%3C0.4"`."""
+    return Filter.parse(dict(parse_qsl(query)))
+
+
+def expand(session: Session, project_id: int, wanted: Filter) -> Filter:
+    """The same filter without `view:`: what each view stands for is written out.
+
+    Raises:
+        BadInputError: there is no such view, or one is excluded or offered beside another.
+
+    """
+    if isinstance(wanted, EarlierFilter) or "view:" not in wanted.q.lower():
+        return wanted
+    terms: list[Term] = []
+    for term in wanted.terms():
+        terms += _of_view(session, project_id, term) if term.field == "view" else (term,)
+    return Filter.of(terms, order=wanted.order)
+
+
+def _of_view(session: Session, project_id: int, term: Term) -> tuple[Term, ...]:
+    if term.excluded or len(term.values) > 1:
+        raise BadInputError("view: takes one view, and none can be excluded.", where="field q")
+    found = select(SavedViewRow.query).where(  # type: ignore[call-overload]
+        col(SavedViewRow.project_id) == project_id, col(SavedViewRow.name) == term.values[0]
+    )
+    query = session.execute(found).scalar()
+    if query is None:
+        raise BadInputError(f"There is no saved view {term.values[0][:100]!r} here.", where="field q")
+    return parse_stored(query).terms()
+
+
+# ------------------------------------------------------------------------------------------------ pages and counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +419,11 @@ class Page:
     after: str | None
 
 
+def order_of(wanted: Filter) -> Order:
+    """The order that a filter's list stands in."""
+    return ORDERS[wanted.order or ordering.OLDEST]
+
+
 def list_candidates(session: Session, project_id: int, wanted: Filter, *, after: str = "", limit: int = 50) -> Page:
     """One page of the list, by keyset: the cost does not grow with depth.
 
@@ -185,15 +431,52 @@ def list_candidates(session: Session, project_id: int, wanted: Filter, *, after:
         BadInputError: the cursor is none.
 
     """
-    newest = wanted.order == "newest"
-    where = conditions(session, project_id, wanted)
-    if after:
-        at = whole_number("after", after)
-        where.append(col(CandidateRow.id) < at if newest else col(CandidateRow.id) > at)
-    order = col(CandidateRow.id).desc() if newest else col(CandidateRow.id)
-    rows = list(session.execute(select(CandidateRow).where(*where).order_by(order).limit(limit + 1)).scalars())
-    more = len(rows) > limit
-    return Page(rows[:limit], str(rows[limit - 1].id) if more else None)
+    order = order_of(wanted)
+    place = ordering.read_place(order, after) if after else None
+    found = list(_walk(session, project_id, wanted, ordering.ranges(order, place), limit + 1))
+    rows = _rows(session, found[:limit])
+    return Page(rows, ordering.write_place(order, rows[-1]) if len(found) > limit else None)
+
+
+def _walk(
+    session: Session, project_id: int, wanted: Filter, along: Iterable[Range], limit: int, *, but: int = 0
+) -> Iterator[int]:
+    """The ids of candidates in an order, range after range, up to a limit."""
+    where = [*conditions(session, project_id, wanted), *([_candidate.c.id != but] if but else [])]
+    # Where no status is asked for, each has its own walk along the index of an order, and they are merged.
+    statuses = () if wanted.status or order_of(wanted).column is None else SHOWN
+    for one in along:
+        found = _first(session, [*where, *one.where], statuses, one, limit)
+        yield from found
+        limit -= len(found)
+        if limit <= 0:
+            return
+
+
+def _first(
+    session: Session, where: list[ColumnElement[bool]], statuses: Iterable[Status], along: Range, limit: int
+) -> list[int]:
+    def within(*also: ColumnElement[bool]) -> Select[Any]:
+        named = [column.label(f"by{n}") for n, column in enumerate(along.columns)]
+        sorts = (_sorted(column, down=along.down) for column in along.columns)
+        return select(_candidate.c.id, *named).where(*where, *also).order_by(*sorts).limit(limit)
+
+    found = within()
+    if parts := [within(_candidate.c.status == status).subquery() for status in statuses]:
+        merged = union_all(*(select(part) for part in parts)).subquery()
+        sorts = [_sorted(merged.c[f"by{n}"], down=along.down) for n in range(len(along.columns))]
+        found = select(merged).order_by(*sorts).limit(limit)
+    return [row[0] for row in session.connection().execute(found)]
+
+
+def _sorted(column: ColumnElement[Any], *, down: bool) -> ColumnElement[Any]:
+    return column.desc() if down else column.asc()
+
+
+def _rows(session: Session, ids: list[int]) -> list[CandidateRow]:
+    found = session.execute(select(CandidateRow).where(col(CandidateRow.id).in_(ids))).scalars()
+    rows = {row.id: row for row in found}
+    return [rows[number] for number in ids]
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,13 +501,31 @@ def count_candidates(session: Session, project_id: int, wanted: Filter, *, since
         since: only those that came after the one with this id.
 
     """
-    if not since and replace(wanted, status="", order="") == Filter():
+    if not since and _is_plain_status(wanted):
         tally = decisions.count_by_status(session, project_id)
         return Count(tally[wanted.status] if wanted.status else sum(tally.values()))
     where = (*conditions(session, project_id, wanted), _candidate.c.id > since)
-    some = select(col(CandidateRow.id)).where(*where).limit(COUNT_CAP + 1).subquery()
-    n = session.execute(select(func.count()).select_from(some)).scalar_one()
+    n = session.execute(select(_capped(where))).scalar_one()
     return Count(min(n, COUNT_CAP), capped=n > COUNT_CAP)
+
+
+def count_by_status(session: Session, project_id: int, wanted: Filter) -> dict[str, Count]:
+    """How many candidates of each status a filter finds, whatever status it says; counted up to 1,000 each."""
+    if _is_plain_status(wanted):
+        return {status: Count(n) for status, n in decisions.count_by_status(session, project_id).items()}
+    where = conditions(session, project_id, replace(wanted, status=""))
+    counts = [_capped([*where, _candidate.c.status == status]).label(status) for status in SHOWN]
+    found = session.execute(select(*counts)).one()
+    return {status: Count(min(n, COUNT_CAP), capped=n > COUNT_CAP) for status, n in zip(SHOWN, found, strict=True)}
+
+
+def _is_plain_status(wanted: Filter) -> bool:
+    return replace(wanted, status="", order="") == Filter()
+
+
+def _capped(where: Iterable[ColumnElement[bool]]) -> ScalarSelect[int]:
+    some = select(_candidate.c.id).where(*where).limit(COUNT_CAP + 1).subquery()
+    return select(func.count()).select_from(some).scalar_subquery()
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,19 +569,12 @@ def find_next(session: Session, project_id: int, wanted: Filter, after_id: int, 
         found = session.connection().execute(_FOLLOWING, named).scalar()
         if found is not None:
             return int(found)
-    newest = wanted.order == "newest"
-    forward = newest == back
-    where = conditions(session, project_id, wanted)
-    number = _candidate.c.id
-    order = number if forward else number.desc()
-    beyond = number > after_id if forward else number < after_id
-    found = session.connection().execute(select(number).where(*where, beyond).order_by(order).limit(1)).scalar()
+    order = order_of(wanted)
+    place = ordering.find_place(session, order, after_id) if after_id else None
+    behind = ordering.ranges(order, place, back=back)
+    found = next(_walk(session, project_id, wanted, behind, 1), None)
     if found is None and not back:
-        found = (
-            session.connection()
-            .execute(select(number).where(*where, number != after_id).order_by(order).limit(1))
-            .scalar()
-        )
+        found = next(_walk(session, project_id, wanted, ordering.ranges(order), 1, but=after_id), None)
     return found
 
 
@@ -304,10 +598,21 @@ def lease_next(session: Session, project_id: int, reviewer_id: int, wanted: Filt
         | (col(CandidateRow.lease_by) == reviewer_id)
     )
     pending = replace(wanted, status=wanted.status or Status.PENDING)
+    where = conditions(session, project_id, pending)
+    for along in ordering.ranges(order_of(wanted)):
+        claimed = _claim(session, [*where, *along.where, free], along, reviewer_id, now)
+        if claimed is not None:
+            return claimed
+    return None
+
+
+def _claim(
+    session: Session, where: list[ColumnElement[bool]], along: Range, reviewer_id: int, now: datetime
+) -> Lease | None:
     first = (
         select(col(CandidateRow.id))
-        .where(*conditions(session, project_id, pending), free)
-        .order_by(col(CandidateRow.id))
+        .where(*where)
+        .order_by(*(_sorted(column, down=along.down) for column in along.columns))
         .limit(1)
         .with_for_update(skip_locked=True)
         .scalar_subquery()

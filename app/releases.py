@@ -40,7 +40,7 @@ from app.models import (
     ReviewerRow,
 )
 from app.projects import ProjectSettings
-from app.queue import Filter, conditions
+from app.queue import EarlierFilter, Filter, conditions
 from app.settings import Settings
 
 JOB_KIND = "release"
@@ -52,6 +52,8 @@ _UNFINISHED = (ReleaseState.QUEUED, ReleaseState.FREEZING)
 _SAMPLES = 5
 _HELD_SHOWN = 200
 _LONGEST_NAME = 200
+# How a stored search is read: the first ones knew words alone, and say no number.
+_SYNTAX = 2
 _BATCH = 500
 _WAIT_SECONDS = 0.5
 
@@ -83,25 +85,36 @@ class Spec:
             BadInputError: a value that cannot be; `where` names the field.
 
         """
-        known = {"name", "filter", "seed", "split", "budgets", "licence_required", "overlap"}
+        known = {"name", "filter", "syntax", "seed", "split", "budgets", "licence_required", "overlap"}
         unknown = sorted(set(given) - known)
         if unknown:
             raise BadInputError(
-                f"A release has no {str(unknown[0])[:40]!r}; it has {', '.join(sorted(known))}.",
+                f"A release has no {str(unknown[0])[:40]!r}; it has {', '.join(sorted(known - {'syntax'}))}.",
                 where=f"field {str(unknown[0])[:40]}",
             )
         name = given.get("name") or ""
         if not isinstance(name, str) or len(name) > _LONGEST_NAME or not (name.isprintable() or not name):
             raise BadInputError(f"A name is one line of {_LONGEST_NAME} characters at most.", where="field name")
-        changes = {key: given[key] for key in known - {"name", "filter", "seed"} if key in given}
+        changes = {key: given[key] for key in known - {"name", "filter", "syntax", "seed"} if key in given}
         if given.get("seed") not in (None, ""):
             split = changes.get("split", {})
             changes["split"] = {**(split if isinstance(split, Mapping) else {}), "seed": given["seed"]}
         return cls(name.strip(), parse_filter(given.get("filter") or {}), changes)
 
+    @classmethod
+    def of_row(cls, stored: Mapping[str, Any]) -> "Spec":
+        """From a release's row: a search that was stored before searches had fields means what it meant then."""
+        asked = stored.get("filter") or {}
+        if "syntax" in stored or not asked.get("q"):
+            return cls.parse(stored)
+        rest = {name: value for name, value in asked.items() if name != "q"}
+        made = cls.parse({**stored, "filter": rest})
+        return replace(made, filter=EarlierFilter(**made.filter.query(), q=asked["q"]))
+
     def as_json(self) -> dict[str, object]:
         """What `parse` reads back."""
-        return {"name": self.name, "filter": self.filter.query(), **self.changes}
+        searched = {"syntax": _SYNTAX} if self.filter.q else {}
+        return {"name": self.name, "filter": self.filter.query(), **searched, **self.changes}
 
     def settings(self, of_project: ProjectSettings) -> ProjectSettings:
         """The project's settings with what differs for this release.
@@ -649,7 +662,7 @@ def _freeze(
     _forget(db, settings, row)
     _sweep(db, settings, row)
     target = folder_of(settings, row)
-    spec = Spec.parse(row.spec)
+    spec = Spec.of_row(row.spec)
     _make_ready(db, row.project_id, reporter)
     with db.scan() as session:
         asked = asked_for(session, row.project_id, spec, row.number)
@@ -867,7 +880,7 @@ def rebuild(
         folder = get_folder(settings, row)
         said = read_manifest(folder)
         asked = replace(
-            asked_for(session, project_id, Spec.parse(row.spec), number),
+            asked_for(session, project_id, Spec.of_row(row.spec), number),
             settings=_settings_of(said),
             prompts={
                 one["name"]: prompting.get_by_label(session, project_id, one["label"]) for one in said["templates"]

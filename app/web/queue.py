@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import decisions, jobs, queue, review, sources
+from app import decisions, jobs, queue, review, sources, syntax
 from app.db import LARGEST_ID
 from app.errors import AppError
 from app.models import CandidateRow, JobRow, Status
@@ -85,6 +85,7 @@ class QueueView:
     checking: JobRow | None
     finding_codes: tuple[str, ...]
     kind_names: Mapping[str, str]
+    search_fields: Mapping[str, syntax.Field]
     n_filters: int
     is_empty: bool
     server: str
@@ -120,12 +121,17 @@ def command_line(settings: Settings, *words: str, last: str = "") -> str:
 def wanted_of(request: Request) -> Filter:
     """The filter that a page's URL says: pending when no status is named, every status for `status=all`.
 
+    A status in the search box counts instead.
+
     Raises:
         BadInputError: a value that the field cannot have.
 
     """
     named = dict(request.query_params)
     status = named.get("status", Status.PENDING)
+    if any(term.field in {"status", "view"} for term in syntax.parse(named.get("q", ""))):
+        # Whoever types a status means it, on whichever tab; and a view brings its own.
+        status = "all"
     return Filter.parse(named | {"status": "" if status == "all" else status}, also=_BESIDE_A_FILTER)
 
 
@@ -188,6 +194,8 @@ def _view(
     except AppError as error:
         fault = Fault((error.where or "").removeprefix("field "), error.message)
         wanted, found, count = Filter(status=Status.PENDING), queue.Page([], None), "0"
+    else:
+        typed = dict.fromkeys(typed, "") | link_query(wanted)
     counts = decisions.count_by_status(session, project)
     query, is_empty = link_query(wanted), not any(counts.values())
     live = {"after": after, "known": known, "seen": pulse.beat, "empty": "yes" if is_empty else ""}
@@ -208,6 +216,7 @@ def _view(
         checking=jobs.find_unfinished(session, project, jobs.IN_BACKGROUND),
         finding_codes=FINDINGS,
         kind_names=review.KIND_NAMES,
+        search_fields=syntax.FIELDS,
         n_filters=sum(bool(typed[name]) for name in typed if name not in {"status", "q", "order"}),
         is_empty=is_empty,
         server=f"{request.url.scheme}://{request.url.netloc}",

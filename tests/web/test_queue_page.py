@@ -71,7 +71,7 @@ def test_every_filter_narrows_the_list(client: TestClient, three: list[int], que
         ("status=done", "status must be one of pending,"),
         ("rating=NaN", "rating must be one of none, 1, 2, 3, 4, 5; it is 'NaN'."),
         ("since=yesterday", "since must be a day such as 2026-11-22; it is 'yesterday'."),
-        ("order=password", "order must be one of oldest, newest; it is 'password'."),
+        ("order=password", "smallest, largest, alike; it is 'password'."),
         ("after=9" + "9" * 5000, "after must be a whole number"),
         ("upload=-1", "upload must be a whole number"),
     ],
