@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import bindparam, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, exists, func, insert, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import Session, col
 
@@ -89,6 +89,30 @@ def find_standing(history: Iterable[DecisionRow], judged_from: int) -> DecisionR
         if one.verdict in STATUS_OF and one.id not in taken_back and one.candidate_version >= judged_from
     ]
     return standing[-1] if standing else None
+
+
+def stands() -> tuple[ColumnElement[bool], ...]:
+    """As `find_standing`, in SQL: what a row of `decision` meets beside its row of `candidate`."""
+    later = _decision.alias()
+    replaced = exists().where(
+        later.c.candidate_id == _decision.c.candidate_id,
+        later.c.id > _decision.c.id,
+        later.c.verdict.in_(list(STATUS_OF)),
+        ~_is_taken_back(later.c.id),
+    )
+    # Nothing has happened since to most of them: the candidate is the version that the decision made of it.
+    is_last = _candidate.c.version == _decision.c.candidate_version + 1
+    return (
+        _decision.c.verdict.in_(list(STATUS_OF)),
+        _decision.c.candidate_version >= _candidate.c.judged_from,
+        is_last | ~replaced,
+        ~_is_taken_back(_decision.c.id),
+    )
+
+
+def _is_taken_back(decision: ColumnElement[int]) -> ColumnElement[bool]:
+    undo = _decision.alias()
+    return exists().where(undo.c.undoes_id == decision)
 
 
 def status_of(session: Session, row: CandidateRow) -> Status:

@@ -5,25 +5,27 @@ no part of any number here, as it is no part of a list.
 """
 
 import json
-import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, String, Table, Text, case, cast, exists, func, select, true, type_coerce
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, Select, String, Table, Text, case, cast, func, select, true, type_coerce
 from sqlmodel import Session, col
 
-from app import decisions, releases
+from app import decisions, evidence, queue, releases, syntax
+from app.candidates import Direction, Kind
 from app.errors import BadInputError
-from app.models import DecisionRow, ReviewerRow, Status, Verdict, metadata
+from app.formats.runs import stage_of
+from app.models import ReviewerRow, Status, Verdict, metadata
 from app.queue import Filter
+from app.recipes.core_predictor import name_of
 from app.review import REASONS
+from app.syntax import Term
 
 JUDGED = (Status.ACCEPTED, Status.EDITED, Status.REJECTED, Status.SKIPPED, Status.FLAGGED)
 DAYS = 30
@@ -37,9 +39,43 @@ _PACE_OF = 500
 _FEWEST_GAPS = 10
 _PAUSE = timedelta(minutes=5)
 _CLOCK = timedelta(days=1)
-_SEEN = ("none", "under a quarter", "a quarter to a half", "a half to three quarters", "three quarters and more", "all")
+_MOST_NAMED = 50
+_MOST_READ = 300
+_ONE_BY_ONE = Term("bulk", ("no",))
+_WAITING = (Status.PENDING, Status.FLAGGED, Status.SKIPPED)
+_TIMES: Mapping[str, tuple[str, ...]] = {
+    "under 2 s": ("<2",),
+    "2 to 5 s": (">=2", "<5"),
+    "5 to 10 s": (">=5", "<10"),
+    "10 to 20 s": (">=10", "<20"),
+    "20 to 60 s": (">=20", "<60"),
+    "1 to 5 min": (">=60", "<300"),
+    "5 min and more": (">=300",),
+}
+_SCORES: Mapping[str, tuple[str, ...]] = {
+    "under 0": ("<0",),
+    **{f"{n / 10:g} to {(n + 1) / 10:g}": (f">={n / 10:g}", f"<{(n + 1) / 10:g}") for n in range(9)},
+    "0.9 to 1": (">=0.9", "<=1"),
+    "above 1": (">1",),
+}
+_DIRECTIONS: Mapping[str, str] = {
+    Direction.HIGHER: "of which more is better",
+    Direction.LOWER: "that are a penalty",
+    Direction.UNKNOWN: "of which nobody said which way they count",
+}
+_SEEN: Mapping[str, tuple[str, ...]] = {
+    "none": ("0",),
+    "under a quarter": (">0", "<0.25"),
+    "a quarter to a half": (">=0.25", "<0.5"),
+    "a half to three quarters": (">=0.5", "<0.75"),
+    "three quarters and more": (">=0.75", "<1"),
+    "all": (">=1",),
+}
+_NO_SCORE = "no score"
+# Where the bins after the first begin, as the filters above say it.
+_TIME_NAMES, _TIME_EDGES = list(_TIMES), [1000 * int(values[0][2:]) for values in list(_TIMES.values())[1:]]
+_SCORE_NAMES, _SCORE_EDGES = list(_SCORES), [n / 10 for n in range(10)]
 _ALL_SEEN = len(_SEEN) - 1
-_WORDS = re.compile(r"[^\W_]+")
 
 _candidate, _decision = metadata.tables["candidate"], metadata.tables["decision"]
 
@@ -218,6 +254,12 @@ class Insight:
     pictures: tuple[Picture, ...]
 
 
+def take_mark(session: Session, project_id: int, *, now: datetime) -> str:
+    """Another one when anything was decided, came in or was checked since; at the latest every minute."""
+    newest = session.connection().execute(select(func.max(_decision.c.id))).scalar()
+    return f"{queue.take_pulse(session, project_id).beat} {newest} {now:%Y%m%d%H%M}"
+
+
 def look(session: Session, project_id: int, scope: Scope, *, now: datetime) -> Insight:
     """Everything that the page shows, in one snapshot.
 
@@ -235,20 +277,24 @@ def look(session: Session, project_id: int, scope: Scope, *, now: datetime) -> I
     for chunk in _read(session, project_id, scope):
         sums.add(chunk)
     intake = _count_intake(session, project_id, scope)
+    counts = decisions.count_by_status(session, project_id)
     release, yields = _yields(session, project_id)
     pictures = (
         _intake(scope, intake, now.date()),
         _decided(scope, sums, now.date()),
-        _ways(sums),
-        _waiting(session, project_id),
+        _ways(scope, sums),
+        _waiting(counts),
         _sources(scope, sums),
+        _stages(scope, sums),
+        _operations(session, project_id, scope),
         _files(scope, sums),
-        _reasons(sums),
-        _times(sums),
-        _seen(sums),
+        _scores(scope, sums),
+        _reasons(scope, sums),
+        _times(scope, sums),
+        _seen(scope, sums),
         yields,
     )
-    left = Left(decisions.count_by_status(session, project_id), _per_hour(session, project_id))
+    left = Left(counts, _per_hour(session, project_id))
     return Insight(scope, sums.ways.total(), sums.n_in_bulk, _pace(sums.spent), left, release, pictures)
 
 
@@ -266,6 +312,8 @@ class _Sums:
         self.reasons: Counter[tuple[str, str]] = Counter()
         self.spent: Counter[int | None] = Counter()
         self.seen: Counter[int | None] = Counter()
+        self.scores: Counter[tuple[float | None, str]] = Counter()
+        self.directions: Counter[str] = Counter()
 
     @property
     def n_in_bulk(self) -> int:
@@ -273,7 +321,7 @@ class _Sums:
 
     def add(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """Rows as `_read` gives them; counted column by column, which is several times quicker than row by row."""
-        states, days, in_bulk, sources, targets, reasons, spent, seen = zip(*rows, strict=True)
+        states, days, in_bulk, sources, targets, reasons, spent, seen, scores, directions = zip(*rows, strict=True)
         self.days.update(zip(days, states, strict=True))
         self.ways.update(zip(in_bulk, states, strict=True))
         self.sources.update(zip(sources, states, strict=True))
@@ -281,27 +329,43 @@ class _Sums:
         self.reasons.update(one for one in zip(reasons, states, strict=True) if one[0] is not None)
         self.spent.update(spent)
         self.seen.update(seen)
+        self.scores.update(zip(scores, states, strict=True))
+        self.directions.update(directions)
 
 
 def _read(session: Session, project_id: int, scope: Scope) -> Iterator[Sequence[tuple[Any, ...]]]:
     """The decisions of a scope that stand, some thousands at a time."""
     one_by_one = _decision.c.bulk.is_(None)
+    wanted = _standing(
+        session,
+        project_id,
+        scope,
+        _candidate.c.status,
+        _day_of(session, _decision.c.decided_at),
+        case((one_by_one, 0), else_=1),
+        _candidate.c.patch_source,
+        _candidate.c.target,
+        case((_decision.c.verdict.in_([Verdict.REJECT, Verdict.FLAG]), cast(_decision.c.reasons, Text))),
+        case((one_by_one, _decision.c.spent_ms)),
+        case((one_by_one, _part_seen())),
+        _candidate.c.score,
+        _candidate.c.score_direction,
+    )
+    # The driver's own rows: to make an object of each costs as much as all the counting.
+    cursor = session.connection().execute(wanted).cursor
+    while cursor is not None and (rows := cursor.fetchmany(_CHUNK)):
+        yield rows
+
+
+def _standing(session: Session, project_id: int, scope: Scope, *columns: ColumnElement[Any]) -> Select[Any]:
+    """What is asked of the decisions of a scope that stand, and of their candidates."""
     wanted = (
-        select(
-            _candidate.c.status,
-            _day_of(session, _decision.c.decided_at),
-            case((one_by_one, 0), else_=1),
-            _candidate.c.patch_source,
-            _candidate.c.target,
-            case((_decision.c.verdict.in_([Verdict.REJECT, Verdict.FLAG]), cast(_decision.c.reasons, Text))),
-            case((one_by_one, _decision.c.spent_ms)),
-            case((one_by_one, _part_seen())),
-        )
-        .join(_candidate, _candidate.c.id == _decision.c.candidate_id)
+        select(*columns)
+        .join_from(_decision, _candidate, _candidate.c.id == _decision.c.candidate_id)
         .where(
             _decision.c.project_id == project_id,
             _candidate.c.status.in_(JUDGED),
-            *_stands(),
+            *decisions.stands(),
             *_between(session, _decision, "decided_at", scope),
         )
     )
@@ -309,10 +373,7 @@ def _read(session: Session, project_id: int, scope: Scope) -> Iterator[Sequence[
         wanted = wanted.where(_candidate.c.patch_source == scope.source)
     if scope.by:
         wanted = wanted.where(_decision.c.reviewer_id == _reviewer_id(session, scope.by))
-    # The driver's own rows: to make an object of each costs as much as all the counting.
-    cursor = session.connection().execute(wanted).cursor
-    while cursor is not None and (rows := cursor.fetchmany(_CHUNK)):
-        yield rows
+    return wanted
 
 
 def _part_seen() -> ColumnElement[int | None]:
@@ -321,31 +382,6 @@ def _part_seen() -> ColumnElement[int | None]:
     return case(
         (hunks > 0, case((seen >= hunks, _ALL_SEEN), (seen == 0, 0), else_=1 + seen * 4 // hunks)),
     )
-
-
-def _stands() -> tuple[ColumnElement[bool], ...]:
-    """What makes a decision, joined with its candidate, the one that counts: as `decisions.find_standing` says it."""
-    later = aliased(DecisionRow)
-    judging = list(decisions.STATUS_OF)
-    replaced = exists().where(
-        col(later.candidate_id) == _decision.c.candidate_id,
-        col(later.id) > _decision.c.id,
-        col(later.verdict).in_(judging),
-        ~_taken_back(col(later.id)),
-    )
-    # Nothing has happened since to most of them: the candidate is the version that the decision made of it.
-    is_last = _candidate.c.version == _decision.c.candidate_version + 1
-    return (
-        _decision.c.verdict.in_(judging),
-        _decision.c.candidate_version >= _candidate.c.judged_from,
-        is_last | ~replaced,
-        ~_taken_back(_decision.c.id),
-    )
-
-
-def _taken_back(decision: Any) -> ColumnElement[bool]:  # noqa: ANN401  (an attribute or a column)
-    undo = aliased(DecisionRow)
-    return exists().where(col(undo.undoes_id) == decision)
 
 
 def _between(session: Session, table: Table, column: str, scope: Scope) -> list[ColumnElement[bool]]:
@@ -457,106 +493,178 @@ def _quantile(values: Counter[int], share: float) -> float | None:
     return below + (above - below) * (at - int(at))
 
 
+# ------------------------------------------------------------------------------------------------ lists
+
+
+def _cell(scope: Scope, n: int, *terms: Term, **parameters: str) -> Cell:
+    """A number of a scope, and its list: what the scope says and these terms and parameters of a filter."""
+    if not n:
+        return Cell(0)
+    own = [Term("by", (scope.by,))] if scope.by else []
+    if (scope.since or scope.until) and not any(term.field == "decided" for term in terms):
+        own.append(_days("decided", scope.since, scope.until))
+    source = {} if any(term.field == "source" for term in terms) else {"source": scope.source}
+    return Cell(n, Filter(**source | parameters, q=syntax.write([*terms, *own])))
+
+
+def _days(field: str, first: date | None, last: date | None) -> Term:
+    """Days as a term: `decided:2026-11-01..2026-11-22`."""
+    return Term(field, (f"{first}" if first == last else f"{first or ''}..{last or ''}",))
+
+
+def _asked(field: str, values: Iterable[str]) -> list[Term]:
+    """Bounds that all hold as terms: `spent:>=2 spent:<5`."""
+    return [Term(field, (value,)) for value in values]
+
+
 # ------------------------------------------------------------------------------------------------ pictures
 
 
 def _intake(scope: Scope, intake: Mapping[str, int], today: date) -> Picture:
     counted = Counter({(day, ""): n for day, n in intake.items()})
-    rows = [Row(span.name, (Cell(span.of(counted, "")),)) for span in _spans(scope, intake, today)]
-    says = "Candidates by the day on which they came in (UTC)."
+    source = Scope(source=scope.source)
+    rows = [
+        Row(span.name, (_cell(source, span.of(counted, ""), _days("came", span.first, span.last)),))
+        for span in _spans(scope, intake, today)
+    ]
+    says = "Candidates by the day on which they came in (UTC), whoever decides on them."
     return Picture("intake", "Intake", says, "Day", ("candidates",), tuple(rows), in_time=True)
 
 
 def _decided(scope: Scope, sums: _Sums, today: date) -> Picture:
-    spans = _spans(scope, {day for day, _ in sums.days}, today)
-    rows = [Row(span.name, tuple(Cell(span.of(sums.days, one)) for one in JUDGED)) for span in spans]
+    def cells(span: Span) -> tuple[Cell, ...]:
+        on = _days("decided", span.first, span.last)
+        return tuple(_cell(scope, span.of(sums.days, state), on, status=state) for state in JUDGED)
+
+    rows = [Row(span.name, cells(span)) for span in _spans(scope, {day for day, _ in sums.days}, today)]
     says = "Candidates by the day (UTC) of the decision that stands."
     return Picture("decided", "Decisions", says, "Day", JUDGED, tuple(rows), in_time=True, has_rate=True)
 
 
-def _ways(sums: _Sums) -> Picture:
-    rows = [
-        Row(name, tuple(Cell(sums.ways[in_bulk, one]) for one in JUDGED))
-        for name, in_bulk in (("one by one", False), ("in bulk", True))
-    ]
+def _ways(scope: Scope, sums: _Sums) -> Picture:
+    def cells(in_bulk: int) -> tuple[Cell, ...]:
+        how = Term("bulk", ("yes" if in_bulk else "no",))
+        return tuple(_cell(scope, sums.ways[in_bulk, state], how, status=state) for state in JUDGED)
+
     says = "Decisions that were made for many candidates at once, beside those that were made one by one."
-    return Picture("ways", "One by one and in bulk", says, "How", JUDGED, tuple(rows), has_rate=True)
+    rows = (Row("one by one", cells(0)), Row("in bulk", cells(1)))
+    return Picture("ways", "One by one and in bulk", says, "How", JUDGED, rows, has_rate=True)
 
 
 def _sources(scope: Scope, sums: _Sums) -> Picture:
-    def listed(name: str) -> Filter:
-        return Filter(source=name)
-
-    rows, n_more = _rated(scope, sums.sources, listed)
-    says = "What the agent's step was that made the patch, and what became of it."
+    rows, n_more = _rated(sums.sources, lambda name, n, state: _of_sources(scope, n, state, [name]))
+    says = "What became of the patches, by what the log names as their source."
     return Picture(
         "sources", "Accept rate by patch source", says, "Patch source", JUDGED, rows, has_rate=True, n_more=n_more
     )
 
 
+def _stages(scope: Scope, sums: _Sums) -> Picture:
+    by_stage: Counter[tuple[str, str]] = Counter()
+    named: dict[str, set[str]] = {}
+    for (source, state), n in sums.sources.items():
+        stage = str(stage_of(source))
+        by_stage[stage, state] += n
+        named.setdefault(stage, set()).add(source)
+    rows, _ = _rated(by_stage, lambda stage, n, state: _of_sources(scope, n, state, sorted(named[stage])))
+    says = "What became of the patches, by the step of the agent that their source names."
+    return Picture("stages", "Accept rate by stage", says, "Stage", JUDGED, rows, has_rate=True)
+
+
+def _of_sources(scope: Scope, n: int, state: str, names: Sequence[str]) -> Cell:
+    if not all(names) or len(names) > _MOST_NAMED:
+        return Cell(n)
+    if len(names) == 1:
+        return _cell(scope, n, status=state, source=names[0])
+    return _cell(scope, n, Term("source", tuple(names)), status=state)
+
+
 def _files(scope: Scope, sums: _Sums) -> Picture:
     """The files most decided on; a bar counts what the filter `file` finds, which takes a part of a path for it."""
-    by_file: Counter[str] = Counter()
-    parted: dict[str, Counter[str]] = {}
+    by_target: dict[str, Counter[str]] = {}
     for (target, state), n in sums.targets.items():
-        parted.setdefault(target, Counter())[state] += n
-    for target, states in parted.items():
-        for name in set(_files_of(target)):
-            by_file[name] += states.total()
+        by_target.setdefault(target, Counter())[state] += n
+    by_file: Counter[str] = Counter()
+    for target, states in by_target.items():
+        by_file.update({name: states.total() for name in set(_files_of(target))})
     chosen = [name for name, _ in by_file.most_common(_MOST_ROWS)]
+    lines = [(_line(target), states) for target, states in by_target.items()]
     counted: Counter[tuple[str, str]] = Counter()
-    lines = [(_line(target), states) for target, states in parted.items()]
     for name in chosen:
         part = _line(name)
         for whole, states in lines:
             if part in whole:
                 counted.update({(name, state): n for state, n in states.items()})
-    rows, _ = _rated(scope, counted, lambda name: Filter(file=name))
-    says = "The files most decided on, and what became of the patches that touch them."
+    rows, _ = _rated(counted, lambda name, n, state: _cell(scope, n, status=state, file=name))
+    says = "The files most decided on, and what became of the patches that are to change them."
     n_more = len(by_file) - len(chosen)
     return Picture("files", "Accept rate by file", says, "File", JUDGED, rows, has_rate=True, n_more=n_more)
 
 
 @lru_cache(100_000)
 def _files_of(target: str) -> tuple[str, ...]:
-    return tuple(part for part in target.split(", ") if part and _WORDS.search(part))
+    return tuple(part for part in target.split(", ") if syntax.words_of(part))
 
 
 @lru_cache(100_000)
 def _line(path: str) -> str:
     """The words of a path as the index knows them: `src/x_y.py` → ` src x y py `."""
-    return f" {' '.join(_WORDS.findall(path)).lower()} "
+    return f" {' '.join(syntax.words_of(path))} "
 
 
-def _rated(
-    scope: Scope, counted: Counter[tuple[str, str]], listed: Callable[[str], Filter]
-) -> tuple[tuple[Row, ...], int]:
-    """The rows most decided on, and how many more there are."""
+def _operations(session: Session, project_id: int, scope: Scope) -> Picture:
+    """The newest decisions by what the specs asked for: no column holds it, so the entries of some are read."""
+    newest = _standing(session, project_id, scope, _candidate.c.id, _candidate.c.status, _candidate.c.n_parts).where(
+        _candidate.c.kind == Kind.PATCH
+    )
+    judged = session.connection().execute(newest.order_by(_decision.c.id.desc()).limit(_MOST_READ)).all()
+    units = evidence.read_units(session, [number for number, *_ in judged])
+    found: dict[tuple[str, str], list[int]] = {}
+    for number, state, n_parts in judged:
+        said = units[number].said
+        if not said.operations and n_parts:
+            said = evidence.read_whole(session, number)
+        for name in set(filter(None, map(name_of, said.operations))):
+            found.setdefault((name, state), []).append(number)
+
+    def cell(name: str, n: int, state: str) -> Cell:
+        numbers = tuple(sorted(map(str, found.get((name, state), ()))))
+        return Cell(n, Filter(status=state, q=str(Term("id", numbers)))) if n else Cell(0)
+
+    rows, n_more = _rated(Counter({key: len(numbers) for key, numbers in found.items()}), cell)
+    says = f"What became of the patches, by the operations of their specs: of the newest {_MOST_READ} decisions."
+    return Picture(
+        "operations", "Accept rate by operation", says, "Operation", JUDGED, rows, has_rate=True, n_more=n_more
+    )
+
+
+def _rated(counted: Counter[tuple[str, str]], cell: Callable[[str, int, str], Cell]) -> tuple[tuple[Row, ...], int]:
+    """The rows most decided on, each state a cell, and how many rows more there are."""
     names: Counter[str] = Counter()
     for (name, _), n in counted.items():
         names[name] += n
     rows = [
-        Row(name, tuple(_cell(scope, counted[name, state], replace(listed(name), status=state)) for state in JUDGED))
+        Row(name or "(none)", tuple(cell(name, counted[name, state], state) for state in JUDGED))
         for name, _ in names.most_common(_MOST_ROWS)
     ]
     return tuple(rows), max(0, len(names) - _MOST_ROWS)
 
 
-def _reasons(sums: _Sums) -> Picture:
+def _reasons(scope: Scope, sums: _Sums) -> Picture:
     counted: Counter[tuple[str, str]] = Counter()
     for (text, state), n in sums.reasons.items():
         for reason in _parse_reasons(text):
             counted[reason, state] += n
     series = (Status.REJECTED, Status.FLAGGED)
-    names = [*REASONS, *sorted({name for name, _ in counted} - set(REASONS))]
     rows = [
-        Row(REASONS.get(name, name), tuple(Cell(counted[name, state]) for state in series))
-        for name in names
-        if any(counted[name, state] for state in series)
+        Row(
+            REASONS.get(name, name),
+            tuple(_cell(scope, counted[name, state], Term("reason", (name,)), status=state) for state in series),
+        )
+        for name in sorted({name for name, _ in counted})
     ]
     says = "Why patches were rejected or flagged; one may have several reasons."
-    ordered = tuple(sorted(rows, key=lambda row: -row.n))
-    return Picture("reasons", "Reasons", says, "Reason", series, ordered)
+    return Picture("reasons", "Reasons", says, "Reason", series, tuple(sorted(rows, key=lambda row: -row.n)))
 
 
 @lru_cache(1000)
@@ -564,63 +672,83 @@ def _parse_reasons(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(json.loads(text)))
 
 
-_TIMES = ((0, 2), (2, 5), (5, 10), (10, 20), (20, 60), (60, 300), (300, None))
-
-
-def _times(sums: _Sums) -> Picture:
-    rows = []
-    for first, end in _TIMES:
-        n = sum(
-            n
-            for ms, n in sums.spent.items()
-            if ms is not None and first * 1000 <= ms and (end is None or ms < end * 1000)
-        )
-        name = f"{first} s and more" if end is None else f"under {end} s" if not first else f"{first} to {end} s"
-        rows.append(Row(name, (Cell(n),), is_marked=end is not None and end * 1000 <= HASTY_MS))
-    says = (
-        "From the painted candidate to the decision, made one by one and measured. Under 2 s nobody has read a patch."
+def _scores(scope: Scope, sums: _Sums) -> Picture:
+    """Style score against verdict: where the rate does not follow the score, one of the two is wrong."""
+    binned: Counter[tuple[str, str]] = Counter()
+    for (score, state), n in sums.scores.items():
+        binned[_bin_of(score), state] += n
+    rows = [
+        Row(name, tuple(_cell(scope, binned[name, state], *_asked("score", values), status=state) for state in JUDGED))
+        for name, values in {**_SCORES, _NO_SCORE: (syntax.NONE,)}.items()
+    ]
+    told = ", ".join(f"{n:,} {_DIRECTIONS.get(name, '')}" for name, n in sums.directions.most_common() if name)
+    says = "What became of the patches, by the style score of the attempt that made their script"
+    kept = tuple(row for row in rows if row.n)
+    return Picture(
+        "scores",
+        "Style score against verdict",
+        f"{says}: {told}." if told else f"{says}.",
+        "Style score",
+        JUDGED,
+        kept,
+        has_rate=True,
     )
+
+
+def _bin_of(score: float | None) -> str:
+    if score is None:
+        return _NO_SCORE
+    return _SCORE_NAMES[-1] if score > 1 else _SCORE_NAMES[bisect_right(_SCORE_EDGES, score)]
+
+
+def _times(scope: Scope, sums: _Sums) -> Picture:
+    binned: Counter[str] = Counter()
+    for ms, n in sums.spent.items():
+        if ms is not None:
+            binned[_TIME_NAMES[bisect_right(_TIME_EDGES, ms)]] += n
+    rows = [
+        Row(
+            name,
+            (_cell(scope, binned[name], _ONE_BY_ONE, *_asked("spent", values)),),
+            is_marked=name == _TIME_NAMES[0],
+        )
+        for name, values in _TIMES.items()
+    ]
+    says = "From the painted candidate to the decision, made one by one and measured. In 2 s nobody has read a patch."
     return Picture("times", "Time per decision", says, "Time", ("decisions",), tuple(rows))
 
 
-def _seen(sums: _Sums) -> Picture:
+def _seen(scope: Scope, sums: _Sums) -> Picture:
+    rows = [
+        Row(name, (_cell(scope, sums.seen[at], _ONE_BY_ONE, *_asked("seen", values)),))
+        for at, (name, values) in enumerate(_SEEN.items())
+    ]
     n_not = sums.seen[None] - sums.n_in_bulk
-    rows = [Row(name, (Cell(sums.seen[at]),)) for at, name in enumerate(_SEEN)]
-    rows.append(Row("not measured", (Cell(n_not),)))
+    rows.append(Row("not measured", (_cell(scope, n_not, _ONE_BY_ONE, Term("seen", (syntax.NONE,))),)))
     says = "How much of a patch's changes was on the screen before the decision, made one by one."
     return Picture("seen", "Share of changes seen", says, "Seen", ("decisions",), tuple(rows))
 
 
-def _waiting(session: Session, project_id: int) -> Picture:
-    counts = decisions.count_by_status(session, project_id)
-    names = (Status.PENDING, Status.FLAGGED, Status.SKIPPED)
-    rows = tuple(Row(name, (Cell(counts[name], Filter(status=name)),)) for name in names)
-    says = "What waits now, whatever the days above."
+def _waiting(counts: Mapping[str, int]) -> Picture:
+    rows = tuple(Row(name, (Cell(counts[name], Filter(status=name)),)) for name in _WAITING)
+    says = "What waits now: every day, source and reviewer."
     return Picture("left", "What is left", says, "Status", ("candidates",), rows)
 
 
 def _yields(session: Session, project_id: int) -> tuple[int | None, Picture]:
     """Rows and held-back rows of the newest release, by the model's role."""
     release = releases.find_latest(session, project_id)
+    counts: Any = {} if release is None else release.counts.get("datasets", {})
     rows: Counter[str] = Counter()
     held: Counter[str] = Counter()
-    counts = {} if release is None else release.counts.get("datasets", {})
-    assert isinstance(counts, dict)  # noqa: S101
     for name, counted in counts.items():
         role = name.partition("/")[0]
         rows[role] += counted["rows"]
         held[role] += counted["held"]
-    drawn = tuple(Row(role, (Cell(rows[role]), Cell(held[role]))) for role in sorted(rows, key=lambda one: -rows[one]))
+    drawn = tuple(Row(role, (Cell(n), Cell(held[role]))) for role, n in rows.most_common())
     says = "Examples of the newest release for each model, and those that it held back."
     picture = Picture("yields", "Yield per model role", says, "Role", ("rows", "held back"), drawn)
     return None if release is None else release.number, picture
-
-
-def _cell(scope: Scope, n: int, wanted: Filter) -> Cell:
-    """The cell with its list narrowed to the scope, as far as a filter says it."""
-    if scope.by or scope.since or scope.until:
-        return Cell(n)
-    return Cell(n, replace(wanted, source=wanted.source or scope.source))
 
 
 # ------------------------------------------------------------------------------------------------ days

@@ -89,6 +89,7 @@ def create_app(settings: Settings, db: Database | None = None) -> FastAPI:
     app.state.db = database
     app.state.project_id = project_id
     app.state.reviewer_id = reviewer_id
+    app.state.insights = insight_page.Kept()
     app.state.templates = render.environment(settings.data_dir / "cache" / __version__)
     for part in (
         queue,

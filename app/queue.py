@@ -15,6 +15,7 @@ from sqlalchemy import (
     ScalarSelect,
     Select,
     Text,
+    and_,
     bindparam,
     cast,
     exists,
@@ -26,7 +27,6 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from app import decisions, ordering, search, syntax
@@ -37,7 +37,6 @@ from app.models import (
     SHOWN,
     CandidateRow,
     ClusterRow,
-    DecisionRow,
     FindingRow,
     IssueGroupRow,
     ReviewerRow,
@@ -54,7 +53,7 @@ COUNT_CAP = 1000
 _MOST_EARLIER_WORDS = 20
 
 # What every decision asks is built once, and of tables where no object is needed.
-_candidate = metadata.tables["candidate"]
+_candidate, _decision = metadata.tables["candidate"], metadata.tables["decision"]
 _FOLLOWING = (
     select(_candidate.c.id)
     .where(
@@ -307,22 +306,50 @@ def _valid(_: Session, __: int, value: str) -> ColumnElement[bool]:
 
 
 def _decided(*also: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Candidates with a verdict that was not taken back, of which more is asked."""
-    later = aliased(DecisionRow)
-    undone = exists().where(col(later.undoes_id) == col(DecisionRow.id))
-    verdict = col(DecisionRow.verdict).in_([*decisions.STATUS_OF])
-    return exists().where(col(DecisionRow.candidate_id) == _candidate.c.id, verdict, ~undone, *also)
+    """Candidates with a decision that stands, of which more is asked."""
+    return exists().where(_decision.c.candidate_id == _candidate.c.id, *decisions.stands(), *also)
+
+
+def _on_days(column: ColumnElement[datetime], days: str) -> list[ColumnElement[bool]]:
+    first, parted, last = days.partition("..")
+    found: list[ColumnElement[bool]] = []
+    if first:
+        found.append(column >= datetime.combine(date.fromisoformat(first), time.min, UTC))
+    if last or not parted:
+        end = date.fromisoformat(last or first)
+        found.append(column < datetime.combine(end, time.min, UTC) + timedelta(days=1))
+    return found
+
+
+def _decided_on(_: Session, __: int, days: str) -> ColumnElement[bool]:
+    return _decided(*_on_days(_decision.c.decided_at, days))
+
+
+def _came(_: Session, __: int, days: str) -> ColumnElement[bool]:
+    return and_(*_on_days(_candidate.c.created_at, days))
+
+
+def _spent(_: Session, __: int, seconds: str) -> ColumnElement[bool]:
+    return _decided(_number_in(_decision.c.spent_ms / 1000.0, seconds))
+
+
+def _seen(_: Session, __: int, share: str) -> ColumnElement[bool]:
+    return _decided(_number_in(_decision.c.n_seen * 1.0 / func.nullif(_decision.c.n_hunks, 0), share))
+
+
+def _bulk(_: Session, __: int, value: str) -> ColumnElement[bool]:
+    return _decided(_decision.c.bulk.is_not(None) if value == "yes" else _decision.c.bulk.is_(None))
 
 
 def _by(session: Session, _: int, name: str) -> ColumnElement[bool]:
     known = session.execute(select(ReviewerRow.id).where(col(ReviewerRow.name) == name)).scalar()  # type: ignore[call-overload]
     if known is None:
         raise BadInputError(f"by: there is no reviewer {name[:40]!r}.", where="field q")
-    return _decided(col(DecisionRow.reviewer_id) == known)
+    return _decided(_decision.c.reviewer_id == known)
 
 
 def _reason(_: Session, __: int, code: str) -> ColumnElement[bool]:
-    return _decided(cast(col(DecisionRow.reasons), Text).contains(json.dumps(code), autoescape=True))
+    return _decided(cast(_decision.c.reasons, Text).contains(json.dumps(code), autoescape=True))
 
 
 def _group(session: Session, project_id: int, value: str) -> ColumnElement[bool]:
@@ -367,6 +394,11 @@ _FINDERS: Mapping[str, _Finder] = {
     "valid": _valid,
     "by": _by,
     "reason": _reason,
+    "decided": _decided_on,
+    "spent": _spent,
+    "seen": _seen,
+    "bulk": _bulk,
+    "came": _came,
     "group": _group,
     "like": _like,
 }

@@ -110,9 +110,25 @@ def _one_of(*names: str) -> Callable[[str], str]:
 
 def _day(value: str) -> str:
     try:
-        return date.fromisoformat(value).isoformat()
+        found = date.fromisoformat(value)
     except ValueError:
-        raise _WrongError("a day such as 2026-11-22") from None
+        found = date.max
+    # The last day that there is has none behind it, where a list would end.
+    if found == date.max:
+        raise _WrongError("a day such as 2026-11-22")
+    return found.isoformat()
+
+
+def _days(value: str) -> str:
+    """A day, or days from one to another: `2026-11-01..2026-11-22`, `2026-11-01..`, `..2026-11-22`."""
+    low, parted, high = value.partition("..")
+    try:
+        first, last = (_day(one) if one else "" for one in (low, high))
+    except _WrongError:
+        first = last = ""
+    if not (first or last) or (first and last and first > last):
+        raise _WrongError("a day such as 2026-11-22, or days such as 2026-11-01..2026-11-22")
+    return f"{first}..{last}" if parted and first != last else first
 
 
 def _whole(value: str) -> str:
@@ -221,12 +237,19 @@ _TABLE = (
     Field("status", "Where it stands", "status:pending,flagged", _one_of(*STATUSES), group="Review"),
     Field("by", "Decided by this person", 'by:"Ada L"', _text, group="Review"),
     Field("reason", "Decided with this reason", "reason:wrong_fix", _code, group="Review"),
+    Field("decided", "Decided on these days (UTC)", "decided:2026-11-01..2026-11-22", _days, group="Review"),
+    Field("spent", "Seconds from the painted candidate to the decision", "spent:<2",
+          _numbers(whole=False, none=True, example="<2, 10..60, or none"), group="Review"),
+    Field("seen", "Share of the changes that was on the screen before the decision", "seen:<0.5",
+          _numbers(whole=False, none=True, example="<0.5, 1, or none"), group="Review"),
+    Field("bulk", "Decided together with others, or by itself", "bulk:yes", _one_of("yes", "no"), group="Review"),
     Field("kind", "What is judged", "kind:patch", _one_of(*Kind)),
     Field("source", "Patch source, in full", "source:Unknown", _text),
     Field("finding", "What the checks noticed", "finding:secret", _code),
     Field("size", "Changed lines of the diff", "size:>200", _numbers(whole=True, example=">200 or 10..50")),
     Field("rating", "Rating in the log", "rating:>=4",
           _numbers(whole=True, none=True, example=">=4, 1..3, 5, or none")),
+    Field("came", "Came in on these days (UTC)", "came:2026-11-22", _days),
     Field("since", "Logged on that day or later", "since:2026-11-01", _day),
     Field("until", "Logged on that day or earlier", "until:2026-11-22", _day),
     Field("valid", "What the agent's checks said of the script; never: no attempt passed; none: no run known",

@@ -27,8 +27,16 @@ class Desk:
     def __init__(self, db: Database, settings: Settings, project: int, ann: int, folder: Path) -> None:
         self.db, self.project, self.ann = db, project, ann
         files = [["src/x.py"], ["src/y.py"], ["src/x.py", "src/z.py"]]
+        rename: dict[str, object] = {"name": "rename_variable", "old_name": "a"}
+        operations: list[list[object]] = [[rename], [rename, "add_import"]]
         lines = [
-            line(f"Issue {n}", patch_source=(POLISH, REPAIR)[n % 2], spec_target_files=files[n % 3]) for n in range(12)
+            line(
+                f"Issue {n}",
+                patch_source=(POLISH, REPAIR)[n % 2],
+                spec_target_files=files[n % 3],
+                spec_operations_details=operations[n % 2],
+            )
+            for n in range(12)
         ]
         read(db, settings, project, folder, b"\n".join(lines) + b"\n")
         with db.write() as session:
@@ -120,12 +128,14 @@ def test_every_picture_counts_what_stands(desk: Desk) -> None:
     }
     assert rows_of(seen, "ways") == {"one by one": (3, 1, 1, 1, 1), "in bulk": (0, 0, 2, 0, 0)}
     assert rows_of(seen, "sources") == {POLISH: (2, 0, 2, 0, 1), REPAIR: (1, 1, 1, 1, 0)}
+    assert rows_of(seen, "stages") == {"polish": (2, 0, 2, 0, 1), "repair": (1, 1, 1, 1, 0)}
+    assert rows_of(seen, "operations") == {"rename_variable": (3, 1, 3, 1, 1), "add_import": (1, 1, 1, 1, 0)}
     assert rows_of(seen, "files") == {
         "src/x.py": (3, 1, 2, 0, 1), "src/z.py": (2, 0, 1, 0, 0), "src/y.py": (0, 0, 1, 1, 0),
     }  # fmt: skip
     assert rows_of(seen, "reasons") == {"Duplicate": (2, 0), "Wrong fix": (1, 0), "Issue is unclear": (0, 1)}
     assert rows_of(seen, "times") == {
-        "under 2 s": (2,), "2 to 5 s": (1,), "5 to 10 s": (1,), "60 to 300 s": (1,), "300 s and more": (1,),
+        "under 2 s": (2,), "2 to 5 s": (1,), "5 to 10 s": (1,), "1 to 5 min": (1,), "5 min and more": (1,),
     }  # fmt: skip
     assert rows_of(seen, "seen") == {
         "a quarter to a half": (1,), "three quarters and more": (1,), "all": (1,), "not measured": (4,),
@@ -135,3 +145,30 @@ def test_every_picture_counts_what_stands(desk: Desk) -> None:
     # Of 0.9, 1.5, 2, 8, 90 and 400 seconds.
     assert (seen.pace.n, seen.pace.median_ms, seen.pace.n_hasty) == (6, 5000, 2)
     assert seen.pace.p95_ms == pytest.approx(90_000 + 0.75 * 310_000)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"since": "all"},
+        {},
+        {"since": "2026-02-26", "until": "2026-02-27"},
+        {"since": "all", "by": "ben"},
+        {"since": "all", "source": POLISH},
+        {"since": "2025-06-01", "source": REPAIR, "by": "local"},
+    ],
+    ids=lambda query: ",".join(query.values()) or "month",
+)
+def test_every_bar_leads_to_a_list_as_long_as_it(desk: Desk, query: dict[str, str]) -> None:
+    seen = desk.look(**query)
+
+    with desk.db.read() as session:
+        told = [
+            (picture.code, row.name, cell.n, str(queue.count_candidates(session, desk.project, cell.wanted)))
+            for picture in seen.pictures
+            for row in picture.rows
+            for cell in row.cells
+            if cell.n and cell.wanted is not None
+        ]
+    assert [one for one in told if str(one[2]) != one[3]] == []
+    assert {code for code, *_ in told} >= {"decided", "ways", "left", "sources", "stages", "files", "scores", "times"}

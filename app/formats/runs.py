@@ -195,11 +195,16 @@ def _attempts(logged: Sequence[Logged]) -> Iterator[Attempt]:
         before = one
 
 
+def stage_of(label: str) -> Stage:
+    """The step that a label or a patch source names: `"LLMCore_polish_iteration_1"` → `Stage.POLISH`."""
+    small = label.lower()
+    return next((stage for name, stage in _NAMED_STAGES.items() if name in small), Stage.UNKNOWN)
+
+
 def _stage(one: Logged, label: str, before: Logged | None, stage_before: Stage | None) -> Stage:
     if _is_heuristic(one, before, stage_before):
         return Stage.HEURISTIC
-    named = next((stage for name, stage in _NAMED_STAGES.items() if name in label), None)
-    if named is not None:
+    if (named := stage_of(label)) is not Stage.UNKNOWN:
         return named
     if one.is_after_polish or (before is not None and before.validity is Validity.VALID):
         return Stage.POLISH

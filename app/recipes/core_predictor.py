@@ -86,7 +86,7 @@ def make(judged: Judged, prompts: Prompts) -> Iterator[Example | HeldBack]:  # n
 
 def features_of(candidate: Candidate) -> dict[str, int]:
     """The values of `FEATURES`, by name and in that order."""
-    named = Counter(filter(None, map(_name_of, candidate.operations)))
+    named = Counter(filter(None, map(name_of, candidate.operations)))
     issue = issue_of(candidate)
     values = (
         *(min(named[name], MOST_COUNTED) for name in OPERATIONS),
@@ -98,7 +98,7 @@ def features_of(candidate: Candidate) -> dict[str, int]:
     return {feature.name: value for feature, value in zip(FEATURES, values, strict=True)}
 
 
-def _name_of(operation: object) -> str:
+def name_of(operation: object) -> str:
     """An operation's name: it is one (G1, G2), or an open dict that holds one; empty for anything else."""
     name = operation.get("name") if isinstance(operation, dict) else operation
     return name if isinstance(name, str) else ""

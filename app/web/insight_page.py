@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from fastapi import APIRouter, Request
 from markupsafe import Markup
+from sqlmodel import Session
 from starlette.responses import Response
 
 from app import insight, queue, sources
@@ -18,6 +19,7 @@ from app.web.render import as_json, page, url
 
 router = APIRouter()
 
+_MOST_KEPT = 50
 _PERIODS = (("7 days", 7), ("30 days", 30), ("90 days", 90), ("a year", 365), ("all", None))
 
 
@@ -75,7 +77,7 @@ def show_insight(request: Request, session: Db, project: Project, now: Now) -> R
     query = dict(request.query_params)
     fault, seen = None, None
     try:
-        seen = insight.look(session, project, Scope.parse(query, today=now.date()), now=now)
+        seen = _look(request, session, project, now)
     except BadInputError as error:
         fault = Fault((error.where or "").removeprefix("field "), error.message)
     typed = {name: query.get(name, "").strip() for name in ("since", "until", "source", "by")}
@@ -100,7 +102,7 @@ def show_insight(request: Request, session: Db, project: Project, now: Now) -> R
 @router.get("/api/v1/insight")
 def insight_json(request: Request, session: Db, project: Project, now: Now) -> Response:
     """The numbers of the page: facts, and every picture's rows with the query of the list that each number counts."""
-    seen = insight.look(session, project, Scope.parse(dict(request.query_params), today=now.date()), now=now)
+    seen = _look(request, session, project, now)
     return as_json(
         {
             "scope": {name: None if one is None else str(one) for name, one in asdict(seen.scope).items()},
@@ -133,6 +135,29 @@ def _cell_json(cell: Cell) -> dict[str, object]:
 
 
 # ------------------------------------------------------------------------------------------------ parts of the page
+
+
+class Kept:
+    """What was counted last, for as long as nothing has changed: a page that is opened again costs no counting."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[int, Scope], tuple[str, Insight]] = {}
+
+    def look(self, session: Session, project: int, scope: Scope, now: datetime) -> Insight:
+        """As `insight.look`."""
+        mark = insight.take_mark(session, project, now=now)
+        kept, seen = self._seen.get((project, scope), ("", None))
+        if seen is None or kept != mark:
+            seen = insight.look(session, project, scope, now=now)
+            if len(self._seen) >= _MOST_KEPT:
+                self._seen.clear()
+            self._seen[project, scope] = mark, seen
+        return seen
+
+
+def _look(request: Request, session: Session, project: int, now: datetime) -> Insight:
+    kept: Kept = request.app.state.insights
+    return kept.look(session, project, Scope.parse(dict(request.query_params), today=now.date()), now)
 
 
 def _figure(picture: Picture, release: int | None) -> Figure:
