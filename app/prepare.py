@@ -18,7 +18,6 @@ from app.models import CandidateRow, FindingRow, RenderingRow, Status
 from app.nearness.fingerprint import Shingles, fingerprint
 
 View = Literal["unified", "split", "script"]
-VIEWS: tuple[View, ...] = ("unified", "split", "script")
 _BATCH = 50
 _BATCH_CHARACTERS = 2_000_000
 
@@ -28,7 +27,7 @@ class _Made:
     candidate_id: int
     said: Candidate
     findings: tuple[Finding, ...]
-    pages: dict[View, str]
+    pages: dict[str, str]
     shingles: Shingles
 
     @property
@@ -36,17 +35,26 @@ class _Made:
         return sum(map(len, self.pages.values()))
 
 
-def render(candidate: Candidate, view: View) -> str:
-    """The HTML of one view of a candidate: `unified` or `split` diff, or the `script`."""
-    from app.diffs.highlight import highlight_script  # noqa: PLC0415  (what only the worker needs at start)
-    from app.diffs.parse import parse  # noqa: PLC0415
-    from app.diffs.render import render as render_diff  # noqa: PLC0415
+def render(candidate_id: int, candidate: Candidate, view: View) -> list[str]:
+    """The HTML of one view of a candidate, `unified` or `split` diff or the `script`, in pieces; the page needs one.
+
+    The others are asked for below the candidate's address, as they are scrolled to (`app.diffs.paging`).
+    """
+    from app import drawing  # noqa: PLC0415  (what only who draws needs at start)
 
     if view == "script":
-        return str(highlight_script(candidate.script)) if candidate.script else ""
-    if not candidate.diff:
-        return ""
-    return str(render_diff(parse(candidate.diff, snippet=candidate.diff_is_snippet), view))
+        return [str(drawing.script(candidate.script))] if candidate.script else [""]
+    return drawing.candidate_views(candidate, [view], address_of(candidate_id)).get(view, [""])
+
+
+def address_of(candidate_id: int) -> str:
+    """Where a candidate's page is; pieces of its diff, and more context, are asked for below it."""
+    return f"/candidates/{candidate_id}"
+
+
+def place_of(view: str, piece: int) -> str:
+    """The name under which a piece is stored: `unified` for the first, `unified/3` for the fourth."""
+    return f"{view}/{piece}" if piece else view
 
 
 def renderer_version() -> int:
@@ -147,8 +155,16 @@ def _unchecked(db: Database, source_id: int | None, after: int) -> Sequence[int]
 
 
 def _make(candidate_id: int, candidate: Candidate) -> _Made:
-    pages = {view: render(candidate, view) for view in VIEWS}
+    pages = _pages(candidate_id, candidate)
     return _Made(candidate_id, candidate, checks.run(candidate), pages, fingerprint(candidate))
+
+
+def _pages(candidate_id: int, candidate: Candidate) -> dict[str, str]:
+    from app import drawing  # noqa: PLC0415
+
+    views = drawing.candidate_views(candidate, ("unified", "split"), address_of(candidate_id))
+    pages = {place_of(view, n): piece for view, pieces in views.items() for n, piece in enumerate(pieces)}
+    return pages | {"script": str(drawing.script(candidate.script))} if candidate.script else pages
 
 
 def _still_true(session: Session, made: list[_Made]) -> list[_Made]:

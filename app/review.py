@@ -188,12 +188,23 @@ def find_rendering(session: Session, candidate_id: int, view: str, version: int)
     return None if html is None else zlib.decompress(html).decode()
 
 
-def show(session: Session, opened: Opened, view: prepare.View) -> str:
-    """The HTML of one view: the worker's, or made now."""
-    if opened.stands is not opened.said:
-        return prepare.render(opened.stands, view)
-    stored = find_rendering(session, opened.row.id or 0, view, prepare.renderer_version())
-    return prepare.render(opened.said, view) if stored is None else stored
+def show(session: Session, opened: Opened, view: prepare.View, piece: int = 0) -> str:
+    """The HTML of one view, or of a later piece of a long one: the worker's, or made now.
+
+    Raises:
+        NotFoundError: the view has fewer pieces.
+
+    """
+    number = opened.row.id or 0
+    if opened.stands is opened.said:
+        place = prepare.place_of(view, piece)
+        stored = find_rendering(session, number, place, prepare.renderer_version())
+        if stored is not None:
+            return stored
+    pieces = prepare.render(number, opened.stands, view)
+    if piece >= len(pieces):
+        raise NotFoundError(f"The diff of candidate {number} has no piece {piece}: it may have been edited. Reload it.")
+    return pieces[piece]
 
 
 # ------------------------------------------------------------------------------------------------ decide

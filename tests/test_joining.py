@@ -789,7 +789,7 @@ def test_what_is_shown_is_never_what_was_rendered_of_other_texts(desk: Desk) -> 
 
     with desk.db.read() as session:
         opened = review.open_candidate(session, desk.project_id, desk.only().id or 0)
-        assert review.show(session, opened, "unified") == prepare.render(opened.said, "unified")
+        assert review.show(session, opened, "unified") == prepare.render(opened.row.id or 0, opened.said, "unified")[0]
         assert "diff_cut" not in {found.code for found in opened.findings}
 
 

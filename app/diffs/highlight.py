@@ -1,37 +1,46 @@
 """Colours for code: where each kind of token stands in a line. The text itself always comes from our own strings.
 
-A lexer runs here only if it was measured to be linear on hostile input (see `_LEXERS`), and never on a long line or a
-large file. Half a file is coloured only when it is clear whether it starts inside a string: no colour beats wrong ones.
+A lexer may take minutes on a text that was made for it. So what is to be coloured is first only written down (`plan`,
+`plan_script`), and `app.lexing` has it coloured by `colours_of` in a process that it can kill; never a long line or a
+large file. Half a file is coloured only when it is clear whether it starts inside a string: none beats wrong ones.
 """
 
 import functools
 import keyword
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from bisect import bisect_right
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup
 
 from app.diffs.lines import Colour, all_crlf, blocks, line_html, text_html
-from app.diffs.parse import ADDED, MARKER, REMOVED, FileDiff, Hunk, Status
+from app.diffs.parse import ADDED, MARKER, REMOVED, DiffDoc, FileDiff, Hunk, Status
 
 if TYPE_CHECKING:
     from pygments.lexer import RegexLexer
     from pygments.token import _TokenType
 
 Colours = list[list[Colour]]
+Sides = tuple[Colours | None, Colours | None]
+Openings = tuple[str | None, str | None]
 
 MAX_FILE_LENGTH = 100_000
 MAX_LINE_LENGTH = 1000
+# Colours for so many characters of a diff, files in order: a lexer is the dear part, and a page must not wait for it.
+MAX_COLOURED = 400_000
 
-# Language to lexer class; each stays linear on 100 kB of any one repeated opening. All others are shown plain: the INI
-# lexer takes 50 s for 100 kB of "=".
+# Language to lexer class; others are shown plain. Those of which a piece cannot be read without what stands before it,
+# Python aside, are not here.
 _LEXERS = {
     "python": ("pygments.lexers.python", "PythonLexer"),
     "json": ("pygments.lexers.data", "JsonLexer"),
     "toml": ("pygments.lexers.configs", "TOMLLexer"),
     "bash": ("pygments.lexers.shell", "BashLexer"),
+    "ini": ("pygments.lexers.configs", "IniLexer"),
+    "yaml": ("pygments.lexers.data", "YamlLexer"),
 }
+_SPEC = "spec"
 # Token type, most specific first, to class; the letters are all the style sheet knows.
 _CLASSES = {
     "Keyword": "k", "Operator.Word": "k", "Comment": "c", "Literal.String.Interpol": "i", "Literal.String.Escape": "i",
@@ -55,6 +64,78 @@ _CODE_LINE = re.compile(
 _WORDS_OF_CODE = frozenset(keyword.kwlist) | {"match", "case", "type"}
 
 
+class Piece(NamedTuple):
+    """What is to be coloured, as plain values that another process can be sent.
+
+    `Piece("python", ("a = 1",), ("a = 2",), (True, True), None, True)`
+
+    Attributes:
+        language: as in `FileDiff.language`, or `spec` for a whole YAML file.
+        old: the lines of the old side. `new` likewise.
+        shown: which of the sides has lines that are drawn with its colours; context has the new side's.
+        openings: the quotes of the string that each side begins in, empty in code, None where that is not clear; or
+            None where it is to be guessed.
+        shared: both sides begin at one place, so one guess is made for both.
+    """
+
+    language: str
+    old: tuple[str, ...]
+    new: tuple[str, ...]
+    shown: tuple[bool, bool]
+    openings: Openings | None
+    shared: bool
+
+
+def plan(doc: DiffDoc, known: Mapping[int, Sequence[Openings]] | None = None) -> list[Piece | None]:
+    """What there is to colour of a diff: one piece a hunk, in the order of `doc.hunks`; None for one to be shown plain.
+
+    Args:
+        doc: from `parse`.
+        known: by number of a file, from 1, where each of its hunks begins, if the whole file is known.
+    """
+    pieces: list[Piece | None] = []
+    left = MAX_COLOURED
+    for number, file in enumerate(doc.files, 1):
+        size = sum(len(line) for hunk in file.hunks for line in hunk.old_lines + hunk.new_lines)
+        left -= size
+        coloured = file.language in _LEXERS and left >= 0 and size <= 2 * MAX_FILE_LENGTH
+        begins = (known or {}).get(number, [None] * len(file.hunks))
+        pieces += [_piece(file, hunk, at) if coloured else None for hunk, at in zip(file.hunks, begins, strict=True)]
+    return pieces
+
+
+def plan_script(text: str, language: str = "python") -> Piece:
+    """A whole script, or a spec (`yaml`), as what is to be coloured."""
+    named = _SPEC if language == "yaml" else language
+    return Piece(named, (), tuple(_lines(text)), (False, True), ("", ""), shared=True)
+
+
+def _piece(file: FileDiff, hunk: Hunk, openings: Openings | None) -> Piece:
+    if openings is None and (file.language != "python" or _starts_file(file, hunk)):
+        openings = ("", "")
+    first = next((op[0] for op in hunk.ops if op[0] != MARKER), "")
+    kinds = {op[0] for op in hunk.ops}
+    # A side without lines of its own is all context, which is drawn with the other side's colours.
+    shown = (REMOVED in kinds, ADDED in kinds or REMOVED not in kinds)
+    return Piece(file.language, hunk.old_lines, hunk.new_lines, shown, openings, first not in {ADDED, REMOVED})
+
+
+def colours_of(piece: Piece) -> Sides:
+    """Colours of the old and the new lines of a piece; None for a side that is to be shown plain, or not drawn."""
+    shows_old, shows_new = piece.shown
+    old, new = piece.openings or _guessed(piece.old, piece.new, shared=piece.shared)
+    return (
+        colours(piece.language, piece.old, old) if shows_old and old is not None else None,
+        colours(piece.language, piece.new, new) if (shows_new or old is None) and new is not None else None,
+    )
+
+
+def openings_of(file: FileDiff, hunk: Hunk) -> Openings:
+    """The quotes that each side of a hunk begins in, as far as the diff alone tells: empty in code, None if unclear."""
+    piece = _piece(file, hunk, None)
+    return piece.openings or _guessed(hunk.old_lines, hunk.new_lines, shared=piece.shared)
+
+
 def colours(language: str, lines: Sequence[str], opening: str = "") -> Colours | None:
     """Where each kind of token stands in each line, or None where nothing should be coloured.
 
@@ -62,10 +143,14 @@ def colours(language: str, lines: Sequence[str], opening: str = "") -> Colours |
     of a string, c comment, m number, f defined name, d decorator, b builtin, t key.
 
     Args:
-        language: as in `FileDiff.language`.
+        language: as in `Piece`.
         lines: without line ends.
         opening: the quotes of a string that the first line stands in, or empty.
     """
+    if language == _SPEC:
+        from app.diffs.yaml_colours import yaml_colours  # noqa: PLC0415  (only where a spec is shown)
+
+        return yaml_colours(lines)
     if language not in _LEXERS or sum(map(len, lines)) + len(lines) > MAX_FILE_LENGTH:
         return None
     lexed = [_lexable(line) for line in lines]
@@ -83,27 +168,27 @@ def colours(language: str, lines: Sequence[str], opening: str = "") -> Colours |
     return per_line[1 : len(lines) + 1] if opening else per_line[: len(lines)]
 
 
-def highlight_script(
+def draw_script(
     text: str,
+    colours: Colours | None = None,
     *,
-    language: str = "python",
     anchor: str = "L",
     notes: Mapping[int, str] | None = None,
     soft: Container[int] = (),
+    remark: str = "",
 ) -> Markup:
-    """Draw a whole script as numbered, coloured lines, each `id="L12"`; long and odd ones as in a diff.
+    """Draw a whole script as numbered lines, each `id="L12"`; long and odd ones as in a diff.
 
     Args:
         text: the script.
-        language: as in `FileDiff.language`, or `yaml`.
+        colours: of its lines; None for none.
         anchor: stands before the number in each line's id, where a page shows more than one script.
         notes: by number of a line, what is said of it: `{12: "NameError: name 're' is not defined"}`; it stands below.
         soft: lines whose note is a warning and no error.
+        remark: a sentence above it.
     """
-    lines = text.split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    found = _script_colours(language, lines) or [[]] * len(lines)
+    lines = _lines(text)
+    found = colours or [[]] * len(lines)
     quiet = all_crlf(lines)
     noted = notes or {}
     rows: list[str] = []
@@ -112,16 +197,14 @@ def highlight_script(
         rows.append(f'<tr id="{anchor}{n}"{hit if n in noted else ""}><td>{n}<td>{line_html(line, of_line, [], quiet)}')
         if n in noted:
             rows.append(f"<tr class={note}><td><td>{text_html(noted[n])}")
-    parts = ['<div class="diff script">', *blocks(rows, "sc"), "</div>"]
+    said = f'<p class="mt">{text_html(remark)}</p>' if remark else ""
+    parts = ['<div class="diff script">', said, *blocks(rows, "sc"), "</div>"]
     return Markup("".join(parts))  # noqa: S704  every piece comes from app.diffs.lines or this module
 
 
-def _script_colours(language: str, lines: Sequence[str]) -> Colours | None:
-    if language != "yaml":
-        return colours(language, lines)
-    from app.diffs.yaml_colours import yaml_colours  # noqa: PLC0415  (only where a spec is shown)
-
-    return yaml_colours(lines)
+def _lines(text: str) -> list[str]:
+    lines = text.split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
 
 
 def _lexable(line: str) -> str:
@@ -129,33 +212,37 @@ def _lexable(line: str) -> str:
     return "" if len(line) > MAX_LINE_LENGTH or line.isspace() else line.translate(_LINE_BREAKERS)
 
 
-def hunk_colours(file: FileDiff, hunk: Hunk) -> tuple[Colours | None, Colours | None]:
-    """Colours of the hunk's old and new lines; None for a side that should be shown plain."""
-    if file.language not in _LEXERS:
-        return None, None
-    openings: tuple[str | None, str | None] = ("", "")
-    if file.language == "python" and not _starts_file(file, hunk):
-        openings = _openings(hunk)
-    old, new = openings
-    kinds = {op[0] for op in hunk.ops}
-    # A side without lines of its own is all context, which is drawn with the other side's colours.
-    old_colours = colours(file.language, hunk.old_lines, old) if REMOVED in kinds and old is not None else None
-    shows_new = ADDED in kinds or REMOVED not in kinds or old is None
-    new_colours = colours(file.language, hunk.new_lines, new) if shows_new and new is not None else None
-    return old_colours, new_colours
-
-
 def _starts_file(file: FileDiff, hunk: Hunk) -> bool:
     start = hunk.new_start if file.status is Status.ADDED else hunk.old_start
     return start is not None and start <= 1
 
 
-def _openings(hunk: Hunk) -> tuple[str | None, str | None]:
-    first = next((op[0] for op in hunk.ops if op[0] != MARKER), "")
-    if first in {ADDED, REMOVED}:
-        return opening_of([hunk.old_lines]), opening_of([hunk.new_lines])
-    shared = opening_of([hunk.old_lines, hunk.new_lines])
-    return shared, shared
+def _guessed(old: Sequence[str], new: Sequence[str], *, shared: bool) -> Openings:
+    if not shared:
+        return opening_of([old]), opening_of([new])
+    both = opening_of([old, new])
+    return both, both
+
+
+def openings_in(text: str) -> Callable[[int], str]:
+    """Of a whole Python file: by number of a line, from 1, the quotes of the string that it begins in, or empty."""
+    starts: list[int] = []
+    quotes: list[str] = []
+    at, opening = 0, ""
+    while (found := (_ENDS[opening].match if opening else _QUOTES.search)(text, at)) is not None:
+        at = found.end()
+        opened = "" if opening else found["open"] or ""
+        if opening or opened:
+            opening = opened
+            starts.append(at)
+            quotes.append(opening)
+    lines = [0, *(match.end() for match in re.finditer("\n", text))]
+
+    def opening_at(line: int) -> str:
+        place = bisect_right(starts, lines[min(line, len(lines)) - 1]) - 1
+        return quotes[place] if place >= 0 else ""
+
+    return opening_at
 
 
 def opening_of(sides: Iterable[Sequence[str]]) -> str | None:

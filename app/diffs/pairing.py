@@ -4,38 +4,67 @@ Pairing by position is wrong more often than right in blocks larger than one to 
 costs about a microsecond a line.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from rapidfuzz.distance import Indel
 
 from app.diffs.parse import ADDED, MARKER, REMOVED, Hunk
 
 MAX_CELLS = 3600
+_WINDOW = 48
 # Two lines are the same line, changed, from half their characters on; the score is what lies above this.
 _ALIKE = 0.5
 _WORTH = 0.45
 _COMPARED = 400
 
 
+class Row(NamedTuple):
+    """One row of a side by side view: `Row(6, 7, True)`.
+
+    Attributes:
+        left: position in `hunk.ops` of the left cell, -1 for an empty one.
+        right: of the right cell, likewise.
+        paired: the two cells are one line, before and after; others only stand beside each other.
+    """
+
+    left: int
+    right: int
+    paired: bool = False
+
+
 def align(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
     """Pairs of indices (old, new), both rising: which of the new lines each old line became.
 
-    `align(["a = 1", "b = 2"], ["x()", "b = 3"])` gives `[(1, 1)]`. One line against one line is always a pair. Above
-    `MAX_CELLS` comparisons lines are paired by position.
+    `align(["a = 1", "b = 2"], ["x()", "b = 3"])` gives `[(1, 1)]`. One line against one line is always a pair. A block
+    of more than `MAX_CELLS` comparisons is cut into windows along its diagonal, each aligned by itself.
     """
     if len(old) == len(new) == 1:
         return [(0, 0)]
-    if len(old) * len(new) > MAX_CELLS:
-        return [(i, i) for i in range(min(len(old), len(new)))]
-    return _best_path(_scores([_core(line) for line in old], [_core(line) for line in new]))
+    before, after = [_core(line) for line in old], [_core(line) for line in new]
+    if len(old) * len(new) <= MAX_CELLS:
+        return _best_path(_scores(before, after))
+    return [
+        (top + i, left + j)
+        for top, bottom, left, right in _windows(len(old), len(new))
+        for i, j in _best_path(_scores(before[top:bottom], after[left:right]))
+    ]
 
 
-def side_by_side(hunk: Hunk) -> list[tuple[int, int]]:
-    """The rows of a side by side view: positions in `hunk.ops` for the left and the right cell, -1 for an empty one.
+def _windows(n_old: int, n_new: int) -> Iterator[tuple[int, int, int, int]]:
+    n = -(-max(n_old, n_new) // _WINDOW)
+    for k in range(n):
+        top, bottom, left, right = (side * at // n for side in (n_old, n_new) for at in (k, k + 1))
+        if top < bottom and left < right:
+            yield top, bottom, left, right
 
-    A context line gives `(5, 5)`; `-a`, `+b` at positions 6 and 7 give `(6, 7)`; `+c` at 8 gives `(-1, 8)`.
+
+def side_by_side(hunk: Hunk) -> list[Row]:
+    """The rows of a side by side view.
+
+    A context line gives `Row(5, 5)`; `-a`, `+b` at positions 6 and 7 give `Row(6, 7, True)`; `+c` at 8 `Row(-1, 8)`.
     """
-    rows: list[tuple[int, int]] = []
+    rows: list[Row] = []
     removed: list[int] = []
     added: list[int] = []
     adding = False
@@ -51,24 +80,24 @@ def side_by_side(hunk: Hunk) -> list[tuple[int, int]]:
             rows += _block(hunk, removed, added)
             removed, added, adding = ([position] if op[0] == REMOVED else []), [], False
             if op[0] != REMOVED and position < len(hunk.ops):
-                rows.append((position, position))
+                rows.append(Row(position, position))
     return rows
 
 
-def _block(hunk: Hunk, removed: list[int], added: list[int]) -> list[tuple[int, int]]:
+def _block(hunk: Hunk, removed: list[int], added: list[int]) -> list[Row]:
     if not removed or not added:
-        return [(position, -1) for position in removed] + [(-1, position) for position in added]
+        return [Row(position, -1) for position in removed] + [Row(-1, position) for position in added]
     left = [_line(hunk, position) for position in removed]
     right = [_line(hunk, position) for position in added]
-    rows: list[tuple[int, int]] = []
+    rows: list[Row] = []
     at_left = at_right = 0
     for i, j in (*align(left, right), (len(removed), len(added))):
         # What lies between two pairs stands side by side, so that the columns stay short.
         for k in range(max(i - at_left, j - at_right)):
             l, r = at_left + k, at_right + k  # noqa: E741  left and right
-            rows.append((removed[l] if l < i else -1, added[r] if r < j else -1))
+            rows.append(Row(removed[l] if l < i else -1, added[r] if r < j else -1))
         if i < len(removed):
-            rows.append((removed[i], added[j]))
+            rows.append(Row(removed[i], added[j], paired=True))
         at_left, at_right = i + 1, j + 1
     return rows
 

@@ -1,35 +1,66 @@
 """A diff as HTML, unified or side by side, from one structure.
 
 Rows are strings put together with `%` and `join`; each line's HTML is made once. Every character of the diff is in the
-page: `app.diffs.lines` is the only way for it to get there.
+page: `app.diffs.lines` is the only way for it to get there. What is folded is in the page, too, one click away; of a
+long diff the first rows are, and the others come as they are scrolled to (`app.diffs.paging`).
 """
 
 import itertools
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from typing import Literal
 
 from markupsafe import Markup
 
-from app.diffs import highlight
-from app.diffs.intraline import Span, intraline, whitespace_change
+from app.diffs.highlight import Colours, Sides
 from app.diffs.lines import ROWS_PER_BLOCK, all_crlf, blocks, line_html, size_class, text_html
-from app.diffs.pairing import side_by_side
+from app.diffs.paging import Pages
+from app.diffs.pairing import Row
 from app.diffs.parse import ADDED, MARKER, REMOVED, DiffDoc, FileDiff, Hunk, Status
+from app.diffs.repeats import Edit, Fold, Matched, Repeats, find_repeats, groups, match
 from app.diffs.unicode import hidden_characters
 
 View = Literal["unified", "split"]
 
-RENDER_VERSION = 1
-# Colours for so many characters of a diff, files in order: a lexer is the dear part, and a page must not wait for it.
-_MAX_COLOURED = 400_000
+RENDER_VERSION = 2
+"""Of the HTML: what an older version drew is drawn anew."""
 
 _STATUS = {
     Status.ADDED: "new file", Status.DELETED: "deleted", Status.RENAMED: "renamed", Status.COPIED: "copied",
     Status.TYPE_CHANGED: "type changed", Status.MODIFIED: "",
 }  # fmt: skip
 _NAMED = 3
+_FOLDED_CHANGES, _FOLDED_DELETION = 1000, 50
+_GENERATED = re.compile(
+    r"(?:^|/)(?:package-lock\.json|yarn\.lock|pnpm-lock\.yaml|poetry\.lock|pdm\.lock|uv\.lock|Pipfile\.lock|Cargo\.lock|"
+    r"go\.sum|composer\.lock|Gemfile\.lock)$|\.(?:po|pot|snap|svg|map|min\.js|min\.css)$|_pb2(?:_grpc)?\.pyi?$"
+)
+_LONGEST_RUN = 60
+_MODES = {"100755": "executable", "120000": "symbolic link", "160000": "submodule"}
+STEP = 20
+"""How many lines of context are asked for at once."""
+
+_PLAIN: Sides = (None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a diff besides its text.
+
+    Attributes:
+        colours: of each hunk, in the order of `doc.hunks`; empty for none.
+        badges: by number of a file, from 1, what its header says: `{1: ("format only",)}`.
+        n_lines: by number of a file, how many lines it has after the change, where all of it is known.
+        remark: a sentence above the diff.
+    """
+
+    colours: Sequence[Sides] = ()
+    badges: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    n_lines: Mapping[int, int] = field(default_factory=dict)
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,42 +70,64 @@ class _Cells:
     old: list[str]
     new: list[str]
     markers: list[str]
-    rows: list[tuple[int, int]]
 
 
-def render(doc: DiffDoc, view: View = "unified", *, prefix: str = "") -> Markup:
-    """Draw a diff.
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """One hunk with all that is known of it."""
 
-    Hunk n of file m has the anchor `id="f1h2"`, and `data-hunk` for stepping from change to change. Classes are styled
-    by `static/diff.css`; no theme, wrap or tab width is in the HTML, so it can be kept under the diff's digest, `view`
-    and `RENDER_VERSION`.
+    hunk: Hunk
+    matched: Matched
+    repeats: Repeats
+    colours: Sides
+
+
+NOTHING_KNOWN = Known()
+
+
+def render(doc: DiffDoc, view: View = "unified", known: Known = NOTHING_KNOWN, *, prefix: str = "") -> Markup:
+    """Draw a diff in one piece, however long it is. See `draw`."""
+    return Markup(draw(doc, view, known, prefix=prefix)[0])  # noqa: S704  every piece comes from app.diffs.lines
+
+
+def draw(
+    doc: DiffDoc, view: View = "unified", known: Known = NOTHING_KNOWN, *, prefix: str = "", address: str | None = None
+) -> list[str]:
+    """Draw a diff: the page, and the pieces that it asks for as they come into view.
+
+    Hunk n of file m has the anchor `id="f1h2"`, and `data-hunk` for stepping from change to change; `data-hunks` says
+    how many there are in all. Classes are styled by `static/diff.css`; no theme, wrap or tab width is in the HTML, so
+    it can be kept under the diff's digest, `view` and `RENDER_VERSION`.
 
     Args:
         doc: from `parse`.
         view: `"unified"` or `"split"` (side by side; new and deleted files are unified in both).
+        known: colours and the like, made by who may take the time.
         prefix: put before every anchor, where a page shows more than one diff.
+        address: where pieces and further context are asked for: `/candidates/5`; None to draw all in one piece.
     """
-    parts = [f'<div class="diff {view}">']
-    parts += _ribbons(doc)
-    left = _MAX_COLOURED
+    pages = Pages(None if address is None else f"{address}/diff?view={view}&amp;piece=")
+    if known.remark:
+        pages.put(f'<p class="mt">{text_html(known.remark)}</p>')
+    pages.put(*(_ribbon(warning) for warning in doc.warnings))
+    matched = [match(hunk) for hunk in doc.hunks]
+    hunks = iter(map(_Drawn, doc.hunks, matched, find_repeats(doc.hunks, matched),
+                     known.colours or itertools.repeat(_PLAIN)))  # fmt: skip
     for number, file in enumerate(doc.files, 1):
-        size = sum(len(line) for hunk in file.hunks for line in hunk.old_lines + hunk.new_lines)
-        left -= size
-        coloured = left >= 0 and size <= 2 * highlight.MAX_FILE_LENGTH
-        parts += _file(file, view, f"{prefix}f{number}", coloured=coloured)
-    parts += _prose(doc.tail)
+        sheet = _Sheet(pages, file, view, f"{prefix}f{number}", number, address, known)
+        sheet.draw(list(itertools.islice(hunks, len(file.hunks))), alone=len(doc.files) == 1)
+    _prose(pages, doc.tail)
     if doc.cut_mark:
-        parts.append(
-            f'<div class="cm" title="put here by the log, not part of the diff">{text_html(doc.cut_mark)}</div>'
-        )
-    parts.append("</div>")
-    return Markup("".join(parts))  # noqa: S704  every piece comes from app.diffs.lines or this module
+        pages.put(f'<div class="cm" title="put here by the log, not part of the diff">{text_html(doc.cut_mark)}</div>')
+    first, *others = pages.pieces()
+    return [f'<div class="diff {view}" data-hunks="{len(doc.hunks)}">{first}</div>', *others]
 
 
 def render_text(text: str) -> Markup:
     """Draw a text that is no diff, such as an error: every line as it is, with what cannot be seen in a box."""
-    rows = "".join(_prose(text.removesuffix("\n").split("\n")))
-    return Markup(f'<div class="diff text">{rows}</div>')  # noqa: S704  every piece comes from app.diffs.lines
+    pages = Pages(None)
+    _prose(pages, text.removesuffix("\n").split("\n"))
+    return Markup(f'<div class="diff text">{pages.pieces()[0]}</div>')  # noqa: S704  every piece comes from app.diffs.lines
 
 
 def render_line(text: str) -> Markup:
@@ -82,49 +135,253 @@ def render_line(text: str) -> Markup:
     return Markup(text_html(text))  # noqa: S704  it escapes
 
 
-def _ribbons(doc: DiffDoc) -> Iterator[str]:
-    for warning in doc.warnings:
-        yield _ribbon(warning)
-
-
 def _ribbon(sentence: str) -> str:
     return f'<p class="rb">{text_html(sentence)}</p>'
 
 
-def _file(file: FileDiff, view: View, anchor: str, *, coloured: bool) -> Iterator[str]:
-    yield from _prose(file.prose)
-    yield f'<section class="df" id="{anchor}">'
-    yield _file_header(file)
-    if file.header:
-        yield '<details class="rw"><summary>Header as logged</summary>'
-        yield from _prose(file.header)
-        yield "</details>"
-    yield from (f'<p class="mt">{note}</p>' for note in _meta(file))
-    yield from (_ribbon(banner) for banner in _banners(file))
-    quiet = _same_line_ends(file)
-    view = "unified" if file.status in {Status.ADDED, Status.DELETED} else view
-    for number, hunk in enumerate(file.hunks, 1):
-        yield from _hunk(file, hunk, view, f"{anchor}h{number}", quiet=quiet, coloured=coloured)
-    yield "</section>"
+# ------------------------------------------------------------------------------------------------ a file
 
 
-def _file_header(file: FileDiff) -> str:
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """One file being drawn."""
+
+    pages: Pages
+    file: FileDiff
+    view: View
+    anchor: str
+    number: int
+    address: str | None
+    known: Known
+
+    def draw(self, hunks: Sequence[_Drawn], *, alone: bool) -> None:
+        """Header, what is to be said of the file, and its hunks; folded where few would read them all."""
+        file, pages = self.file, self.pages
+        _prose(pages, file.prose)
+        name = text_html(file.path) or "(no file name)"
+        again = (
+            f'<section class="df"><h3 class="fh"><span class="fp">{name}</span> <span class="st">goes on</span></h3>'
+        )
+        with pages.inside(f'<section class="df" id="{self.anchor}">', again, "</section>"):
+            pages.put(_file_header(file, self.known.badges.get(self.number, ())))
+            if file.header:
+                with self._in_fold("rw", "Header as logged", len(file.header)):
+                    _prose(pages, file.header)
+            pages.put(*(f'<p class="mt">{note}</p>' for note in _meta(file)))
+            pages.put(*(_ribbon(banner) for banner in _banners(file)))
+            why = "" if alone else _why_folded(file)
+            if not why:
+                self._hunks(hunks)
+                return
+            n_rows = sum(len(hunk.ops) + len(hunk.before) + 1 for hunk in file.hunks)
+            with self._in_fold("fo", f"{why} Show {n_rows:,} rows", n_rows):
+                self._hunks(hunks)
+
+    @contextmanager
+    def _in_fold(self, kind: str, summary: str, n_rows: int) -> Iterator[None]:
+        """Rows behind a summary; those that have no room here come when it is opened."""
+        self.pages.put(f'<details class="{kind}"><summary>{summary}</summary>')
+        with nullcontext() if self.pages.fits(n_rows) else self.pages.aside():
+            yield
+        self.pages.put("</details>")
+
+    def _hunks(self, hunks: Sequence[_Drawn]) -> None:
+        quiet = _same_line_ends(self.file)
+        end = 0  # the last line, after the change, that was drawn
+        for start, stop in groups([one.repeats for one in hunks], [len(one.hunk.ops) + 1 for one in hunks]):
+            drawn: list[str] = []
+            for at in range(start, stop):
+                gap = self._gap(end, _first_line(hunks[at].hunk))
+                end = _last_line(hunks[at].hunk)
+                if start + 1 < stop or hunks[at].repeats.is_whole:
+                    drawn += [gap, *self._folded_hunk(hunks[at], at + 1, quiet=quiet)]
+                else:
+                    self.pages.put(gap)
+                    self._hunk(hunks[at], at + 1, quiet=quiet)
+            if drawn:
+                summary = _summary([edit for one in hunks[start:stop] for edit in one.repeats.edits], stop - start)
+                html = f'<details class="rp">{summary}{"".join(drawn)}</details>'
+                self.pages.whole(html, sum(len(one.hunk.ops) + 1 for one in hunks[start:stop]))
+        n_lines = self.known.n_lines.get(self.number)
+        self.pages.put(self._gap(end, None if n_lines is None else n_lines + 1))
+
+    def _gap(self, end: int, start: int | None) -> str:
+        if self.address is None or self.number not in self.known.n_lines or start is None:
+            return ""
+        return gap_html(self.address, self.view, self.number, end + 1, start - 1)
+
+    def _hunk(self, one: _Drawn, number: int, *, quiet: bool) -> None:
+        _prose(self.pages, one.hunk.before)
+        self.pages.whole("".join(self._head(one, number, quiet=quiet)))
+        if one.repeats.folds:
+            for rows, fold in self._stretches(one, quiet=quiet):
+                if fold is None:
+                    self.pages.rows(rows, self._kind(one.hunk))
+                else:
+                    self.pages.whole(_folded(rows, self._kind(one.hunk), _summary(fold.edits, 0)), len(rows))
+        else:
+            self.pages.rows(self._rows(one, quiet=quiet), self._kind(one.hunk))
+        if one.hunk.truncated:
+            self.pages.put(_ribbon(_lacking(one.hunk)))
+
+    def _folded_hunk(self, one: _Drawn, number: int, *, quiet: bool) -> Iterator[str]:
+        yield from self._head(one, number, quiet=quiet)
+        yield from blocks(self._rows(one, quiet=quiet), self._kind(one.hunk))
+
+    def _head(self, one: _Drawn, number: int, *, quiet: bool) -> Iterator[str]:
+        hunk, anchor = one.hunk, f"{self.anchor}h{number}"
+        header = line_html(hunk.header, [], [], quiet)
+        said = "".join(f'<s class="x" data-x="same edit × {n:,}"></s>' for _, n in one.repeats.shown)  # noqa: RUF001
+        yield f'<div class="h" id="{anchor}" data-hunk="{anchor}" tabindex="-1">{header}{said}</div>'
+        if hunk.counts_wrong:
+            old, new = len(hunk.old_lines), len(hunk.new_lines)
+            yield _ribbon(f"Hunk header wrong: it says {hunk.old_len} old and {hunk.new_len} new lines, here are {old} "
+                          f"and {new}.")  # fmt: skip
+        if hunk.glued:
+            yield _ribbon("Repaired: a line end was missing between lines of this hunk.")
+
+    @property
+    def _is_unified(self) -> bool:
+        return self.view == "unified" or self.file.status in {Status.ADDED, Status.DELETED}
+
+    def _kind(self, hunk: Hunk) -> str:
+        return ("un" if self._is_unified else "sp") + (" gw" if hunk.counts_wrong else "")
+
+    def _rows(self, one: _Drawn, *, quiet: bool) -> list[str]:
+        cells = _cells(one, quiet=quiet)
+        return list(_unified(one.hunk, cells) if self._is_unified else _split(one, cells))
+
+    def _stretches(self, one: _Drawn, *, quiet: bool) -> Iterator[tuple[list[str], Fold | None]]:
+        """The rows of a hunk, those that are folded apart."""
+        rows = self._rows(one, quiet=quiet)
+        # Where a row begins, in positions of the hunk: unified, every position is one.
+        places = [max(row.left, row.right) for row in one.matched.rows]
+        at = 0
+        for fold in one.repeats.folds:
+            if self._is_unified:
+                start, stop = fold.start, fold.stop
+            else:
+                start = next(i for i, place in enumerate(places) if place >= fold.start)
+                stop = next((i for i, row in enumerate(one.matched.rows) if _first(row) >= fold.stop), len(rows))
+            if at < start:
+                yield rows[at:start], None
+            yield rows[start:stop], fold
+            at = stop
+        if at < len(rows):
+            yield rows[at:], None
+
+
+def _first(row: Row) -> int:
+    return min(place for place in row[:2] if place >= 0)
+
+
+def _first_line(hunk: Hunk) -> int | None:
+    """The first line of the file after the change that a hunk shows, or stands before."""
+    return hunk.new_start if hunk.new_lines or hunk.new_start is None else hunk.new_start + 1
+
+
+def _last_line(hunk: Hunk) -> int:
+    """The last line of the file after the change that a hunk shows, or stands behind."""
+    start = hunk.new_start or 0
+    return start + len(hunk.new_lines) - 1 if hunk.new_lines else start
+
+
+def _why_folded(file: FileDiff) -> str:
+    n_changed = file.n_added + file.n_removed
+    if _GENERATED.search(file.path):
+        return f"A generated file, {n_changed:,} lines changed."
+    if n_changed > _FOLDED_CHANGES:
+        return f"{n_changed:,} lines changed."
+    if file.status is Status.DELETED and file.n_removed > _FOLDED_DELETION:
+        return f"All {file.n_removed:,} lines are gone."
+    return ""
+
+
+def gap_html(address: str, view: View, file: int, first: int, last: int) -> str:
+    """What stands for lines that the diff leaves out, `first` to `last` after the change; empty where none are."""
+    n_lines = last - first + 1
+    if n_lines <= 0:
+        return ""
+    takes = (("top", f"↓ {STEP} lines"), ("bottom", f"↑ {STEP} lines")) if n_lines > STEP else ()
+    links = [
+        f'<a href="{at}" hx-get="{at}" hx-target="closest .cx" hx-swap="outerHTML" data-aside>{label}</a>'
+        for take, label in (*takes, ("all", f"All {n_lines:,} lines" if n_lines > 1 else "1 line"))
+        for at in (f"{address}/context?view={view}&amp;file={file}&amp;first={first}&amp;last={last}&amp;take={take}",)
+    ]
+    return f'<div class="cx"><span>Unchanged</span> {" ".join(links)}</div>'
+
+
+def context_html(lines: Sequence[str], colours: Colours | None, old: int, new: int, view: View) -> str:
+    """Unchanged lines as rows; `old` and `new` are the numbers of the first."""
+    found = colours or [[]] * len(lines)
+    quiet = all_crlf(lines)
+    cells = [line_html(line, spans, [], quiet) for line, spans in zip(lines, found, strict=True)]
+    if view == "unified":
+        rows = [f"<tr><td>{old + i}<td>{new + i}<td>{cell}" for i, cell in enumerate(cells)]
+    else:
+        rows = [f"<tr><td>{old + i}<td>{cell}<td>{new + i}<td>{cell}" for i, cell in enumerate(cells)]
+    return "".join(blocks(rows, "un" if view == "unified" else "sp"))
+
+
+def _folded(rows: Sequence[str], kind: str, summary: str) -> str:
+    return f'<details class="rp">{summary}{"".join(blocks(rows, kind))}</details>'
+
+
+def _summary(edits: Sequence[Edit], n_hunks: int) -> str:
+    """What a fold repeats, how often and over how many hunks."""
+    distinct = list(dict.fromkeys(edits))
+    where = f", {n_hunks:,} hunks" if n_hunks > 1 else ""
+    said = "; ".join(map(_edit_html, distinct[:_NAMED])) + "; …" * (len(distinct) > _NAMED)
+    what = "Same edit" if len(distinct) == 1 else f"Same {len(distinct)} edits"
+    return f"<summary>{what} × {len(edits):,}{where}: {said}</summary>"  # noqa: RUF001  a sign for times
+
+
+def _edit_html(edit: Edit) -> str:
+    old, new = (" … ".join(runs) for runs in edit)
+    return (
+        " → ".join(
+            f"<{tag}>{text_html(text if len(text) <= _LONGEST_RUN else text[: _LONGEST_RUN - 1] + '…')}</{tag}>"
+            for tag, text in (("del", old), ("ins", new))
+            if text
+        )
+        or "nothing"
+    )
+
+
+def _file_header(file: FileDiff, badges: Sequence[str]) -> str:
     name = text_html(file.path) or "(no file name)"
     if file.old_path and file.new_path and file.old_path != file.new_path:
         name = (
             f'<span class="op">{text_html(file.old_path)}</span> <span class="ar">→</span> {text_html(file.new_path)}'
         )
     status = f' <span class="st">{_STATUS[file.status]}</span>' if _STATUS[file.status] else ""
+    status += "".join(f' <span class="bg">{text_html(badge)}</span>' for badge in (*_side_badges(file), *badges))
     return (
         f'<h3 class="fh"><span class="fp">{name}</span>{status} <span class="ct"><span class="na">+{file.n_added}'
         f'</span> <span class="nd">−{file.n_removed}</span></span></h3>'  # noqa: RUF001  a minus sign
     )
 
 
-def _meta(file: FileDiff) -> Iterator[str]:
+def _side_badges(file: FileDiff) -> Iterator[str]:
+    """What changed beside the words, as far as characters alone prove it."""
     if file.old_mode and file.new_mode and file.old_mode != file.new_mode:
         gained = file.new_mode.endswith("755") and not file.old_mode.endswith("755")
-        yield f"Mode {text_html(file.old_mode)} → {text_html(file.new_mode)}" + (": now executable" if gained else "")
+        yield "now executable" if gained else "mode changed"
+    elif file.status is Status.ADDED and file.new_mode in _MODES:
+        yield _MODES[file.new_mode]
+    removed = [line for hunk in file.hunks for line in _side_lines(hunk, REMOVED)]
+    added = [line for hunk in file.hunks for line in _side_lines(hunk, ADDED)]
+    if not removed or not added or any(hunk.truncated for hunk in file.hunks):
+        return
+    if [line.removesuffix("\r") for line in removed] == [line.removesuffix("\r") for line in added]:
+        yield "line ends only" if removed != added else "end of file only"
+    elif "".join("".join(removed).split()) == "".join("".join(added).split()):
+        yield "white space only"
+
+
+def _meta(file: FileDiff) -> Iterator[str]:
+    if file.old_mode and file.new_mode and file.old_mode != file.new_mode:
+        yield f"Mode {text_html(file.old_mode)} → {text_html(file.new_mode)}"
     if file.binary:
         yield "Binary file: there are no lines to show."
     elif not file.hunks and file.status in {Status.RENAMED, Status.COPIED}:
@@ -163,31 +420,14 @@ def _same_line_ends(file: FileDiff) -> bool:
     return all(all_crlf(hunk.old_lines) and all_crlf(hunk.new_lines) for hunk in file.hunks)
 
 
-def _prose(lines: Sequence[str]) -> Iterator[str]:
-    if not lines:
-        return
+def _prose(pages: Pages, lines: Sequence[str]) -> None:
     rows = [f'<div class="pl">{line_html(line, [], [], quiet_cr=False)}</div>' for line in lines]
     for start in range(0, len(rows), ROWS_PER_BLOCK):
-        yield f'<div class="pr{size_class(len(rows) - start)}">'
-        yield from rows[start : start + ROWS_PER_BLOCK]
-        yield "</div>"
+        part = rows[start : start + ROWS_PER_BLOCK]
+        pages.whole(f'<div class="pr{size_class(len(rows) - start)}">{"".join(part)}</div>', len(part))
 
 
-def _hunk(file: FileDiff, hunk: Hunk, view: View, anchor: str, *, quiet: bool, coloured: bool) -> Iterator[str]:
-    yield from _prose(hunk.before)
-    header = line_html(hunk.header, [], [], quiet)
-    yield f'<div class="h" id="{anchor}" data-hunk="{anchor}" tabindex="-1">{header}</div>'
-    if hunk.counts_wrong:
-        old, new = len(hunk.old_lines), len(hunk.new_lines)
-        yield _ribbon(f"Hunk header wrong: it says {hunk.old_len} old and {hunk.new_len} new lines, here are {old} "
-                      f"and {new}.")  # fmt: skip
-    if hunk.glued:
-        yield _ribbon("Repaired: a line end was missing between lines of this hunk.")
-    cells = _cells(file, hunk, quiet=quiet, coloured=coloured)
-    rows = list(_unified(hunk, cells) if view == "unified" else _split(hunk, cells))
-    yield from blocks(rows, ("un" if view == "unified" else "sp") + (" gw" if hunk.counts_wrong else ""))
-    if hunk.truncated:
-        yield _ribbon(_lacking(hunk))
+# ------------------------------------------------------------------------------------------------ rows
 
 
 def _lacking(hunk: Hunk) -> str:
@@ -196,18 +436,9 @@ def _lacking(hunk: Hunk) -> str:
     return "The diff is cut here: the end of the last line is missing."
 
 
-def _cells(file: FileDiff, hunk: Hunk, *, quiet: bool, coloured: bool) -> _Cells:
-    rows = side_by_side(hunk)
-    old_spans, new_spans = highlight.hunk_colours(file, hunk) if coloured else (None, None)
-    old_marks: dict[int, list[Span]] = {}
-    new_marks: dict[int, list[Span]] = {}
-    notes: dict[int, str] = {}
-    for left, right in rows:
-        if left >= 0 and right >= 0 and hunk.ops[left][0] == REMOVED and hunk.ops[right][0] == ADDED:
-            old, new = hunk.ops[left][1], hunk.ops[right][2]
-            old_marks[old], new_marks[new] = intraline(hunk.old_lines[old], hunk.new_lines[new])
-            if note := whitespace_change(hunk.old_lines[old], hunk.new_lines[new]):
-                notes[new] = f'<s class="w" data-w="{note}"></s>'
+def _cells(one: _Drawn, *, quiet: bool) -> _Cells:
+    hunk, matched = one.hunk, one.matched
+    old_spans, new_spans = one.colours
     olds = [""] * len(hunk.old_lines)
     news = [""] * len(hunk.new_lines)
     for kind, old, new in hunk.ops:
@@ -215,11 +446,15 @@ def _cells(file: FileDiff, hunk: Hunk, *, quiet: bool, coloured: bool) -> _Cells
             continue
         if new >= 0:
             spans = new_spans[new] if new_spans else old_spans[old] if old_spans and old >= 0 else []
-            news[new] = line_html(hunk.new_lines[new], spans, new_marks.get(new, []), quiet) + notes.get(new, "")
+            news[new] = line_html(hunk.new_lines[new], spans, matched.new_marks.get(new, []), quiet)
+            if note := matched.notes.get(new):
+                news[new] += f'<s class="w" data-w="{note}"></s>'
         if old >= 0:
             spans = old_spans[old] if old_spans else []
-            olds[old] = news[new] if new >= 0 else line_html(hunk.old_lines[old], spans, old_marks.get(old, []), quiet)
-    return _Cells(olds, news, [text_html(marker) for marker in hunk.markers], rows)
+            olds[old] = (
+                news[new] if new >= 0 else line_html(hunk.old_lines[old], spans, matched.old_marks.get(old, []), quiet)
+            )
+    return _Cells(olds, news, [text_html(marker) for marker in hunk.markers])
 
 
 def _unified(hunk: Hunk, cells: _Cells) -> Iterator[str]:
@@ -236,7 +471,8 @@ def _unified(hunk: Hunk, cells: _Cells) -> Iterator[str]:
             yield f"<tr><td>{old_number[old]}<td>{new_number[new]}<td>{cells.new[new]}"
 
 
-def _split(hunk: Hunk, cells: _Cells) -> Iterator[str]:
+def _split(one: _Drawn, cells: _Cells) -> Iterator[str]:
+    hunk = one.hunk
     old_number, new_number = _numbers(hunk)
     positions = [position for position, op in enumerate(hunk.ops) if op[0] == MARKER]
     markers = dict(zip(positions, cells.markers, strict=True))
@@ -252,7 +488,7 @@ def _split(hunk: Hunk, cells: _Cells) -> Iterator[str]:
         css = {REMOVED: " class=d", ADDED: " class=a"}.get(kind, "")
         return f"<td>{number[index]}<td{css}>{cell[index]}"
 
-    for left, right in cells.rows:
+    for left, right, _ in one.matched.rows:
         yield f"<tr>{half(left, 0)}{half(right, 1)}"
 
 

@@ -15,8 +15,8 @@ class Key:
         action: the name that templates ask for.
         label: what the sheet and the tooltip say.
         group: heading in the sheet.
-        where: the page that has it: `review`, `ladder` (review of a candidate with attempts), `queue`, `edit` or
-            `everywhere`.
+        where: the page that has it: `review`, `ladder` (review of a candidate with attempts), `long diff` (of one with
+            thousands of rows), `queue`, `edit` or `everywhere`.
     """
 
     key: str
@@ -40,6 +40,7 @@ _TABLE = (
     Key("k", "up", "Previous change, or row", "Move", "everywhere"),
     Key("/", "search", "Search the queue", "Move", "everywhere"),
     Key("m", "view", "Unified or side by side", "Show", "review"),
+    Key("X", "rest", "All the rows of a long diff", "Show", "long diff"),
     Key("c", "script", "Open or close the script", "Show", "review"),
     Key("y", "yields", "Open or close what it yields", "Show", "review"),
     Key("h", "earlier", "Earlier attempt", "Attempts", "ladder"),

@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
+from app import drawing
 from app.candidates import Candidate, Finding, Severity, SpecPair, StyleRefine, StyleUnify
 from app.checks.style import FINGERPRINT, PROFILE, PROFILE_OF, Most, majority, read_pairs
 from app.diffs.edit import diff_texts
-from app.diffs.highlight import highlight_script
-from app.diffs.parse import parse
-from app.diffs.render import render
 
 FILES: Mapping[str, str] = {
     "script": "script.py",
@@ -197,7 +195,7 @@ def _refine_pair(said: StyleRefine, stands: Candidate, findings: Sequence[Findin
         given=RefineGiven(
             said.item,
             said.place,
-            highlight_script(said.snippet, anchor="N"),
+            drawing.script(said.snippet, anchor="N"),
             read_stats(said.stats),
         ),
         field="refined",
@@ -253,12 +251,12 @@ def _drawn(stands: Candidate, name: str, language: str, findings: Iterable[Findi
         notes.setdefault(line, []).append(f"{found.message} Exports hold it back." if is_held else found.message)
         held |= {line} if is_held else set()
     said = {line: "\n".join(messages) for line, messages in notes.items()}
-    return highlight_script(text, language=language, anchor="S", notes=said, soft=said.keys() - held), elsewhere
+    return drawing.script(text, language=language, anchor="S", notes=said, soft=said.keys() - held), elsewhere
 
 
 def _change(original: str, stands: Candidate, name: str) -> Markup:
     edited = stands.texts[name]
-    return Markup() if edited == original else render(parse(diff_texts(original, edited, FILES[name])), prefix="c")
+    return Markup() if edited == original else drawing.diff(diff_texts(original, edited, FILES[name]), prefix="c")
 
 
 # ------------------------------------------------------------------------------------------------ symbols
@@ -314,7 +312,7 @@ def _read_symbol(lines: Sequence[str], at: int) -> tuple[int, Symbol]:
         place=parts.get("File", ""),
         signature="" if parts.get("Signature") == "None" else parts.get("Signature", ""),
         similarity=parts.get("Similarity", ""),
-        snippet=highlight_script("\n".join(code), anchor=f"Y{at}-") if any(map(str.strip, code)) else Markup(),
+        snippet=drawing.script("\n".join(code), anchor=f"Y{at}-") if any(map(str.strip, code)) else Markup(),
     )
 
 

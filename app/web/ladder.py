@@ -303,7 +303,7 @@ def _plain(value: object) -> str:
 
 
 def _current(stands: Candidate, run: Run, rung: Rung, base: Base, final: int | None) -> Current:
-    from app.diffs.highlight import highlight_script  # noqa: PLC0415  (only where a candidate has attempts)
+    from app import drawing  # noqa: PLC0415  (only where a candidate has attempts)
     from app.diffs.render import render_line, render_text  # noqa: PLC0415
 
     attempt, trace = rung.attempt, rung.attempt.trace
@@ -326,7 +326,7 @@ def _current(stands: Candidate, run: Run, rung: Rung, base: Base, final: int | N
         n_steps=0 if trace is None else len(trace.frames),
         lines=lines,
         compared=compared,
-        script=highlight_script(attempt.script, anchor=LINE, notes=_notes(trace, lines))
+        script=drawing.script(attempt.script, anchor=LINE, notes=_notes(trace, lines))
         if attempt.script and not is_shown_below
         else Markup(),
         n_script_lines=n_lines,
@@ -403,8 +403,7 @@ def _number_of_base(run: Run, number: int, base: Base, final: int | None) -> tup
 
 
 def _interdiff(old: str, new: str) -> Markup:
+    from app import drawing  # noqa: PLC0415
     from app.diffs.edit import diff_texts  # noqa: PLC0415
-    from app.diffs.parse import parse  # noqa: PLC0415
-    from app.diffs.render import render  # noqa: PLC0415
 
-    return render(parse(diff_texts(old, new, "script.py")), "unified", prefix="attempt-")
+    return drawing.diff(diff_texts(old, new, "script.py"), prefix="attempt-")

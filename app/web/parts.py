@@ -9,10 +9,9 @@ from markupsafe import Markup
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import queue, review
+from app import drawing, queue, review
 from app.candidates import Candidate, PatchSet, PostImage
 from app.diffs.apply import Image, reverse
-from app.diffs.highlight import highlight_script
 from app.diffs.parse import DiffDoc, parse
 from app.diffs.render import render_text
 from app.errors import BadInputError, NotFoundError
@@ -265,8 +264,8 @@ def _changelog(text: str, *, is_open: bool) -> PatchedFile:
 
 def _drawn(text: str, path: str) -> Markup:
     if path.endswith((".py", ".pyi")):
-        return highlight_script(text, anchor="file-line-")
-    return highlight_script(text, language="text", anchor="file-line-")
+        return drawing.script(text, anchor="file-line-")
+    return drawing.script(text, language="text", anchor="file-line-")
 
 
 def _n_lines(text: str) -> int:

@@ -15,7 +15,6 @@ from starlette.responses import Response
 from app import bulk, decisions, outlook, queue, review, sources
 from app.candidates import Finding, Severity
 from app.diffs.edit import diff_texts
-from app.diffs.parse import parse
 from app.errors import AppError
 from app.models import CandidateRow, DecisionRow, RevisionRow, Status
 from app.queue import Filter
@@ -391,9 +390,9 @@ def _events(opened: review.Opened, together: Mapping[str, int]) -> list[Event]:
 
 def _change(opened: review.Opened, revision: RevisionRow) -> Markup:
     """What an edit changed: the difference to the original; of a diff, the diff as it is now."""
-    from app.diffs.render import render  # noqa: PLC0415  (only where a candidate was edited)
+    from app import drawing  # noqa: PLC0415  (only where a candidate was edited)
 
     text = revision.text
     if revision.field in kinds.FILES:
         text = diff_texts(opened.said.texts.get(revision.field, ""), revision.text, kinds.FILES[revision.field])
-    return render(parse(text), "unified", prefix=f"r{revision.id}")
+    return drawing.diff(text, prefix=f"r{revision.id}")

@@ -8,10 +8,9 @@ from pydantic import BaseModel, ConfigDict
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import prompting, sources
+from app import drawing, prompting, sources
 from app.diffs.edit import diff_texts
-from app.diffs.parse import parse as parse_diff
-from app.diffs.render import render, render_text
+from app.diffs.render import render_text
 from app.errors import AppError, BadInputError, ConflictError
 from app.prompting import Use, Version
 from app.queue import whole_number
@@ -277,7 +276,7 @@ def _gaps(name: str, text: str) -> list[Gap]:
 def _changes(base: Template | None, made: Template) -> Markup | None:
     if base is None or base.text == made.text:
         return None
-    return render(parse_diff(diff_texts(base.text, made.text, f"{made.name}.txt")))
+    return drawing.diff(diff_texts(base.text, made.text, f"{made.name}.txt"))
 
 
 def _draw(title: str, prompt: str) -> Filled:

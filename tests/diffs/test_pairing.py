@@ -26,8 +26,10 @@ def test_one_line_against_one_is_always_a_pair() -> None:
     assert align(["a"], ["zzzz"]) == [(0, 0)]
 
 
-def test_a_large_block_pairs_by_position() -> None:
-    assert align(["a"] * 70, ["b"] * 60) == [(i, i) for i in range(60)]
+def test_a_large_block_pairs_by_likeness_too() -> None:
+    old = [f"value_{n} = load({n})" for n in range(300)]
+    assert align(old, [line.replace("load", "read") for line in old]) == [(i, i) for i in range(300)]
+    assert align(old, ["return"] * 200) == []
 
 
 @given(_LINES, _LINES)
@@ -43,8 +45,8 @@ def test_pairs_never_cross(old: list[str], new: list[str]) -> None:
 def test_every_step_of_a_hunk_stands_in_one_row_a_side_in_order(text: str) -> None:
     for hunk in parse(text).hunks:
         rows = side_by_side(hunk)
-        left = [a for a, _ in rows if a >= 0]
-        right = [b for _, b in rows if b >= 0]
+        left = [row.left for row in rows if row.left >= 0]
+        right = [row.right for row in rows if row.right >= 0]
         assert left == sorted(set(left))
         assert right == sorted(set(right))
         assert set(left) | set(right) == set(range(len(hunk.ops)))
@@ -52,7 +54,7 @@ def test_every_step_of_a_hunk_stands_in_one_row_a_side_in_order(text: str) -> No
 
 def test_a_side_by_side_row_holds_a_line_and_what_became_of_it() -> None:
     hunk = parse(with_header("@@ -1,3 +1,4 @@\n a\n-value = one\n-gone\n+new = 1\n+value = two\n+c\n")).hunks[0]
-    assert side_by_side(hunk) == [(0, 0), (-1, 3), (1, 4), (2, 5)]
+    assert side_by_side(hunk) == [(0, 0, False), (-1, 3, False), (1, 4, True), (2, 5, False)]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.diffs.highlight import highlight_script
+from app.diffs.highlight import colours_of, draw_script, plan_script
 from app.diffs.lines import ROWS_PER_BLOCK
 from app.diffs.parse import ADDED, BARE, MARKER, REMOVED, DiffDoc, parse
 from app.diffs.render import View, render, render_line, render_text
@@ -44,7 +44,7 @@ class _Page(HTMLParser):
         assert self.path.pop()[0] == tag
 
     def handle_data(self, data: str) -> None:
-        if all(tag not in {"b", "summary", "s"} for tag, _ in self.path):
+        if all(tag not in {"b", "summary", "s"} and name not in {"cx", "lz"} for tag, name in self.path):
             self._put(data)
 
     def _put(self, data: str) -> None:
@@ -54,6 +54,12 @@ class _Page(HTMLParser):
             self.rows[-1][-1] = (kind, text + data)
         elif names & {"pl", "h", "cm"}:
             self.lines[-1] += data
+
+
+def shown_of(html: str) -> tuple[list[list[tuple[str, str]]], list[str]]:
+    """The rows of a page, and the lines outside of tables, as text."""
+    page = _Page(html)
+    return page.rows, page.lines
 
 
 def _lines_of(doc: DiffDoc) -> list[str]:
@@ -191,19 +197,20 @@ def test_ordinary_letters_of_any_script_get_no_box() -> None:
 @given(st.text(alphabet=st.characters(codec=None, exclude_categories=()), max_size=60))
 @settings(max_examples=200, deadline=None)
 def test_a_script_is_shown_whole_with_numbers(text: str) -> None:
-    page = _Page(highlight_script(text))
+    page = _Page(draw_script(text, colours_of(plan_script(text))[1]))
     lines = text.split("\n")
     assert [row[0][1] for row in page.rows] == [str(n + 1) for n in range(len(page.rows))]
     assert [row[1][1] for row in page.rows] == (lines[:-1] if lines[-1] == "" else lines)
 
 
 def test_a_script_is_coloured_as_one_file() -> None:
-    html = highlight_script('"""Doc\nimport x\n"""\nimport y\n')
+    text = '"""Doc\nimport x\n"""\nimport y\n'
+    html = draw_script(text, colours_of(plan_script(text))[1])
     assert html.count("<i class=k>import</i>") == 1
 
 
 def test_what_is_said_of_a_line_of_a_script_stands_below_it() -> None:
-    html = highlight_script("a\nb\n", anchor="try-", notes={1: "a <b>\u202e"})
+    html = draw_script("a\nb\n", anchor="try-", notes={1: "a <b>\u202e"})
     rows = _Page(html).rows
     assert [[text for _, text in row] for row in rows] == [["1", "a"], ["", "a <b>\u202e"], ["2", "b"]]
     assert re.findall(r'<tr id="(.*?)"( class=hit)?>', html) == [("try-1", " class=hit"), ("try-2", "")]

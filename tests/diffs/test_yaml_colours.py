@@ -3,7 +3,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.diffs.highlight import highlight_script
+from app.diffs.highlight import colours_of, draw_script, plan_script
 from app.diffs.yaml_colours import yaml_colours
 
 
@@ -48,7 +48,9 @@ def test_spans_lie_within_their_lines_and_do_not_overlap(lines: list[str]) -> No
 
 
 def test_a_spec_is_drawn_with_what_is_said_of_its_lines() -> None:
-    html = highlight_script("a: 1\nb: <x>\n", language="yaml", anchor="S", notes={1: "odd", 2: "<bad>"}, soft={1})
+    text = "a: 1\nb: <x>\n"
+    _, found = colours_of(plan_script(text, "yaml"))
+    html = draw_script(text, found, anchor="S", notes={1: "odd", 2: "<bad>"}, soft={1})
 
     assert '<tr id="S1" class="hit soft"><td>1<td><i class=t>a</i>: <i class=m>1</i>' in html
     assert '<tr class="note soft"><td><td>odd' in html
