@@ -501,7 +501,9 @@ def undo(db: Database, project_id: int, reviewer_id: int, job_id: int, *, key: s
     return _go_on_undoing(db, undone, now)
 
 
-def undo_last(db: Database, project_id: int, reviewer_id: int, *, key: str, now: datetime) -> review.Outcome:
+def undo_last(
+    db: Database, project_id: int, reviewer_id: int, *, key: str, of: str = "", now: datetime
+) -> review.Outcome:
     """As `review.undo`; of a bulk act as much as can be before this returns, the rest by the worker.
 
     Raises:
@@ -509,7 +511,7 @@ def undo_last(db: Database, project_id: int, reviewer_id: int, *, key: str, now:
 
     """
     with db.write() as session:
-        undone = review.undo(session, project_id, reviewer_id, key=key, now=now)
+        undone = review.undo(session, project_id, reviewer_id, key=key, of=of, now=now)
     return _go_on_undoing(db, undone, now)
 
 

@@ -68,7 +68,8 @@ def create_app(settings: Settings, db: Database | None = None) -> FastAPI:
     migrations.upgrade(database)
     now = datetime.now(UTC)
     with database.write() as session:
-        project_id = review.ensure_project(session, settings.project, now=now).id
+        project = review.ensure_project(session, settings.project, now=now)
+        project_id, began_at = project.id, project.created_at
         reviewer_id = review.ensure_local_reviewer(session, now=now).id
 
     @asynccontextmanager
@@ -91,6 +92,8 @@ def create_app(settings: Settings, db: Database | None = None) -> FastAPI:
     app.state.project_id = project_id
     app.state.reviewer_id = reviewer_id
     app.state.insights = insight_page.Kept()
+    # Whose work waits in a browser: another database on the same port must not be sent it.
+    app.state.desk = f"{project_id}.{reviewer_id}.{began_at:%Y%m%d%H%M%S%f}"
     app.state.templates = render.environment(settings.data_dir / "cache" / __version__)
     for part in (
         queue,

@@ -610,6 +610,20 @@ def find_next(session: Session, project_id: int, wanted: Filter, after_id: int, 
     return found
 
 
+def list_ahead(
+    session: Session, project_id: int, wanted: Filter, after_id: int, limit: int = 8
+) -> list[tuple[int, int]]:
+    """What follows a candidate in the queue, as `find_next` goes: `[(6, 1), (9, 3)]`, each with its version."""
+    found: list[int] = []
+    following = find_next(session, project_id, wanted, after_id)
+    while following is not None and following not in (after_id, *found) and len(found) < limit:
+        found.append(following)
+        following = find_next(session, project_id, wanted, following)
+    versions = select(_candidate.c.id, _candidate.c.version).where(_candidate.c.id.in_(found))
+    named = {number: version for number, version in session.connection().execute(versions)}  # noqa: C416
+    return [(number, named[number]) for number in found if number in named]
+
+
 # ------------------------------------------------------------------------------------------------ lease
 
 

@@ -297,10 +297,18 @@ def decide(
     return Outcome(decision, row)
 
 
-def undo(session: Session, project_id: int, reviewer_id: int, *, key: str, now: datetime) -> Outcome:
+def undo(session: Session, project_id: int, reviewer_id: int, *, key: str, of: str = "", now: datetime) -> Outcome:
     """Take back the reviewer's last act that stands; undo again and the one before it goes.
 
     Decisions that were made as one go as one: the first of them at once, the others by the job `Outcome.rest`.
+
+    Args:
+        session: to write to.
+        project_id: theirs.
+        reviewer_id: who takes back; only what this person decided.
+        key: the client's idempotency key; a repeat gets the first answer.
+        of: the key of the decision that is meant, where it need not be the last one; empty for the last.
+        now: aware UTC time.
 
     Raises:
         ConflictError: nothing is left to take back, or the key is another decision's.
@@ -309,12 +317,12 @@ def undo(session: Session, project_id: int, reviewer_id: int, *, key: str, now: 
     earlier = _begin_undo(session, project_id, key)
     if earlier is not None:
         return earlier
-    last = _find_last(session, project_id, reviewer_id)
-    bulk = _find_last_bulk(session, project_id, reviewer_id, 0 if last is None else last.id or 0)
+    last = _find_last(session, project_id, reviewer_id, of)
+    bulk = None if of else _find_last_bulk(session, project_id, reviewer_id, 0 if last is None else last.id or 0)
     if bulk is not None:
         return _undo_bulk(session, project_id, reviewer_id, bulk, key, now)
     if last is None:
-        raise ConflictError("There is nothing left to undo.")
+        raise ConflictError("That decision was taken back already." if of else "There is nothing left to undo.")
     row = get_candidate(session, project_id, last.candidate_id)
     decision = DecisionRow(
         project_id=project_id,
@@ -359,8 +367,8 @@ def _begin_undo(session: Session, project_id: int, key: str) -> Outcome | None:
     return Outcome(earlier, row, repeated=True, bulk=bulk, rest=rest)
 
 
-def _find_last(session: Session, project_id: int, reviewer_id: int) -> DecisionRow | None:
-    """The reviewer's last decision that stands, of those that were made one by one."""
+def _find_last(session: Session, project_id: int, reviewer_id: int, of: str = "") -> DecisionRow | None:
+    """The reviewer's last decision that stands, of those that were made one by one; or the one with the key `of`."""
     undoing = aliased(DecisionRow)
     last: DecisionRow | None = session.execute(
         select(DecisionRow)
@@ -370,6 +378,7 @@ def _find_last(session: Session, project_id: int, reviewer_id: int) -> DecisionR
             col(DecisionRow.verdict) != Verdict.UNDO,
             col(DecisionRow.bulk).is_(None),
             ~exists().where(col(undoing.undoes_id) == col(DecisionRow.id)),
+            *([col(DecisionRow.key) == of] if of else []),
         )
         .order_by(col(DecisionRow.id).desc())
         .limit(1)

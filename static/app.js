@@ -1,5 +1,5 @@
-// What the pages do beyond links and forms: keys, focus, the live region, the drop zone, colours. Keys are read from
-// the elements that carry them (data-key), so there is no second table here.
+// What the pages do beyond links and forms: keys, focus, the live region, colours. Keys are read from the elements that
+// carry them (data-key) and from the sheet that lists them all, so there is no second table here.
 "use strict";
 
 const PAINTED_MS = 150;
@@ -38,15 +38,27 @@ function isTyping(event) {
 
 const isShown = (element) => element.checkVisibility() || element.closest("details:not([open])");
 
-function step(by) {
-  const stops = all("[data-hunk], [data-row]").filter((stop) => stop.checkVisibility());
+// What an action of the table does where no element of the page carries its key; a page's own file adds to them.
+const actions = {
+  down: () => step("[data-hunk], [data-row]", 1),
+  up: () => step("[data-hunk], [data-row]", -1),
+  top: () => window.scrollTo(0, 0),
+  bottom: () => window.scrollTo(0, document.documentElement.scrollHeight),
+};
+const rowOf = (name, value) => all("#sheet [data-action]").find((row) => row.dataset[name] === value);
+const keyOf = (action) => rowOf("action", action)?.dataset.press || "the button";
+
+function step(kind, by) {
+  const stops = all(kind).filter((stop) => stop.checkVisibility());
   if (stops.length === 0) return;
-  const last = stops.findIndex((stop) => stop.getAttribute("aria-current") === "true" || stop === document.activeElement);
+  const isHere = (stop) => stop.getAttribute("aria-current") === "true" || stop === document.activeElement;
+  const last = stops.findIndex(isHere);
   const next = stops[Math.min(Math.max(last + by, 0), stops.length - 1)];
-  for (const stop of stops) stop.removeAttribute("aria-current");
+  for (const stop of all("[data-hunk][aria-current], [data-row][aria-current]")) stop.removeAttribute("aria-current");
   if (next.hasAttribute("data-hunk")) next.setAttribute("aria-current", "true");
+  if (!next.matches("a, [tabindex]")) next.setAttribute("tabindex", "-1");
   next.focus({ preventScroll: true });
-  next.scrollIntoView({ block: next.hasAttribute("data-hunk") ? "start" : "nearest" });
+  next.scrollIntoView({ block: next.hasAttribute("data-row") ? "nearest" : "start" });
 }
 
 function press(target, event) {
@@ -74,29 +86,52 @@ document.addEventListener("click", (event) => {
   field.focus();
 });
 
+// The first key of two, such as `g` of `g q`, waits this long for the second.
+const CHORD_MS = 1000;
+let chord = "";
+let chordEnds = 0;
+
+function read(event) {
+  const pressed = chord && performance.now() < chordEnds ? `${chord} ${event.key}` : event.key;
+  chord = all("#sheet [data-press]").some((row) => row.dataset.press.startsWith(`${pressed} `)) ? pressed : "";
+  chordEnds = performance.now() + CHORD_MS;
+  return chord ? "" : pressed;
+}
+
+function act(pressed, event) {
+  if (/^[1-9]$/.test(pressed) && !event.repeat && actions.reason?.(Number(pressed))) return event.preventDefault();
+  const target = all(`[data-key="${CSS.escape(pressed)}"]`).find((element) => !element.disabled && isShown(element));
+  const action = target ? null : rowOf("press", pressed)?.dataset.action;
+  if (!target && !actions[action]) return;
+  // A held key must not decide thirty candidates, and a key must not fall on one that is about to leave.
+  if (inFlight > 0 || (event.repeat && (target || action === "redo"))) return event.preventDefault();
+  if (target) return press(target, event);
+  event.preventDefault();
+  actions[action]();
+}
+
+async function openPalette(event) {
+  event?.preventDefault();
+  const { open } = await import(one("#palette").dataset.script);
+  open();
+}
+
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || event.defaultPrevented) return;
+  if (event.isComposing || event.defaultPrevented || event.key === "Shift") return;
+  const isInEditor = event.composedPath().some((at) => at.classList?.contains("editor"));
+  const isPalette = (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key.toLowerCase() === "k";
+  if (isPalette && !isInEditor && !one("dialog[open]")) return void openPalette(event);
+  if (event.ctrlKey || event.altKey || event.metaKey) return;
   if (event.key === "Escape" && isTyping(event) && event.target.matches("textarea, select, input")) {
     // From a comment or a rating back to the keys.
     event.target.blur();
     one("main").focus({ preventScroll: true });
     return;
   }
-  if (isTyping(event) || one("dialog[open]")) return;
-  if (event.key === "j" || event.key === "k") {
-    event.preventDefault();
-    step(event.key === "j" ? 1 : -1);
-    return;
-  }
-  if (event.key.length !== 1) return;
-  const target = all(`[data-key="${CSS.escape(event.key)}"]`).find((element) => !element.disabled && isShown(element));
-  if (!target) return;
-  // A held key must not decide thirty candidates, and a key must not fall on one that is about to leave.
-  if (event.repeat || inFlight > 0) {
-    event.preventDefault();
-    return;
-  }
-  press(target, event);
+  if (isTyping(event) || one("dialog[open]") || event.key.length !== 1 || event.key === " ") return;
+  const pressed = read(event);
+  if (pressed) act(pressed, event);
+  else event.preventDefault();
 });
 
 // ---------------------------------------------------------------- htmx
@@ -131,7 +166,7 @@ document.addEventListener("htmx:before:swap", (event) => {
     return;
   }
   if (isAside(event)) return;
-  for (const name in isOpen) isOpen[name] = one(`#${name}`)?.open ?? isOpen[name];
+  noteOpen();
   if (event.detail.ctx.response?.status < 400) one("#notice").replaceChildren();
 });
 
@@ -145,7 +180,12 @@ function isAside(event) {
   return Boolean(event.detail.ctx?.sourceElement?.hasAttribute("data-aside"));
 }
 
-function settle(target) {
+function noteOpen() {
+  for (const name in isOpen) isOpen[name] = one(`#${name}`)?.open ?? isOpen[name];
+}
+
+/** After a swap: the guard, the title, the live region, the focus; `said` is what was just done, `hint` what to know of it. */
+function settle(target, said = "", hint = "") {
   paintedAt = Infinity;
   requestAnimationFrame(() => (paintedAt = performance.now()));
   autostart();
@@ -159,11 +199,12 @@ function settle(target) {
   const candidate = one("#candidate[data-says]");
   const isNew = candidate && (target === "#candidate" || target?.id === "candidate" || target === document.body);
   if (!isNew) return;
-  for (const name in isOpen) if (isOpen[name] && one(`#${name}`)) one(`#${name}`).open = true;
+  for (const name in isOpen) if (one(`#${name}`)) one(`#${name}`).open = isOpen[name];
   document.title = candidate.dataset.title;
-  say(candidate.dataset.says);
+  say([said, candidate.dataset.says].filter(Boolean).join(". ") + (hint ? ` ${hint}.` : ""));
   one("#main").focus({ preventScroll: true });
   window.scrollTo(0, 0);
+  document.dispatchEvent(new Event("candidate"));
 }
 
 // The list of attempts scrolls by itself; the one that is looked at stands in its middle.
@@ -196,100 +237,6 @@ function letGo() {
   if (held.hasFocus && !row.matches(":focus-within")) one("[data-row]", row).focus({ preventScroll: true });
   window.scrollBy(0, row.getBoundingClientRect().top - held.top);
 }
-
-// ---------------------------------------------------------------- files
-
-// What the server would pass over need not leave the machine: of a folder only what may be a log is sent, and patch sets
-// whole. The server looks into what it gets; here only names count.
-const NOT_WALKED = new Set([
-  ".git", ".hg", ".svn", ".venv", "venv", "node_modules", "__pycache__", "__MACOSX", ".tox", ".nox", ".mypy_cache",
-  ".pytest_cache", ".ruff_cache",
-]);
-const MAY_BE_LOG = /\.(jsonl?|ndjson)|\.gz$/i;
-const OF_A_SET = /(^|\/)(patch_meta\.json|CHANGELOG_PATCH\.md)$/;
-const MOST_FILES = 5000;
-
-async function listed(folder) {
-  const found = [];
-  const reader = folder.createReader();
-  for (;;) {
-    const some = await new Promise((done, failed) => reader.readEntries(done, failed));
-    if (some.length === 0) return found;
-    for (const entry of some) {
-      if (entry.isFile) found.push(entry);
-      else if (!NOT_WALKED.has(entry.name)) found.push(...(await listed(entry)));
-    }
-  }
-}
-
-function pick(paths) {
-  const sets = paths.filter((path) => OF_A_SET.test(path)).map((path) => path.replace(OF_A_SET, "$1"));
-  const isOfASet = (path) => sets.some((folder) => folder && path.startsWith(folder));
-  // What lies in no folder was dropped by itself, beside one.
-  return paths.filter((path) => !path.includes("/") || MAY_BE_LOG.test(path.split("/").pop()) || isOfASet(path));
-}
-
-// `whole` maps each file's path to what gives its File, now or later.
-async function send(whole) {
-  const paths = [...whole.keys()].filter((path) => !path.split("/").some((part) => NOT_WALKED.has(part)));
-  const picked = pick(paths);
-  if (picked.length === 0) return notify("Nothing in there is called as a log is: no .json, .jsonl, .ndjson or .gz file.");
-  if (picked.length > MOST_FILES) {
-    return notify(`There are ${picked.length} files that may be logs; more than ${MOST_FILES} come in by the command below.`);
-  }
-  const form = one("[data-drop]");
-  const files = new DataTransfer();
-  for (const path of picked) files.items.add(new File([await whole.get(path)()], path));
-  one("input[type=file]", form).files = files.files;
-  one("[name=left]", form).value = whole.size - picked.length;
-  form.requestSubmit();
-}
-
-async function sendDropped(entries) {
-  say("Looking through the folder.");
-  const whole = new Map();
-  for (const entry of entries) {
-    for (const file of entry.isDirectory ? await listed(entry) : [entry]) {
-      whole.set(file.fullPath.slice(1), () => new Promise((done, failed) => file.file(done, failed)));
-    }
-  }
-  await send(whole);
-}
-
-function unreadable(error) {
-  notify(`The folder cannot be read: ${error.message}. Nothing was sent.`);
-}
-
-const hasFiles = (event) => event.dataTransfer?.types.includes("Files") && one("[data-drop]");
-
-document.addEventListener("dragover", (event) => {
-  if (!hasFiles(event)) return;
-  event.preventDefault();
-  document.body.classList.add("dropping");
-});
-document.addEventListener("dragleave", (event) => {
-  if (event.relatedTarget === null) document.body.classList.remove("dropping");
-});
-document.addEventListener("drop", (event) => {
-  if (!hasFiles(event)) return;
-  event.preventDefault();
-  document.body.classList.remove("dropping");
-  // Entries are there only until this event ends; files that a script dropped have none.
-  const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
-  if (entries.some((entry) => entry.isDirectory)) {
-    sendDropped(entries).catch(unreadable);
-    return;
-  }
-  const form = one("[data-drop]");
-  one("input[type=file]", form).files = event.dataTransfer.files;
-  form.requestSubmit();
-});
-document.addEventListener("change", (event) => {
-  if (!event.target.matches("input[type=file]") || event.target.files.length === 0) return;
-  if (event.target.closest("[data-folder]")) {
-    send(new Map([...event.target.files].map((file) => [file.webkitRelativePath, () => file]))).catch(unreadable);
-  } else event.target.closest("[data-drop]")?.requestSubmit();
-});
 
 // An export that was seen to end downloads by itself, once.
 function autostart() {

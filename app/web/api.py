@@ -134,6 +134,9 @@ def decision_json(decision: DecisionRow) -> dict[str, object]:
         "reasons": decision.reasons,
         "comment": decision.comment,
         "rating": decision.rating,
+        "n_seen": decision.n_seen,
+        "n_hunks": decision.n_hunks,
+        "spent_ms": decision.spent_ms,
         "undoes": decision.undoes_id,
         "other": decision.other_id,
         "bulk": decision.bulk,
@@ -175,14 +178,18 @@ class DecisionIn(BaseModel):
     comment: str = ""
     rating: int | None = None
     edited: dict[str, str | list[str]] | None = None
+    n_seen: int | None = None
+    n_hunks: int | None = None
+    spent_ms: int | None = None
 
 
 class UndoIn(BaseModel):
-    """An undo; the key is made here when the client has none."""
+    """An undo; the key is made here when the client has none. `of` names the decision by its key, else the last one."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     key: str = Field(default_factory=lambda: secrets.token_hex(16))
+    of: str = ""
 
 
 class OfTwoIn(BaseModel):
@@ -311,6 +318,9 @@ def post_decision(body: JsonObject, session: Db, project: Project, me: Me, now: 
         comment=given.comment,
         rating=given.rating,
         edited=None if given.edited is None else _edited(session, project, candidate_id, given.edited),
+        n_seen=given.n_seen,
+        n_hunks=given.n_hunks,
+        spent_ms=given.spent_ms,
     )
     outcome = review.decide(session, project, me, candidate_id, act, now=now)
     return as_json(_outcome_json(session, outcome))
@@ -343,8 +353,12 @@ def _outcome_json(session: Session, outcome: review.Outcome) -> dict[str, object
 
 @router.post("/api/v1/undo", openapi_extra=takes(UndoIn))
 def post_undo(body: OptionalObject, db: AppDb, project: Project, me: Me, now: Now) -> Response:
-    """Take back the caller's last act that stands; what was decided as one goes as one, `job` takes back the rest."""
-    undone = bulk.undo_last(db, project, me, key=read_as(UndoIn, body).key, now=now)
+    """Take back the caller's last act that stands, or the decision that `of` names.
+
+    What was decided as one goes as one, `job` takes back the rest.
+    """
+    given = read_as(UndoIn, body)
+    undone = bulk.undo_last(db, project, me, key=given.key, of=given.of, now=now)
     with db.read() as session:
         return as_json(_outcome_json(session, undone) | {"bulk": undone.bulk, "job": undone.rest})
 

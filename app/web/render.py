@@ -136,6 +136,7 @@ def page(
     theme = request.cookies.get("theme", THEMES[0])
     values = {field.name: getattr(view, field.name) for field in dataclasses.fields(view)}  # type: ignore[arg-type]
     values |= {"path": request.url.path, "theme": theme if theme in THEMES else THEMES[0]}
+    values["desk"] = request.app.state.desk
     if fragment is not None and is_partial(request):
         html = "".join(found.blocks[fragment](found.new_context(values)))
     else:

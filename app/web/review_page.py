@@ -22,7 +22,7 @@ from app.web import kinds, ladder, parts
 from app.web.deps import AppDb, Db, Me, Now, Project
 from app.web.forms import Fields, Form, Typed
 from app.web.queue import done_page, link_query, wanted_of
-from app.web.render import drawn, is_partial, page, see_other, url
+from app.web.render import as_json, drawn, is_partial, page, see_other, url
 
 router = APIRouter()
 
@@ -136,6 +136,15 @@ def script(request: Request, session: Db, project: Project, candidate_id: int) -
     opened = review.open_candidate(session, project, candidate_id)
     view = ScriptView(opened, drawn(review.show(session, opened, "script")))
     return page(request, "review.html", view, fragment="script")
+
+
+@router.get("/queue/ahead")
+def ahead(request: Request, session: Db, project: Project, after: str) -> Response:
+    """What follows a candidate under the filter of the URL, and how many it finds; what the page fetches beforehand."""
+    wanted = wanted_of(request)
+    found = queue.list_ahead(session, project, wanted, queue.whole_number("after", after))
+    left = queue.count_candidates(session, project, wanted)
+    return as_json({"ahead": found, "left": left.n, "capped": left.capped})
 
 
 @router.get("/candidates/{candidate_id}/next")

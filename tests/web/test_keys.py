@@ -11,8 +11,14 @@ from app.web.queue import FINDINGS
 from app.web.render import STATIC, TEMPLATES
 
 _BOUND = re.compile(r'data-key="([^"]+)"')
-# These have no button: static/app.js steps through what a page marks with data-hunk or data-row, and leaves a field.
-_STEPS = {"j", "k", "Esc"}
+# These have no button: the scripts name them in their `actions`, or handle the keys that a page cannot give away.
+_FIXED = {"Esc", "Ctrl+K"}
+_ACTIONS = {
+    name
+    for path in ("app.js", "review.js")
+    for block in re.findall(r"actions(?: = |, )\{(.*?)\n\}", (STATIC / path).read_text(), re.DOTALL)
+    for name in re.findall(r"^  (\w+)\b", block, re.MULTILINE)
+}
 
 
 def bound(client: TestClient, path: str) -> set[str]:
@@ -20,9 +26,11 @@ def bound(client: TestClient, path: str) -> set[str]:
 
 
 def test_the_review_page_binds_every_key_of_the_table(client: TestClient, three: list[int]) -> None:
-    keys = {key.key for key in KEYS.values() if key.where in {"review", "everywhere"}}
+    table = [key for key in KEYS.values() if key.where in {"review", "everywhere"} and key.key not in _FIXED]
+    buttons = {key.key for key in table if key.action not in _ACTIONS}
 
-    assert bound(client, f"/candidates/{three[0]}") == keys - _STEPS - {"1-9"} | set("123456789")
+    assert bound(client, f"/candidates/{three[0]}") == buttons | set("123456789")
+    assert {key.action for key in KEYS.values()} >= _ACTIONS
 
 
 def test_every_key_that_a_page_binds_is_in_the_table(client: TestClient, three: list[int]) -> None:

@@ -1,0 +1,233 @@
+// Decisions on their way. Each waits as one entry of localStorage until the server has said that it has it: a cut network,
+// a reload or a crash loses none, and its key lets the server take it once. The entries' names say their order; the tabs
+// of a browser share them and take turns in sending.
+"use strict";
+
+const OUTBOX = `outbox/${document.body.dataset.desk}/`;
+const REASON_MS = 1500;
+const SEND_MS = 20_000;
+const RETRY_MS = [500, 1000, 2000, 5000, 10_000];
+const FLUSH_MS = 1000;
+// A fault of the server's own that comes again and again must not keep the other decisions back.
+const MOST_FAULTS = 4;
+
+let lastAt = 0;
+let nFailed = 0;
+let beingSent = "";
+let delivering = null;
+let waking = 0;
+let hasSent = false;
+
+const token = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+// ---------------------------------------------------------------- what is kept
+
+function readAct(name) {
+  try {
+    return JSON.parse(localStorage.getItem(name));
+  } catch {
+    return null;
+  }
+}
+
+function listActs() {
+  const names = [];
+  try {
+    for (let n = 0; n < localStorage.length; n += 1) names.push(localStorage.key(n));
+  } catch {
+    return [];
+  }
+  return names.filter((name) => name?.startsWith(OUTBOX)).sort().map(readAct).filter(Boolean);
+}
+
+const listWaiting = () => listActs().filter((act) => !act.refused);
+const listRefused = () => listActs().filter((act) => act.refused);
+/** Whether the server cannot have seen an act: it can be taken back by dropping it. */
+const isUnsent = (act) => readAct(act.name)?.isTried === false;
+
+/** Puts an act at the end of the outbox; null where the browser keeps nothing, and the caller must send it itself. */
+function keepAct(act) {
+  lastAt = Math.max(Date.now(), lastAt + 1, (listActs().at(-1)?.at ?? 0) + 1);
+  const kept = { ...act, at: lastAt, isTried: false, name: `${OUTBOX}${String(lastAt).padStart(15, "0")}.${act.key}` };
+  try {
+    localStorage.setItem(kept.name, JSON.stringify(kept));
+  } catch {
+    return null;
+  }
+  setTimeout(deliver);
+  return kept;
+}
+
+/** Changes an act that is still here. */
+function changeAct(act, change) {
+  Object.assign(act, change);
+  if (localStorage.getItem(act.name) !== null) localStorage.setItem(act.name, JSON.stringify(act));
+}
+
+function dropAct(act) {
+  localStorage.removeItem(act.name);
+  showOutbox();
+}
+
+/** The reject that waits for its reason, or null: only the last act does, and not for long. */
+function findHeld() {
+  const acts = listWaiting();
+  const rest = acts.length === 1 ? (acts[0].until ?? 0) - Date.now() : 0;
+  return rest > 0 && rest <= REASON_MS && !acts[0].isTried ? acts[0] : null;
+}
+
+// ---------------------------------------------------------------- sending
+
+function request(act, more = {}) {
+  const { id, key, of, verdict, version, reasons, comment, rating, n_seen, n_hunks, spent_ms } = act;
+  const isUndo = verdict === "undo";
+  const body = isUndo ? { key, of } : { verdict, version, key, reasons, comment, rating, n_seen, n_hunks, spent_ms };
+  return fetch(isUndo ? "/api/v1/undo" : `/api/v1/candidates/${id}/decisions`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+    ...more,
+  });
+}
+
+/** What the server says of an act, or null where it cannot be known: then it is sent again, under the same key. */
+async function post(act) {
+  try {
+    const response = await request(act, { signal: AbortSignal.timeout(SEND_MS) });
+    const isFault = response.status === 500 && nFailed >= MOST_FAULTS;
+    if (!isFault && (response.status >= 500 || [408, 425, 429].includes(response.status))) return null;
+    const said = await response.json();
+    // Something between here and the server may answer in its name.
+    if (response.ok ? !said.candidate : !said.error) return null;
+    return { isStored: response.ok, said };
+  } catch {
+    return null;
+  }
+}
+
+function conclude(act, { isStored, said }) {
+  const takesBack = listWaiting().find((later) => later.of === act.key);
+  if (isStored || act.verdict === "undo") localStorage.removeItem(act.name);
+  else if (takesBack) {
+    // What was refused and taken back meanwhile is done with.
+    for (const one of [act, takesBack]) localStorage.removeItem(one.name);
+    return;
+  } else changeAct(act, { refused: said.error.message });
+  // Who took something back and decides anew has seen no other text than this one.
+  if (isStored && act.verdict === "undo") {
+    for (const later of listWaiting()) if (later.id === act.id) changeAct(later, { version: said.candidate.version });
+  }
+  hasSent ||= isStored;
+  document.dispatchEvent(new CustomEvent("outbox:answer", { detail: { act, isStored, said } }));
+}
+
+async function deliverAll() {
+  for (;;) {
+    const act = listWaiting()[0];
+    if (!act || findHeld()) return;
+    // From here on the server may have it, whatever becomes of the answer.
+    changeAct(act, { isTried: true });
+    beingSent = act.name;
+    const answer = await post(act);
+    beingSent = "";
+    if (!answer) {
+      nFailed += 1;
+      return;
+    }
+    nFailed = 0;
+    conclude(act, answer);
+    showOutbox();
+  }
+}
+
+function deliver() {
+  delivering ??= (navigator.locks ? navigator.locks.request(OUTBOX, deliverAll) : deliverAll()).finally(() => {
+    delivering = null;
+    showOutbox();
+    wake();
+  });
+  showOutbox();
+  return delivering;
+}
+
+function wake() {
+  clearTimeout(waking);
+  if (listWaiting().length === 0) return;
+  const held = findHeld();
+  const pause = held ? held.until - Date.now() : nFailed > 0 ? RETRY_MS[Math.min(nFailed, RETRY_MS.length) - 1] : 0;
+  waking = setTimeout(deliver, pause + 1);
+}
+
+/** Sends what waits, also a reject without its reason; ends when it is done, or after a second. */
+async function flush() {
+  const until = performance.now() + FLUSH_MS;
+  while (listWaiting().length > 0 && performance.now() < until) {
+    const held = findHeld();
+    if (held) changeAct(held, { until: 0 });
+    await Promise.race([deliver(), new Promise((done) => setTimeout(done, FLUSH_MS))]);
+    if (nFailed > 0) return;
+  }
+}
+
+// ---------------------------------------------------------------- what is seen of it
+
+function showOutbox() {
+  const n = listWaiting().length;
+  const isAway = nFailed > 0 && n > 0;
+  const sign = one("#outbox");
+  const text = isAway ? `${n} waiting for the server` : n > 0 ? "Saving" : hasSent ? "Saved" : "";
+  if (sign.textContent === text) return;
+  if (isAway !== sign.classList.contains("away")) {
+    say(isAway ? "The server cannot be reached. Decisions wait here and lose nothing." : "Every decision is saved.");
+  }
+  sign.classList.toggle("away", isAway);
+  sign.textContent = text;
+}
+
+/** Decisions that the server refused, but for the one whose candidate is on the screen. */
+function showRefused() {
+  const here = one("#candidate[data-id]")?.dataset.id;
+  const lines = listRefused().filter((act) => String(act.id) !== here).map((act) => {
+    const line = one("#refusal-line").content.firstElementChild.cloneNode(true);
+    one("strong", line).textContent = `Your ${act.verdict} of #${act.id} was not stored.`;
+    one("span", line).textContent = act.refused;
+    one("a", line).href = `/candidates/${act.id}${act.query ?? ""}`;
+    one("button", line).addEventListener("click", () => {
+      dropAct(act);
+      showRefused();
+    });
+    return line;
+  });
+  one("#refused").replaceChildren(...lines);
+}
+
+document.addEventListener("outbox:answer", (event) => {
+  const { act, isStored, said } = event.detail;
+  if (!isStored && act.verdict === "undo") notify(said.error.message);
+  if (!isStored) showRefused();
+});
+
+// What is looked at next must count what was decided before.
+document.addEventListener("click", async (event) => {
+  const link = event.target.closest?.("a[href]");
+  const isOurs = link && link.origin === location.origin && !link.target && !link.hasAttribute("download");
+  const isPlain = event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
+  if (!isOurs || !isPlain || event.defaultPrevented || listWaiting().length === 0) return;
+  if (link.hash && link.pathname === location.pathname && link.search === location.search) return;
+  event.preventDefault();
+  await flush();
+  location.assign(link.href);
+});
+
+window.addEventListener("pagehide", () => {
+  const acts = listWaiting();
+  // The answer is not read: the entry stays, and is sent again under its key. Of several the order would not be sure.
+  if (acts.length === 1 && !beingSent) request(acts[0], { keepalive: true }).catch(() => {});
+});
+window.addEventListener("online", () => {
+  nFailed = 0;
+  deliver();
+});
+window.addEventListener("storage", (event) => event.key?.startsWith(OUTBOX) && showOutbox());
+showRefused();
+if (listWaiting().length > 0) deliver();

@@ -1,0 +1,553 @@
+// The review page as a walk: the next candidates are fetched while one is read and painted the moment it is decided; the
+// outbox sends the decision. Without this file, or where the browser keeps nothing, the forms do the same by htmx or plain.
+"use strict";
+
+const N_AHEAD = 3;
+const ORDER_MS = 5000;
+const MOST_KEPT = 10;
+const MOST_PAST = 500;
+const PAUSE_MS = 10 * 60 * 1000;
+const AGAIN_MS = 2000;
+const DONE = { accept: "Accepted", reject: "Rejected", skip: "Skipped", flag: "Flagged" };
+
+// What follows the candidate on the screen, as [id, version]; fragments of the first of them; what was decided here.
+let order = [];
+let orderedAt = -Infinity;
+let isFilling = false;
+const fetched = new Map();
+const decided = new Map();
+let onScreen = null;
+
+const stored = (name) => {
+  try {
+    return JSON.parse(sessionStorage.getItem(name)) ?? [];
+  } catch {
+    return [];
+  }
+};
+const store = (name, value) => {
+  try {
+    sessionStorage.setItem(name, JSON.stringify(value));
+  } catch {
+    // Undo asks the server then.
+  }
+};
+// What this tab did and can take back, and what it took back and can do again.
+let past = stored("past");
+let undone = stored("undone");
+
+function remember() {
+  past = past.slice(-MOST_PAST);
+  store("past", past);
+  store("undone", undone);
+}
+
+// ---------------------------------------------------------------- fetching ahead
+
+const queryHere = () => one("#candidate")?.dataset.query ?? "";
+const withQuery = (path, query, name, value) => `${path}${query}${query ? "&" : "?"}${name}=${value}`;
+
+async function fetchPart(address) {
+  const response = await fetch(address, { headers: { "HX-Request": "true", "HX-Request-Type": "partial" } });
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const node = page.querySelector("#candidate");
+  if (!response.ok || !node) throw new Error(`${response.status}`);
+  const at = new URL(response.url);
+  for (const name of ["last", "end"]) at.searchParams.delete(name);
+  return { node: document.adoptNode(node), address: at.pathname + at.search };
+}
+
+function forget(id) {
+  fetched.delete(id);
+}
+
+async function readOrder(id, query) {
+  const response = await fetch(withQuery("/queue/ahead", query, "after", id));
+  if (!response.ok) throw new Error(`${response.status}`);
+  const found = await response.json();
+  if (onScreen?.id !== id) return;
+  orderedAt = performance.now();
+  const gone = new Set([...listWaiting(), ...listRefused()].map((act) => act.id));
+  order = found.ahead.filter(([one]) => !gone.has(one));
+  sitting.left = found.left - (query.includes("status=") ? 0 : listWaiting().filter((act) => act.verdict !== "undo").length);
+  sitting.isCapped = found.capped;
+  showPace();
+}
+
+/** Brings the next candidates here, and again where one was changed by somebody since. */
+async function fillAhead() {
+  if (isFilling || !onScreen) return;
+  isFilling = true;
+  try {
+    const { id, query } = onScreen;
+    if (order.length <= N_AHEAD || performance.now() - orderedAt > ORDER_MS) await readOrder(id, query);
+    for (const [next, version] of order.slice(0, N_AHEAD)) {
+      if (onScreen?.id !== id) break;
+      if (fetched.get(next)?.version === version) continue;
+      const { node } = await fetchPart(`/candidates/${next}${query}`);
+      if (node.dataset.id === String(next)) fetched.set(next, { version: Number(node.dataset.version), node });
+      else order = order.filter(([one]) => one !== next);
+    }
+    const wanted = new Set(order.slice(0, N_AHEAD + 1).map(([one]) => one));
+    for (const one of fetched.keys()) if (!wanted.has(one)) forget(one);
+  } catch {
+    // The server is away: what is here already can still be decided on.
+    orderedAt = -Infinity;
+  } finally {
+    isFilling = false;
+    const isBehind = onScreen && order.slice(0, N_AHEAD).some(([one]) => !fetched.has(one));
+    if (isBehind && nFailed === 0) setTimeout(fillSoon, AGAIN_MS / 10);
+  }
+}
+
+const idle = window.requestIdleCallback ?? ((run) => setTimeout(run, 50));
+const fillSoon = () => idle(fillAhead, { timeout: 500 });
+
+// ---------------------------------------------------------------- painting
+
+/** Puts a candidate on the screen: no request, no parsing; what can wait for the paint waits. */
+function paint(node, address, said = "", hint = "") {
+  noteOpen();
+  one("#notice").replaceChildren();
+  one("#candidate").replaceWith(node);
+  if (!history.state?.htmx) history.replaceState({ htmx: true }, "", location.href);
+  if (address !== location.pathname + location.search) history.pushState({ htmx: true }, "", address);
+  if (said) showToast(said, hint);
+  const isOpening = Object.values(isOpen).some(Boolean);
+  if (isOpening) htmx.process(node);
+  settle(node, said, hint);
+  if (!isOpening) afterPaint(() => htmx.process(node));
+}
+
+const afterPaint = (run) => requestAnimationFrame(() => setTimeout(run));
+
+function showToast(said, hint = "") {
+  const toast = one("#candidate .toast");
+  if (!toast) return;
+  toast.hidden = false;
+  toast.textContent = said;
+  showHint(hint);
+}
+
+function showHint(hint) {
+  const line = one("#candidate .hint");
+  if (!line) return;
+  line.hidden = !hint;
+  line.textContent = hint;
+}
+
+/** The way that needs the server: everything that waits is sent first, so that it shows what is left. */
+async function arrive(address, said = "", hint = "") {
+  inFlight += 1;
+  try {
+    await flush();
+    if (listWaiting().length > 0) throw new Error("away");
+    const came = await fetchPart(address);
+    forget(Number(came.node.dataset.id));
+    const isTold = !one(".toast", came.node)?.hidden;
+    paint(came.node, came.address, isTold ? "" : said, hint);
+    return true;
+  } catch (error) {
+    // A refusal of this very address is final: trying again would say the same.
+    if (/^4/.test(error.message)) {
+      notify(`The server answered ${error.message}.`);
+      return false;
+    }
+    showAway(address, said);
+    return false;
+  } finally {
+    inFlight -= 1;
+  }
+}
+
+/** Stands where a candidate would while the server is away; goes on by itself. */
+function showAway(address, said) {
+  if (!one("#candidate[data-away]")) {
+    const node = one("#away").content.firstElementChild.cloneNode(true);
+    node.dataset.query = queryHere();
+    noteOpen();
+    one("#candidate").replaceWith(node);
+    htmx.process(node);
+    settle(node, said);
+    if (said) showToast(said);
+  }
+  one("#candidate").dataset.away = address;
+  setTimeout(() => one(`#candidate[data-away="${CSS.escape(address)}"]`) && inFlight === 0 && arrive(address, said), AGAIN_MS);
+}
+
+// ---------------------------------------------------------------- what was seen, and for how long
+
+let clock = { since: 0, spent: 0 };
+let seen = new Set();
+const sight = new IntersectionObserver(
+  (entries) => {
+    if (document.hidden) return;
+    for (const entry of entries) if (entry.isIntersecting) seen.add(entry.target.dataset.hunk);
+  },
+  // The bar with the verdicts covers what lies below it.
+  { rootMargin: "0px 0px -70px 0px" },
+);
+
+function spentMs() {
+  return Math.round(clock.spent + (document.hidden ? 0 : performance.now() - clock.since));
+}
+
+function watchHunks() {
+  for (const hunk of all("#diff [data-hunk]")) sight.observe(hunk);
+}
+
+function measured() {
+  const n_hunks = all("#diff [data-hunk]").length;
+  return n_hunks > 0 ? { n_seen: Math.min(seen.size, n_hunks), n_hunks, spent_ms: spentMs() } : { n_seen: null, n_hunks: null, spent_ms: spentMs() };
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) clock.spent += performance.now() - clock.since;
+  else {
+    clock.since = performance.now();
+    orderedAt = -Infinity;
+    fillSoon();
+  }
+});
+
+// ---------------------------------------------------------------- place, pace
+
+// A sitting ends when nothing was decided for ten minutes.
+let sitting = { n: 0, from: 0, to: 0, left: null, isCapped: false, ...Object.fromEntries(Object.entries(stored("sitting"))) };
+
+function count(by) {
+  const now = Date.now();
+  if (now - sitting.to > PAUSE_MS) Object.assign(sitting, { n: 0, from: now - spentMs() });
+  sitting.to = now;
+  sitting.n = Math.max(0, sitting.n + by);
+  if (sitting.left !== null && !queryHere().includes("status=")) sitting.left = Math.max(0, sitting.left - by);
+  store("sitting", sitting);
+}
+
+const thousands = new Intl.NumberFormat("en");
+
+function showPace() {
+  const line = one("#pace");
+  if (!line || sitting.left === null) return;
+  const capped = sitting.isCapped ? "+" : "";
+  const sign = one("[data-left]");
+  sign.textContent = `${thousands.format(sitting.left)}${capped} ${sign.dataset.left}`;
+  const said = [`${thousands.format(sitting.n + 1)} of ${thousands.format(sitting.n + sitting.left)}${capped} in this sitting`];
+  const hours = (sitting.to - sitting.from) / 3_600_000;
+  if (sitting.n >= 3 && hours > 0) {
+    const pace = sitting.n / hours;
+    said.push(`${thousands.format(Math.round(pace))} an hour`);
+    if (!sitting.isCapped) said.push(`${lasting(sitting.left / pace)} left`);
+  }
+  line.textContent = `· ${said.join(" · ")}`;
+}
+
+function lasting(hours) {
+  if (hours < 1 / 60) return "under a minute";
+  return hours < 1.5 ? `${Math.round(hours * 60)} min` : `${thousands.format(Math.round(hours))} h`;
+}
+
+// ---------------------------------------------------------------- deciding
+
+function takeVerdict(form, verdict) {
+  const { id, query } = onScreen;
+  const fields = new FormData(form);
+  const reasons = fields.getAll("reasons");
+  if (reasons.length > 0 && verdict !== "reject" && verdict !== "flag") {
+    notify(`Reasons say why a patch is rejected or flagged; this is ${verdict}. Take the marks off, or reject it.`);
+    return true;
+  }
+  const until = verdict === "reject" && reasons.length === 0 ? Date.now() + REASON_MS : 0;
+  const act = {
+    key: token(), id, version: Number(fields.get("version")), verdict, reasons, until, query,
+    comment: fields.get("comment"), rating: Number(fields.get("rating")) || null, ...measured(),
+  };
+  for (const earlier of listRefused()) if (earlier.id === id) dropAct(earlier);
+  undone = [];
+  return carryOut(act);
+}
+
+/** Gives an act to the outbox and goes on; false where nothing can be kept. */
+function carryOut(act) {
+  const kept = keepAct(act);
+  if (!kept) return false;
+  past.push(kept);
+  remember();
+  count(1);
+  if (onScreen?.id === act.id) {
+    keepDecided(act.id);
+    goOn(kept);
+  } else showToast(saidOf(kept));
+  return true;
+}
+
+function keepDecided(id) {
+  decided.delete(id);
+  decided.set(id, one("#candidate"));
+  if (decided.size > MOST_KEPT) decided.delete(decided.keys().next().value);
+}
+
+const saidOf = (act) => `${DONE[act.verdict]} #${act.id}`;
+
+function hintOf(act) {
+  if (act.until > Date.now()) return "1-9 says why";
+  const n = act.n_hunks - act.n_seen;
+  const isBlind = ["accept", "edit"].includes(act.verdict) && act.n_hunks > 0 && n > 0;
+  return isBlind ? `${n} of ${act.n_hunks} changes unseen: ${keyOf("undo")} goes back` : "";
+}
+
+function goOn(act) {
+  order = order.filter(([id]) => id !== act.id);
+  const next = order[0] && fetched.get(order[0][0]);
+  if (!next) {
+    arrive(withQuery(`/candidates/${act.id}/next`, act.query, "last", act.id), saidOf(act), hintOf(act));
+    return;
+  }
+  const [id] = order.shift();
+  forget(id);
+  paint(next.node, `/candidates/${id}${act.query}`, saidOf(act), hintOf(act));
+  if (act.until > Date.now()) setTimeout(closeReason, REASON_MS);
+}
+
+// ---------------------------------------------------------------- a reason after the fact
+
+/** Gives a reason to the reject that has just left the screen; false when its moment is over. */
+function giveReason(digit) {
+  const held = findHeld();
+  const boxes = held && all("[name=reasons]", decided.get(held.id) ?? document);
+  const code = boxes?.[digit - 1]?.value;
+  if (!code) return false;
+  const reasons = held.reasons.includes(code) ? held.reasons.filter((one) => one !== code) : [...held.reasons, code];
+  changeAct(held, { reasons, until: Date.now() + REASON_MS });
+  const last = past.at(-1);
+  if (last?.key === held.key) Object.assign(last, { reasons });
+  remember();
+  const named = boxes.filter((box) => reasons.includes(box.value)).map((box) => box.parentElement.lastChild.textContent.trim());
+  const said = [saidOf(held), ...(named.length > 0 ? [named.join(", ")] : [])].join(": ");
+  showToast(said, hintOf(held));
+  say(said);
+  setTimeout(closeReason, REASON_MS);
+  return true;
+}
+
+function closeReason() {
+  if (!findHeld() && one("#candidate .hint")?.textContent === "1-9 says why") showHint("");
+}
+
+// ---------------------------------------------------------------- taking back, doing again
+
+let undoKey = null;
+
+async function takeBack() {
+  const act = past.at(-1);
+  if (!act) {
+    await takeBackLast();
+    return;
+  }
+  const said = `Undone: #${act.id}`;
+  const node = decided.get(act.id);
+  if (isUnsent(act)) {
+    if (!node && !(await isReached())) {
+      notify(`Candidate ${act.id} can be shown again when the server is back.`);
+      return;
+    }
+    if (!isUnsent(act)) return takeBack();
+    dropAct(act);
+  } else if (!keepAct({ key: token(), id: act.id, verdict: "undo", of: act.key, query: act.query })) {
+    await takeBackLast();
+    return;
+  }
+  past.pop();
+  undone.push(act);
+  remember();
+  count(-1);
+  putBack();
+  if (node) {
+    decided.delete(act.id);
+    paint(node, `/candidates/${act.id}${act.query}`, said);
+  } else await arrive(`/candidates/${act.id}${act.query}`, said);
+}
+
+/** What is on the screen comes next, as it is. */
+function putBack() {
+  const node = one("#candidate[data-id]");
+  if (!node || !onScreen) return;
+  const version = Number(node.dataset.version);
+  order.unshift([onScreen.id, version]);
+  fetched.set(onScreen.id, { version, node });
+}
+
+/** Takes back what the server knows and this tab does not. */
+async function takeBackLast() {
+  undoKey ??= token();
+  inFlight += 1;
+  let answer = null;
+  try {
+    await flush();
+    if (listWaiting().length === 0) answer = await post({ verdict: "undo", key: undoKey });
+  } finally {
+    inFlight -= 1;
+  }
+  if (!answer) return notify("The server cannot be reached, and this decision is not here any more. Try again when it is back.");
+  undoKey = null;
+  if (!answer.isStored) return notify(answer.said.error.message);
+  const { id } = answer.said.candidate;
+  count(-1);
+  decided.delete(id);
+  putBack();
+  await arrive(`/candidates/${id}${queryHere()}`, `Undone: #${id}`);
+}
+
+async function isReached() {
+  try {
+    return (await fetch("/healthz")).ok;
+  } catch {
+    return false;
+  }
+}
+
+function doAgain() {
+  const act = undone.at(-1);
+  if (!act) return notify("There is nothing to do again.");
+  const form = one("#decide");
+  const version = onScreen?.id === act.id && form ? Number(form.elements.version.value) : act.version;
+  undone.pop();
+  const { at, name, isTried, refused, ...again } = act;
+  return carryOut({ ...again, key: token(), until: 0, version });
+}
+
+// ---------------------------------------------------------------- what comes back
+
+document.addEventListener("outbox:answer", (event) => {
+  const { act, isStored, said } = event.detail;
+  if (isStored && act.verdict === "undo") refresh(act.id, said.candidate.version);
+  else if (isStored) tellReleases(act, said.releases);
+  else if (act.verdict !== "undo") bringBack(act);
+  fillSoon();
+});
+
+/** After an undo the kept page of a candidate is of an older version; what was typed meanwhile stays. */
+async function refresh(id, version) {
+  const nodes = [decided.get(id), fetched.get(id)?.node, one(`#candidate[data-id="${id}"]`)];
+  for (const node of nodes.filter(Boolean)) {
+    node.dataset.version = version;
+    const field = one("#decide [name=version]", node);
+    if (field) field.value = version;
+  }
+  if (fetched.has(id)) fetched.get(id).version = version;
+  for (const act of undone) if (act.id === id) act.version = version;
+  remember();
+}
+
+function tellReleases(act, numbers = []) {
+  if (numbers.length === 0 || past.at(-1)?.key !== act.key) return;
+  const named = numbers.length === 1 ? `Release ${numbers[0]} holds` : `Releases ${numbers.slice(0, -1).join(", ")} and ${numbers.at(-1)} hold`;
+  showToast(`${saidOf(act)}. ${named} examples of it as it was decided before`);
+}
+
+const isUntouched = () => !one("#decide") || (!one("#comment")?.value && !one("#given")?.value && all("[name=reasons]:checked").length === 0);
+
+function bringBack(act) {
+  past = past.filter((one) => one.key !== act.key);
+  remember();
+  count(-1);
+  decided.delete(act.id);
+  forget(act.id);
+  if (isUntouched() && !isTypingNow()) {
+    putBack();
+    arrive(`/candidates/${act.id}${act.query}`).then((isHere) => !isHere && showRefused());
+  } else order.unshift([act.id, 0]);
+}
+
+const isTypingNow = () => document.activeElement?.matches("textarea, select, input:not([type=checkbox])");
+
+/** Gives back everything that was typed with a decision that was refused, and says why it was. */
+function restore(act) {
+  const node = one("#candidate");
+  if (one(":scope > .notice.bad", node)) return;
+  const line = document.createElement("p");
+  line.className = "notice bad";
+  line.setAttribute("role", "alert");
+  line.append(document.createElement("strong"));
+  line.firstChild.textContent = act.refused;
+  node.prepend(line);
+  one("#comment").value = act.comment;
+  one("#given").value = act.rating ?? "";
+  for (const box of all("[name=reasons]", node)) box.checked = act.reasons.includes(box.value);
+  if (!isUntouched()) one("#why").open = true;
+}
+
+// ---------------------------------------------------------------- a candidate is on the screen
+
+function arrived() {
+  const node = one("#candidate[data-id]");
+  seen = new Set();
+  sight.disconnect();
+  clock = { since: performance.now(), spent: 0 };
+  if (!node) {
+    onScreen = null;
+    return;
+  }
+  const id = Number(node.dataset.id);
+  onScreen = { id, query: node.dataset.query };
+  const at = order.findIndex(([one]) => one === id);
+  if (at >= 0) order = order.slice(at + 1);
+  const back = listRefused().find((act) => act.id === id);
+  if (back) restore(back);
+  afterPaint(() => {
+    showOutbox();
+    showRefused();
+    watchHunks();
+    showPace();
+    fillSoon();
+  });
+}
+
+Object.assign(actions, {
+  redo: doAgain,
+  reason: giveReason,
+});
+document.addEventListener("candidate", arrived);
+// Another view of the diff, or another page in between: what was fetched shows the old one.
+document.addEventListener("htmx:after:swap", (event) => {
+  const target = event.detail.ctx?.target;
+  if (target?.id === "diff" || target === document.body) {
+    fetched.clear();
+    watchHunks();
+    fillSoon();
+  }
+});
+// What others than this file decided is taken back by the server, which knows what was last.
+document.addEventListener("htmx:after:request", (event) => {
+  const { request: sent } = event.detail.ctx ?? {};
+  if (!sent || sent.method === "GET" || isAside(event)) return;
+  past = [];
+  undone = [];
+  remember();
+});
+
+document.addEventListener("submit", (event) => {
+  if (event.target.id === "decide" && event.submitter?.name === "verdict" && onScreen) {
+    if (!takeVerdict(event.target, event.submitter.value)) return;
+  } else if (event.target.id === "undo") takeBack();
+  else return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}, true);
+
+// On without deciding, where the next one is here already.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[data-walk]");
+  const isPlain = event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
+  const next = isPlain && link && onScreen && order[0] && fetched.get(order[0][0]);
+  if (!next) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  const [id] = order.shift();
+  forget(id);
+  paint(next.node, `/candidates/${id}${onScreen.query}`);
+}, true);
+
+// A page that says what was decided was not led to by this file.
+if (one(".toast:not([hidden])")) past = undone = [];
+arrived();
