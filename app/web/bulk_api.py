@@ -1,11 +1,14 @@
-"""The JSON twin of many decisions as one."""
+"""The JSON twin of many decisions as one, and of the clusters of near-duplicates."""
 
-from fastapi import APIRouter
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import bulk, review
+from app import bulk, clusters, review
 from app.models import JobState
 from app.queue import Filter
 from app.web.api import JsonObject, read_as, takes
@@ -13,6 +16,7 @@ from app.web.deps import AppDb, Db, Me, Now, Project
 from app.web.render import as_json
 
 router = APIRouter()
+_MOST = 500
 
 
 class BulkIn(BaseModel):
@@ -48,6 +52,15 @@ def post_bulk(body: JsonObject, db: AppDb, project: Project, me: Me, now: Now) -
 def get_bulk(session: Db, project: Project, job_id: int) -> Response:
     """What came of a bulk act: how many were decided, left out and taken back."""
     return _answer(session, project, job_id)
+
+
+@router.get("/api/v1/clusters")
+def get_clusters(
+    session: Db, project: Project, after: str = "", limit: Annotated[int, Query(ge=1, le=_MOST)] = 50
+) -> Response:
+    """One page of clusters of near-duplicates, the largest first; their candidates: `/candidates?q=like:ID`."""
+    page = clusters.list_clusters(session, project, after=after, limit=limit)
+    return as_json({"clusters": [asdict(one) for one in page.clusters], "after": page.after})
 
 
 def _answer(session: Session, project: int, job_id: int) -> Response:

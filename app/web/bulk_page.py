@@ -13,6 +13,7 @@ from app.candidates import Severity
 from app.errors import AppError, BadInputError
 from app.models import JobRow, JobState, Status, Verdict
 from app.queue import Filter
+from app.syntax import Term
 from app.web.deps import AppDb, Db, Me, Now, Project
 from app.web.forms import Fields, Form
 from app.web.queue import link_query, wanted_of
@@ -28,10 +29,12 @@ DONE = {
 }  # fmt: skip
 _FIELDS = ("verdict", "count", "comment", "digest", "key")
 _WORDS = {
-    "status": "that is {}", "kind": "of the kind {}", "source": "from {}", "file": "that touches {}",
-    "since": "logged from {}", "until": "logged until {}", "rating": "rated {} in the log",
-    "finding": "with the finding {}", "upload": "of import {}", "delivery": "of delivery {}",
-    "cluster": "like #{}", "q": "that holds {}",
+    "": "that holds {}", "status": "that is {}", "kind": "of the kind {}", "source": "from {}",
+    "file": "that touches {}", "since": "logged from {}", "until": "logged until {}", "rating": "rated {} in the log",
+    "finding": "with the finding {}", "upload": "of import {}", "delivery": "of delivery {}", "like": "like #{}",
+    "score": "with a style score of {}", "size": "with changed lines: {}", "attempts": "with attempts: {}",
+    "id": "numbered {}", "valid": "whose script is {}", "by": "decided by {}", "reason": "for the reason {}",
+    "group": "of the group of {}", "view": "of the view {}",
 }  # fmt: skip
 _WHY = {
     "changed": "changed after the page was shown: somebody else was faster",
@@ -87,7 +90,7 @@ class ActView:
     reasons: list[str]
     words: list[str] | None
     query: dict[str, str]
-    running: bool
+    progress: JobRow | None
     why: list[tuple[str, int]]
     n_rest: int
     undo_key: str
@@ -96,13 +99,14 @@ class ActView:
 def in_words(wanted: Filter) -> list[str]:
     """A filter as a person says it, one part after the other.
 
-    `Filter(status="pending", finding="secret")` → `["that is pending", "with the finding secret"]`
+    `status=pending&q=-finding:secret` → `["that is pending", "but not with the finding secret"]`
     """
-    said = ((name, value) for name, value in wanted.query().items() if name != "order")
-    return [
-        _WORDS.get(name, name + " {}").format(value.replace("_", " ") if name == "finding" else value)
-        for name, value in said
-    ]
+    return [_term_in_words(term) for term in wanted.terms()]
+
+
+def _term_in_words(term: Term) -> str:
+    words = _WORDS.get(term.field, f"whose {term.field} holds {{}}").format(" or ".join(term.values))
+    return f"but not {words}" if term.excluded else words
 
 
 def ask_of(sent: Fields, digest: str | None) -> bulk.Ask:
@@ -188,7 +192,7 @@ def act(request: Request, session: Db, project: Project, job_id: int) -> Respons
         reasons=[review.REASONS[code] for code in reasons] if isinstance(reasons, list) else [],
         words=None if wanted is None else in_words(wanted),
         query={} if wanted is None else link_query(wanted),
-        running=found.undoing is not None or found.job.state in {JobState.QUEUED, JobState.RUNNING},
+        progress=found.undoing or (found.job if found.job.state in {JobState.QUEUED, JobState.RUNNING} else None),
         why=[(_WHY[code], n) for code, n in found.left.items()],
         n_rest=found.decided - found.taken_back,
         undo_key=uuid.uuid4().hex,

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import bulk, decisions, outlook, queue, review, sources
+from app import bulk, clusters, decisions, outlook, queue, review, sources
 from app.candidates import Finding, Severity
 from app.diffs.edit import diff_texts
 from app.errors import AppError
@@ -83,6 +83,7 @@ class ReviewView:
     ladder: ladder.Ladder | None
     patched: parts.SetView | None
     parts: parts.PartsView | None
+    n_alike: int
     history: list[Event]
     left: str
     query: dict[str, str]
@@ -287,6 +288,7 @@ def _view(request: Request, session: Session, project: int, candidate_id: int, w
         ladder=None if pair else ladder.build(candidate_id, opened.stands, query, request.query_params),
         patched=None if pair else parts.build_set(candidate_id, opened.said, query, request.query_params),
         parts=None if pair else parts.build_parts(opened, query),
+        n_alike=clusters.count_alike(session, candidate_id),
         history=_events(opened, decisions.count_together(session, _bulks(opened))),
         left=str(queue.count_candidates(session, project, wanted)),
         query=query,

@@ -7,7 +7,9 @@ from starlette.testclient import TestClient
 
 from app import decisions
 from app.db import Database
+from app.queue import Filter
 from app.settings import Settings
+from app.web.bulk_page import in_words
 from tests.web.pages import HTMX, decide, hidden, text
 
 
@@ -35,6 +37,15 @@ def test_the_queue_leads_to_a_page_that_says_what_would_be_decided(client: TestC
     assert "Found 3 Wait for a decision 2 Decided already 1" in seen
     assert "Decided already: 1 rejected. What you choose below takes the place of that." in seen
     assert "Fix the parser" in seen
+
+
+def test_a_filter_is_said_in_words() -> None:
+    wanted = Filter.parse({"status": "pending", "q": 'parser -finding:secret source:a,b issue:"no module"'})
+
+    assert sorted(in_words(wanted)) == [
+        "but not with the finding secret", "from a or b", "that holds parser", "that is pending",
+        'whose issue holds "no module"',
+    ]  # fmt: skip
 
 
 def test_a_filter_that_finds_nothing_has_no_form(client: TestClient, three: list[int]) -> None:

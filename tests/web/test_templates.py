@@ -10,6 +10,8 @@ import pytest
 from jinja2 import meta
 
 from app.web import (
+    bulk_page,
+    cluster_page,
     edit_page,
     examples_page,
     exports_page,
@@ -44,11 +46,17 @@ VIEWS: dict[str, Any] = {
     "templates.html": templates_page.TemplatesView,
     "template.html": templates_page.TemplateView,
     "job.html": jobs_page.JobView,
+    "bulk.html": bulk_page.BulkView,
+    "bulk_act.html": bulk_page.ActView,
+    "cluster.html": cluster_page.ClusterView,
+    "clusters.html": cluster_page.ClustersView,
     "error.html": ErrorView,
 }
 ROUTES = [
     Path(str(module.__file__))
     for module in (
+        bulk_page,
+        cluster_page,
         edit_page,
         exports_page,
         imports,
