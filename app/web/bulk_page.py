@@ -85,7 +85,6 @@ class ActView:
     n_quarantined: int
     act: bulk.Act
     n: int
-    verdict: str
     done: str
     reasons: list[str]
     words: list[str] | None
@@ -181,14 +180,12 @@ def act(request: Request, session: Db, project: Project, job_id: int) -> Respons
     found = bulk.get_act(session, project, job_id)
     named = found.job.args["filter"]
     wanted = Filter.parse(named) if isinstance(named, Mapping) else None
-    verdict = Verdict(str(found.job.args["verdict"]))
     reasons = found.job.args["reasons"]
     view = ActView(
         n_quarantined=0 if is_partial(request) else sources.count_quarantine(session, project),
         act=found,
         n=int(str(found.job.args["n"])),
-        verdict=VERDICTS[verdict],
-        done=DONE[verdict],
+        done=DONE[Verdict(str(found.job.args["verdict"]))],
         reasons=[review.REASONS[code] for code in reasons] if isinstance(reasons, list) else [],
         words=None if wanted is None else in_words(wanted),
         query={} if wanted is None else link_query(wanted),
