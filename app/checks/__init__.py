@@ -1,7 +1,8 @@
 """Findings about a candidate: what a reviewer should see, and what an export holds back. Pure.
 
 One function a check; a new check is one function and one line in `CHECKS`. `CHECKS_VERSION` rises whenever a check
-would say something else about the same candidate, so that stored findings can be made anew.
+would say something else about the same candidate, so that stored findings can be made anew. What each finding means
+and how often it is right stands in docs/findings.md.
 """
 
 from collections import Counter
@@ -10,12 +11,16 @@ from dataclasses import replace
 from itertools import islice
 
 from app.candidates import Candidate, Finding, Kind, Severity
-from app.checks import ladder, patch, script, secrets, spec, style, text
+from app.checks import added, effect, ladder, patch, script, secrets, spec, special_cases, style, text, weakened
 from app.checks.reading import Reading, alike
+from app.checks.weights import weight
 
-__all__ = ["CHECKS", "CHECKS_VERSION", "MOST_FINDINGS", "TEXT_CODES", "alike", "find_unreadable", "read_text", "run"]
+__all__ = [
+    "CHECKS", "CHECKS_VERSION", "MOST_FINDINGS", "OF_LINES", "TEXT_CODES", "alike", "find_unreadable", "read_text",
+    "run", "weight",
+]  # fmt: skip
 
-CHECKS_VERSION = 4
+CHECKS_VERSION = 5
 MOST_FINDINGS = 50
 # A hostile text may hold millions; beyond this many the count says "at least".
 _MOST_COUNTED = 1_000
@@ -42,8 +47,26 @@ CHECKS: tuple[Callable[[Reading], Iterator[Finding]], ...] = (
     spec.spec,
     style.refined,
     style.unified,
+    weakened.test_removed,
+    weakened.test_skipped,
+    weakened.test_weakened,
+    added.caught,
+    added.silenced,
+    added.debug_left,
+    added.runs_code,
+    added.opens_network,
+    added.placeholder,
+    special_cases.special_case,
+    effect.effect,
     *_OF_ANY_TEXT,
 )
+
+OF_LINES = frozenset({
+    "test_removed", "test_skipped", "test_weakened", "bare_except", "exception_swallowed", "check_silenced",
+    "debug_left", "runs_code", "opens_network", "placeholder", "special_case", "format_only", "docs_only",
+    "files_outside_spec", "script_unparsable", "no_codemod", "several_codemods",
+}) | TEXT_CODES  # fmt: skip
+"""Codes of findings about what a patch changes, each at a line of its diff or its script."""
 
 # Text of a spec or style candidate → its check, and the findings after which nobody can tell what the text says.
 _READ_BY = {"spec": spec.spec, "refined": style.refined, "unified": style.unified}

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from app.candidates import LOW, Attempt, Candidate, Finding, Kind, Run, Severity, Validity
-from app.checks.reading import Reading, excerpt
+from app.checks.excerpts import excerpt
+from app.checks.reading import Reading
 from app.diffs.apply import reverse
 
 

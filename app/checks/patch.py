@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterator
 
 from app.candidates import Finding, Kind, Severity
-from app.checks.reading import Reading, excerpt
+from app.checks.excerpts import excerpt
+from app.checks.reading import Reading
+from app.checks.sides import parts_of
 from app.diffs.parse import DiffDoc, FileDiff, Hunk
 
 # No file that a person reviews has this many lines, and no log cuts this many: the header lies.
@@ -52,7 +54,7 @@ def files_outside_spec(reading: Reading) -> Iterator[Finding]:
 
 def _malformed(doc: DiffDoc) -> Iterator[Finding]:
     last = doc.hunks[-1] if doc.hunks else None
-    for line, part in _parts(doc):
+    for line, part in parts_of(doc):
         faults = _path_faults(part) if isinstance(part, FileDiff) else _hunk_faults(part, is_last=part is last)
         for fault in faults:
             yield Finding("diff_malformed", Severity.HOLD, f"diff:{line}", fault)
@@ -98,21 +100,8 @@ def _cut(reading: Reading) -> Iterator[Finding]:
     yield Finding("diff_cut", Severity.WARNING, f"diff:{lines}", f"{by_log} {harm}")
 
 
-def _parts(doc: DiffDoc) -> Iterator[tuple[int, FileDiff | Hunk]]:
-    """Files and hunks with the line of the text that each begins on, from 1."""
-    line = 1
-    for file in doc.files:
-        line += len(file.prose)
-        yield line, file
-        line += len(file.header)
-        for hunk in file.hunks:
-            line += len(hunk.before)
-            yield line, hunk
-            line += 1 + len(hunk.ops) - len(hunk.joined)
-
-
 def _files(doc: DiffDoc) -> Iterator[tuple[int, FileDiff]]:
-    return ((line, part) for line, part in _parts(doc) if isinstance(part, FileDiff))
+    return ((line, part) for line, part in parts_of(doc) if isinstance(part, FileDiff))
 
 
 def _base(path: str) -> str:

@@ -1,21 +1,25 @@
 """A candidate as the checks read it: each costly view is made once, and only when a check asks for it."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
 
-from app.candidates import Candidate
+from app.candidates import Candidate, Kind
+from app.checks.excerpts import excerpt
+from app.checks.places import Places
+from app.checks.sides import Change, Gate, Statement, changes_of, statements_of
 from app.diffs.parse import DiffDoc, parse
 from app.diffs.unicode import HiddenCharacter, hidden_characters
 
 # Everything that ASCII text may hold without a trick in it: letters, and what ends a line or a column somewhere.
 _PLAIN = bytes(range(0x20, 0x7F)) + b"\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f"
-_EXCERPT_LENGTH = 80
 # A text may hold millions; after so many in all, a few of each text still say that it is not what it seems.
 _MOST_CHARACTERS, _FEW_CHARACTERS = 50_000, 100
 _KEY_LENGTH = 40
+# Characters of a script that is read word by word.
+MOST_SCRIPT = 1_000_000
 # Texts of many lines, where a finding says which even if there is but one.
 _NUMBERED = re.compile(r"diff|script|spec|symbols|snippet|refined|unified|attempt\d+|trace\d+|patched\[\d+\]")
 
@@ -79,6 +83,31 @@ class Reading:
         """The diff, parsed; the text is empty where the candidate has none."""
         return parse(self.candidate.diff or "", snippet=self.candidate.diff_is_snippet)
 
+    @cached_property
+    def changes(self) -> tuple[Change, ...]:
+        """The hunks of the diff's Python files."""
+        return changes_of(self.diff) if self.candidate.diff and self.candidate.kind is Kind.PATCH else ()
+
+    @cached_property
+    def test_changes(self) -> tuple[Change, ...]:
+        """The hunks of the diff's tests."""
+        return tuple(change for change in self.changes if self.places.is_test(change.file.path))
+
+    @cached_property
+    def places(self) -> Places:
+        """What the paths of the spec tell of the diff's files."""
+        return Places(self.candidate.target_files)
+
+    def script_statements(self, gate: Gate) -> Sequence[Statement]:
+        """The statements of a patch's script if `gate` opens for it, else none."""
+        script = self.candidate.script or ""
+        return self._script if self.candidate.kind is Kind.PATCH and gate.opens(script) else ()
+
+    @cached_property
+    def _script(self) -> Sequence[Statement]:
+        script = self.candidate.script or ""
+        return statements_of(script) if len(script) <= MOST_SCRIPT else ()
+
 
 def alike(candidate: Candidate) -> dict[str, str]:
     """Which text of the evidence is equal to one before it, and at which place both are reported.
@@ -99,13 +128,6 @@ def alike(candidate: Candidate) -> dict[str, str]:
 def is_plain(text: str) -> bool:
     r"""Whether a text holds nothing but ordinary ASCII: `"a\n"` does, `"a\x1b[0m"` and `"é"` do not."""
     return text.isascii() and not text.encode().translate(None, _PLAIN)
-
-
-def excerpt(text: str) -> str:
-    r"""A piece of a hostile text, safe to print, 80 characters at most: `"a\x1b[2J\nb"` gives `"a\ufffd[2J b"`."""
-    cut = re.sub(r"\s+", " ", text[: _EXCERPT_LENGTH + 1])
-    shown = "".join(character if character.isprintable() else "\ufffd" for character in cut)
-    return shown if len(shown) <= _EXCERPT_LENGTH else shown[: _EXCERPT_LENGTH - 1] + "…"
 
 
 def _passages(candidate: Candidate) -> Iterator[Passage]:

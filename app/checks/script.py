@@ -6,7 +6,8 @@ import warnings
 from collections.abc import Iterator
 
 from app.candidates import Finding, Kind, Severity
-from app.checks.reading import Reading, excerpt
+from app.checks.excerpts import excerpt
+from app.checks.reading import Reading
 
 MOST_BYTES = 1_000_000
 _BASES = frozenset({"VisitorBasedCodemodCommand", "MatcherDecoratableCommand"})

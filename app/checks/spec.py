@@ -16,7 +16,8 @@ from typing import Any, TypeAlias
 import yaml
 
 from app.candidates import Finding, Kind, Severity
-from app.checks.reading import Reading, excerpt
+from app.checks.excerpts import excerpt
+from app.checks.reading import Reading
 from app.spec_yaml import MAX_CHARACTERS, MAX_DEPTH
 
 Node: TypeAlias = Any  # the library has no types

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from app.candidates import Finding, Kind, Severity
-from app.checks.reading import Reading, excerpt
+from app.checks.excerpts import excerpt
+from app.checks.reading import Reading
 
 _MOST_CHARACTERS = 200_000
 _BLANK = " \t\r\n"

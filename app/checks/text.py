@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 
 from app.candidates import Finding, Severity
-from app.checks.reading import Reading, excerpt
+from app.checks.excerpts import excerpt
+from app.checks.reading import Reading
 from app.diffs.unicode import HiddenCharacter, Trick
 
 _NAMES_SHOWN = 6
