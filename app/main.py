@@ -38,6 +38,8 @@ from app.web import (
 )
 
 _EDIT_BYTES = 16 * MIB
+# A form of the edit page holds a text and a mark for each hunk.
+_MOST_FIELDS = 5_000
 
 
 class _Guarded(FastAPI):
@@ -86,7 +88,7 @@ def create_app(settings: Settings, db: Database | None = None) -> FastAPI:
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
         max_body_size=settings.max_upload_bytes,
-        form_limits={"max_part_size": _EDIT_BYTES, "max_fields": 200, "max_files": 100},
+        form_limits={"max_part_size": _EDIT_BYTES, "max_fields": _MOST_FIELDS, "max_files": 100},
     )
     app.state.settings = settings
     app.state.db = database

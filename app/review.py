@@ -11,11 +11,11 @@ from sqlalchemy import bindparam, exists, insert, select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from app import checks, decisions, evidence, jobs, joining, prepare
+from app import checks, decisions, drafts, editing, evidence, jobs, joining, prepare
 from app.candidates import Candidate, Finding, Kind, Severity
 from app.db import LARGEST_ID, lock_chain, lock_ingest
-from app.diffs.edit import normalise_edit, rebuild
-from app.diffs.parse import parse
+from app.diffs.edit import normalise_edit
+from app.diffs.merge import find_mark
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.evidence import Part, Told
 from app.formats import SUCCESS
@@ -294,6 +294,8 @@ def decide(
     )
     decisions.append(session, decision, revision)
     decisions.move(session, row, decisions.STATUS_OF[act.verdict])
+    if revision is not None:
+        drafts.discard(session, reviewer_id, candidate_id)
     return Outcome(decision, row)
 
 
@@ -543,7 +545,8 @@ def _meant(said: Candidate, field: str, submitted: str) -> str:
             f"The log holds no {field} of this {KIND_NAMES[said.kind]}, so there is nothing to edit.",
             where=f"field {field}",
         )
-    text = normalise_edit(original, submitted)
+    # No form carries a diff: its line ends are meant as they are.
+    text = submitted if field == "diff" else normalise_edit(original, submitted)
     refuse_unstorable(f"edited.{field}", text)
     return text
 
@@ -561,6 +564,11 @@ def _revise(session: Session, row: CandidateRow, field: str, submitted: str, now
             f"The edited text is empty. Reject the {KIND_NAMES[said.kind]} if nothing of it is right.",
             where=f"field {field}",
         )
+    if (mark := find_mark(text, said.texts[field])) is not None:
+        raise BadInputError(
+            f"Line {mark} still marks where two edits met. Keep what is right, take the marks out, and save again.",
+            where=f"{field}:{mark}",
+        )
     if unreadable := checks.find_unreadable(said.with_text(field, text), field):
         raise BadInputError(f"{unreadable.message} Mend it and save again.", where=unreadable.place)
     revision = RevisionRow(
@@ -571,18 +579,28 @@ def _revise(session: Session, row: CandidateRow, field: str, submitted: str, now
     return revision
 
 
-def rebuild_diff(session: Session, project_id: int, candidate_id: int, new_sides: Sequence[str]) -> str:
-    """The diff with its hunks' new sides replaced; text of hunks that nobody touched stays as it is, byte for byte.
+def stands_at(opened: Opened, version: int) -> Candidate:
+    """The candidate with the edit that counted when this version of it was shown."""
+    seen = [one for one in opened.history if one[0].candidate_version < version]
+    return _with_edit(opened.said, seen, opened.row.judged_from)
+
+
+def rebuild_diff(opened: Opened, version: int, new: Sequence[str | None] | Mapping[str, str]) -> str:
+    """The diff with other new sides of its hunks, or with other files; what nobody touched stays, byte for byte.
+
+    Args:
+        opened: the candidate.
+        version: the one whose hunks were edited.
+        new: one text a hunk, None for a hunk that is dropped; or path → the whole file after the change.
 
     Raises:
-        NotFoundError: no such candidate.
-        BadInputError: the log holds no diff, or the number of texts is not the number of hunks.
+        BadInputError: there is no such diff, hunk or file, or nothing of the diff is left.
 
     """
-    said = evidence.read_candidate(session, get_candidate(session, project_id, candidate_id)).said
-    if said.diff is None:
-        raise BadInputError("The log holds no diff of this patch, so there is nothing to edit.", where="field edited")
-    return rebuild(parse(said.diff, snippet=said.diff_is_snippet), new_sides)
+    stands = stands_at(opened, version)
+    if isinstance(new, Mapping):
+        return editing.from_files(opened.said, stands, new)
+    return editing.from_hunks(opened.said, stands, new)
 
 
 # ------------------------------------------------------------------------------------------------ join and split

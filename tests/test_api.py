@@ -223,7 +223,7 @@ def test_one_candidate_says_everything_that_is_known(asked: TestClient) -> None:
     assert (one["issue"], one["diff"], one["script"]) == ("One", DIFF, SCRIPT)
     assert one["target_files"] == ["src/x.py"]
     assert one["operations"] == [{"name": "rename_variable", "old_name": "a", "new_name": "b"}]
-    assert one["hunks"] == [{"path": "x.py", "start": 1, "text": "b\n"}]
+    assert one["hunks"] == [{"path": "x.py", "start": 1, "text": "b\n", "dropped": False}]
     assert {"source": "log.jsonl", "line": 1, "offset_bytes": 0}.items() <= one["entry"].items()
     assert one["history"] == []
 

@@ -32,6 +32,7 @@ ALLOWED = {
     # A spec is YAML: the safe loader, after a look at what it would unfold.
     ("spec_yaml.py", "yaml"),
     ("checks/spec.py", "yaml"),
+    ("checks/syntax.py", "yaml"),
     ("diffs/yaml_colours.py", "yaml"),
     # Late imports of libraries, by names from our own tables.
     ("checks/secrets.py", "importlib.import_module"),

@@ -29,13 +29,14 @@ import { openEditor } from "/editor.js";
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) => window.violations.push(event.violatedDirective));
 window.calls = [];
-window.open_ = (original, doc) => {
+window.open_ = (original, doc, before = null) => {
   window.editor?.destroy();
   const told = (name) => (what) => window.calls.push([name, what]);
   window.editor = openEditor({
-    parent: document.querySelector("#here"), original, doc, language: "python", label: "Script",
+    parent: document.querySelector("#here"), original, doc, before, language: "python", label: "Script",
     onSave: told("save"), onCancel: told("cancel"), onChange: told("change"),
   });
+  window.editor.focus();
 };
 """
 
@@ -155,6 +156,26 @@ def test_the_editor_shows_the_change_as_it_is_typed(page: Page) -> None:
     assert removed.all_text_contents() == ["one"]
     page.get_by_label("Show changes").uncheck()
     assert removed.count() == 0
+
+
+@pytest.mark.e2e
+def test_a_change_is_taken_back_with_a_key(page: Page) -> None:
+    page.evaluate("open_('one\\nTWO\\n', 'one\\nTWO\\nthree\\n', 'one\\ntwo\\n')")
+    for key in ("F7", "F8"):
+        page.keyboard.press(key)
+    assert page.evaluate("editor.getText()") == "one\ntwo\n"
+    page.keyboard.press("Control+z")
+    page.get_by_label("from").select_option("the text in the log")
+    assert page.locator(".cm-deletedLine").count() == 0
+    assert page.evaluate("editor.getText()") == "one\nTWO\nthree\n"
+
+
+@pytest.mark.e2e
+def test_what_a_check_says_stands_at_its_line(page: Page) -> None:
+    page.evaluate("open_('one\\ntwo\\n')")
+    page.evaluate("editor.showNotes([{line: 2, severity: 'warning', message: 'Not so.'}])")
+    assert page.locator(".cm-line:has-text('two') + .cm-note").all_text_contents() == ["Not so."]
+    assert page.locator(".cm-lineNumbers .cm-marked").all_text_contents() == ["2"]
 
 
 @pytest.mark.e2e

@@ -8,18 +8,19 @@ Source of the written form: GNU diffutils manual, "Detailed Description of Unifi
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from patiencediff import PatienceSequenceMatcher
 from rapidfuzz.distance import Indel
 
-from app.diffs.parse import ADDED, MARKER, REMOVED, DiffDoc, FileDiff, Hunk, body_of, text_of
+from app.diffs.parse import ADDED, MARKER, REMOVED, DiffDoc, FileDiff, Hunk, Status, body_of, text_of
 from app.errors import BadInputError
 
 CONTEXT_LINES = 3
 NO_NEWLINE = "\\ No newline at end of file"
 
-# Above this many comparisons the differing middle is replaced as a whole: the matrix takes a bit a cell.
+# Above this many comparisons only lines that stand once on each side are anchors: the matrix takes a bit a cell.
 _MAX_CELLS = 64_000_000
 _LINE_ENDS = re.compile("\r\n|\r|\n")
 _LINES = re.compile("([^\r\n]*)(\r\n|\r|\n|$)")
@@ -90,18 +91,18 @@ def side_text(hunk: Hunk, *, new: bool) -> str:
     return "".join(pieces)
 
 
-def rebuild(doc: DiffDoc, new_sides: Sequence[str]) -> str:
+def rebuild(doc: DiffDoc, new_sides: Sequence[str | None]) -> str:
     r"""The diff, with other new sides: a sound unified diff with true `@@` numbers.
 
     Untouched sides give the text that `doc` was read from. An untouched hunk keeps its lines; its header changes only
-    if an edit before it moved it. A hunk without any change left is dropped, and so is a file that has none left. A cut
-    hunk still claims the lines that the cut took; the log's `...` goes, since it now stands elsewhere than after 1,000
-    characters: parse the answer without `snippet`.
+    if it was wrong, or if an edit before it moved it. A hunk without any change left is dropped, and so is a file that
+    has none left. A cut hunk still claims the lines that the cut took; the log's `...` goes, since it now stands
+    elsewhere than after 1,000 characters: parse the answer without `snippet`.
 
     Args:
         doc: from `parse`.
-        new_sides: one text a hunk, as from `new_sides(doc)`. A final line end that a person took away from a hunk that
-            had one is put back: only the end of a file can lack it.
+        new_sides: one text a hunk, as from `new_sides(doc)`; None drops the hunk. A final line end that a person took
+            away from a hunk that had one is put back: only the end of a file can lack it.
 
     Raises:
         BadInputError: not one text a hunk, or a changed line holds NUL or half a character.
@@ -113,9 +114,46 @@ def rebuild(doc: DiffDoc, new_sides: Sequence[str]) -> str:
         return text_of(doc)
     sides = iter(new_sides)
     pieces = [piece for file in doc.files for piece in _rebuilt_file(file, sides)]
-    pieces += (line + "\n" for line in doc.tail)
-    text = "".join(pieces)
-    return text if doc.final_newline and not doc.cut_mark else text.removesuffix("\n")
+    return _with_tail(doc, pieces)
+
+
+def find_sides(doc: DiffDoc, edited: DiffDoc) -> list[str | None] | None:
+    r"""The new side that each hunk of a diff has in an edit of it; None where the edit dropped the hunk.
+
+    `find_sides(doc, parse(rebuild(doc, ["a\n", None])))` gives `["a\n", None]`. None alone where the edit holds hunks
+    that are none of the diff's, as one made of whole files may.
+    """
+    found: list[str | None] = []
+    n_found = 0
+    for file in doc.files:
+        named = [one for one in edited.files if (one.old_path, one.new_path) == (file.old_path, file.new_path)]
+        left = list(named[0].hunks) if len(named) == 1 else []
+        for hunk in file.hunks:
+            there = left and (left[0].old_start, left[0].old_lines) == (hunk.old_start, hunk.old_lines)
+            found.append(side_text(left.pop(0), new=True) if there else None)
+            n_found += bool(there)
+    return found if n_found == len(edited.hunks) else None
+
+
+def replace_files(doc: DiffDoc, texts: Mapping[int, tuple[str, str]]) -> str:
+    r"""The diff, with some files' changes written anew from their whole texts; the others keep every byte.
+
+    `replace_files(doc, {0: ("a\n", "c\n")})` → `"--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a\n+c\n"`. A file whose two
+    texts are equal goes, unless it was renamed or got another mode.
+
+    Args:
+        doc: from `parse`.
+        texts: position in `doc.files` → the text before the change, and the text after it.
+    """
+    pieces: list[str] = []
+    for number, file in enumerate(doc.files):
+        if number not in texts:
+            pieces += _rebuilt_file(file, iter([side_text(hunk, new=True) for hunk in file.hunks]))
+            continue
+        hunks = list(_hunks_between(*texts[number]))
+        pieces += (line + "\n" for line in (*file.prose, *_header_left(file, has_hunks=bool(hunks))))
+        pieces += hunks
+    return _with_tail(doc, pieces)
 
 
 def diff_texts(old: str, new: str, path: str) -> str:
@@ -125,36 +163,64 @@ def diff_texts(old: str, new: str, path: str) -> str:
     """
     if old == new:
         return ""
-    old_lines, new_lines = _lines(old), _lines(new)
-    hunks = _grouped(_opcodes(old_lines, new_lines), CONTEXT_LINES)
-    pieces = [f"--- a/{path}\n+++ b/{path}\n"]
-    for group in hunks:
+    return "".join([f"--- a/{path}\n+++ b/{path}\n", *_hunks_between(old, new)])
+
+
+def lines_of(text: str) -> list[str]:
+    r"""Lines with their `\n`; the last one without where the text ends without: `"a\rb\nc"` → `["a\rb\n", "c"]`."""
+    lines = [line + "\n" for line in text.split("\n")]
+    last = lines.pop()[:-1]
+    return [*lines, last] if last else lines
+
+
+def _hunks_between(old: str, new: str) -> Iterator[str]:
+    old_lines, new_lines = lines_of(old), lines_of(new)
+    if old_lines == new_lines:
+        return
+    for group in _grouped(_opcodes(old_lines, new_lines), CONTEXT_LINES):
         first, last = group[0], group[-1]
-        pieces.append(f"@@ -{_range(first[1], last[2])} +{_range(first[3], last[4])} @@\n")
-        pieces += _written(old_lines, new_lines, group)
-    return "".join(pieces)
+        yield f"@@ -{_range(first[1], last[2])} +{_range(first[3], last[4])} @@\n"
+        yield from _written(old_lines, new_lines, group)
 
 
-def _rebuilt_file(file: FileDiff, sides: Iterator[str]) -> Iterator[str]:
+def _with_tail(doc: DiffDoc, pieces: Sequence[str]) -> str:
+    text = "".join([*pieces, *(line + "\n" for line in doc.tail)])
+    return text if doc.final_newline and not doc.cut_mark else text.removesuffix("\n")
+
+
+def _header_left(file: FileDiff, *, has_hunks: bool) -> Sequence[str]:
+    """The header lines that still say something: without hunks, those of a rename, a copy or another mode."""
+    if has_hunks or not file.hunks:
+        return file.header
+    moved = file.status in {Status.RENAMED, Status.COPIED, Status.TYPE_CHANGED}
+    if not moved and (file.status is not Status.MODIFIED or file.old_mode == file.new_mode):
+        return ()
+    return [line for line in file.header if not line.startswith(("--- ", "+++ ", "index "))]
+
+
+def _rebuilt_file(file: FileDiff, sides: Iterator[str | None]) -> Iterator[str]:
     parts: list[str] = []
     moved = n_kept = 0
     for hunk in file.hunks:
         side = next(sides)
         parts += (line + "\n" for line in hunk.before)
         if side == side_text(hunk, new=True):
-            parts += (_header(hunk, moved, hunk.old_len, hunk.new_len) + "\n", *body_of(hunk))
+            counts = _true_counts(hunk) if hunk.counts_wrong else (hunk.old_len, hunk.new_len)
+            parts += (_header(hunk, moved, *counts) + "\n", *body_of(hunk))
             n_kept += 1
             continue
-        body, n_old, n_new = _edited_body(hunk, side)
+        body, n_old, n_new = ([], 0, 0) if side is None else _edited_body(hunk, side)
         if body:
             n_kept += 1
             parts.append(_header(hunk, moved, n_old + hunk.lacking_old, n_new + hunk.lacking_new) + "\n")
             parts += body
         moved += n_new - len(hunk.new_lines) if body else len(hunk.old_lines) - len(hunk.new_lines)
-    yield from (line + "\n" for line in file.prose)
-    if n_kept or not file.hunks or file.old_path != file.new_path or file.old_mode != file.new_mode:
-        yield from (line + "\n" for line in file.header)
+    yield from (line + "\n" for line in (*file.prose, *_header_left(file, has_hunks=n_kept > 0)))
     yield from parts
+
+
+def _true_counts(hunk: Hunk) -> tuple[int, int]:
+    return len(hunk.old_lines), len(hunk.new_lines)
 
 
 def _edited_body(hunk: Hunk, side: str) -> tuple[list[str], int, int]:
@@ -166,7 +232,7 @@ def _edited_body(hunk: Hunk, side: str) -> tuple[list[str], int, int]:
     old = side_text(hunk, new=False)
     if side == old:
         return [], 0, 0
-    old_lines, new_lines = _lines(old), _lines(side)
+    old_lines, new_lines = lines_of(old), lines_of(side)
     return list(_written(old_lines, new_lines, _opcodes(old_lines, new_lines))), len(old_lines), len(new_lines)
 
 
@@ -190,13 +256,6 @@ def _range(start: int, stop: int) -> str:
     return _counted(start + (stop > start), stop - start)
 
 
-def _lines(text: str) -> list[str]:
-    r"""Lines with their `\n`; the last one without where the text ends without."""
-    lines = [line + "\n" for line in text.split("\n")]
-    last = lines.pop()[:-1]
-    return [*lines, last] if last else lines
-
-
 def _opcodes(old: Sequence[str], new: Sequence[str]) -> list[Opcode]:
     """Runs of lines as (equal, old start, old stop, new start, new stop)."""
     head = 0
@@ -213,8 +272,11 @@ def _opcodes(old: Sequence[str], new: Sequence[str]) -> list[Opcode]:
 
 
 def _differences(old: Sequence[str], new: Sequence[str]) -> list[Opcode]:
-    if not old or not new or len(old) * len(new) > _MAX_CELLS:
+    if not old or not new:
         return [(False, 0, len(old), 0, len(new))] if old or new else []
+    if len(old) * len(new) > _MAX_CELLS:
+        matcher = PatienceSequenceMatcher(None, old, new)
+        return [(tag == "equal", a, b, c, d) for tag, a, b, c, d in matcher.get_opcodes()]
     # Numbers instead of lines: the comparison hashes, and two lines must never be taken for one.
     number_of = {line: number for number, line in enumerate(dict.fromkeys((*old, *new)))}
     codes: list[Opcode] = []

@@ -10,15 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import bulk, deliveries, ingest, jobs, migrations, outlook, queue, releases, review
+from app import bulk, deliveries, drafts, editing, ingest, jobs, migrations, outlook, queue, releases, review
 from app.candidates import Finding, Run
 from app.db import is_reachable
-from app.diffs.edit import new_sides
-from app.diffs.parse import parse
-from app.errors import BadInputError, UnsupportedError
+from app.diffs.edit import normalise_edit
+from app.errors import BadInputError, NotFoundError, UnsupportedError
 from app.evidence import Part
 from app.formats.lines import HeldError, parse_line
-from app.models import CandidateRow, DecisionRow, JobRow
+from app.models import CandidateRow, DecisionRow, DraftRow, JobRow
 from app.web.deps import AppDb, Body, Config, Db, Me, Now, Project
 from app.web.deps import Query as FilterQuery
 from app.web.render import as_json
@@ -63,10 +62,7 @@ def _finding_json(found: Finding) -> dict[str, object]:
 
 def _opened_json(session: Session, opened: review.Opened) -> dict[str, object]:
     said, entry = opened.said, opened.entry
-    doc = parse(said.diff, snippet=said.diff_is_snippet) if said.diff else None
-    hunks = (
-        [] if doc is None else [{"path": side.path, "start": side.start, "text": side.text} for side in new_sides(doc)]
-    )
+    hunks = editing.hunks_of(said, opened.stands)
     return candidate_json(opened.row) | {
         "findings": list(dict.fromkeys(found.code for found in opened.findings)),
         "findings_detail": [_finding_json(found) for found in opened.findings],
@@ -75,7 +71,10 @@ def _opened_json(session: Session, opened: review.Opened) -> dict[str, object]:
         "target_files": said.target_files,
         "operations": said.operations,
         "diff": said.diff,
-        "hunks": hunks,
+        "hunks": [
+            {"path": one.path, "start": one.start, "text": one.original, "dropped": one.dropped} for one in hunks
+        ],
+        "files": [{"path": one.path, "text": one.now} for one in editing.files_of(said, opened.stands)],
         "script": said.script,
         "script_hash": said.script_hash,
         "predicted_core": said.predicted_core,
@@ -177,10 +176,19 @@ class DecisionIn(BaseModel):
     reasons: list[str] = Field(default_factory=list, max_length=20)
     comment: str = ""
     rating: int | None = None
-    edited: dict[str, str | list[str]] | None = None
+    edited: dict[str, str | list[str | None] | dict[str, str]] | None = None
     n_seen: int | None = None
     n_hunks: int | None = None
     spent_ms: int | None = None
+
+
+class DraftIn(BaseModel):
+    r"""What was typed about one version, by field: `{"diff": ["a = 1\n"], "dropped": [], "comment": "so far"}`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    version: int
+    texts: dict[str, str | list[str] | list[int] | dict[str, str]]
 
 
 class UndoIn(BaseModel):
@@ -317,7 +325,7 @@ def post_decision(body: JsonObject, session: Db, project: Project, me: Me, now: 
         reasons=tuple(given.reasons),
         comment=given.comment,
         rating=given.rating,
-        edited=None if given.edited is None else _edited(session, project, candidate_id, given.edited),
+        edited=None if given.edited is None else _edited(session, project, candidate_id, given),
         n_seen=given.n_seen,
         n_hunks=given.n_hunks,
         spent_ms=given.spent_ms,
@@ -326,17 +334,21 @@ def post_decision(body: JsonObject, session: Db, project: Project, me: Me, now: 
     return as_json(_outcome_json(session, outcome))
 
 
-def _edited(
-    session: Session, project: int, candidate_id: int, edited: dict[str, str | list[str]]
-) -> tuple[str, str] | None:
-    if len(edited) != 1:
-        raise BadInputError("edited holds one text: script, diff, or hunks (the new sides).", where="field edited")
-    ((field, text),) = edited.items()
-    if field == "hunks" and isinstance(text, list):
-        return "diff", review.rebuild_diff(session, project, candidate_id, text)
-    if not isinstance(text, str):
+def _edited(session: Session, project: int, candidate_id: int, given: DecisionIn) -> tuple[str, str] | None:
+    if given.edited is None or len(given.edited) != 1:
+        raise BadInputError(
+            "edited holds one text: script, spec, refined, unified, diff, hunks (new sides; null drops one), or files.",
+            where="field edited",
+        )
+    ((field, text),) = given.edited.items()
+    if isinstance(text, str) and field != "diff":
+        return field, text
+    if {"diff": str, "hunks": list, "files": dict}.get(field) is not type(text):
         raise BadInputError(f"edited.{field} must be text.", where=f"field edited.{field}")
-    return field, text
+    opened = review.open_candidate(session, project, candidate_id)
+    if isinstance(text, str):
+        return field, normalise_edit(opened.said.diff or "", text)
+    return "diff", review.rebuild_diff(opened, given.version, text)
 
 
 def _outcome_json(session: Session, outcome: review.Outcome) -> dict[str, object]:
@@ -349,6 +361,37 @@ def _outcome_json(session: Session, outcome: review.Outcome) -> dict[str, object
     if outcome.decision is None:
         made["message"] = "Nothing was changed, so no edit was recorded."
     return made
+
+
+@router.get("/api/v1/candidates/{candidate_id}/draft")
+def get_draft(session: Db, project: Project, me: Me, candidate_id: int) -> Response:
+    """What the caller has typed about a candidate and not saved."""
+    review.get_candidate(session, project, candidate_id)
+    draft = drafts.find_draft(session, me, candidate_id)
+    if draft is None:
+        raise NotFoundError(f"You have no draft of candidate {candidate_id}.")
+    return as_json(_draft_json(draft))
+
+
+@router.put("/api/v1/candidates/{candidate_id}/draft", openapi_extra=takes(DraftIn))
+def put_draft(body: JsonObject, session: Db, project: Project, me: Me, now: Now, candidate_id: int) -> Response:
+    """Keep what the caller has typed; the fields that are not named stay as they are."""
+    given = read_as(DraftIn, body)
+    row = review.get_candidate(session, project, candidate_id)
+    return as_json(_draft_json(drafts.keep(session, me, row, version=given.version, texts=given.texts, now=now)))
+
+
+@router.delete("/api/v1/candidates/{candidate_id}/draft")
+def delete_draft(session: Db, project: Project, me: Me, candidate_id: int) -> Response:
+    """Forget what the caller has typed."""
+    review.get_candidate(session, project, candidate_id)
+    drafts.discard(session, me, candidate_id)
+    return Response(status_code=204)
+
+
+def _draft_json(draft: DraftRow) -> dict[str, object]:
+    shown = {"version": draft.version, "texts": draft.texts, "saved_at": draft.saved_at}
+    return {"candidate": draft.candidate_id, **shown}
 
 
 @router.post("/api/v1/undo", openapi_extra=takes(UndoIn))

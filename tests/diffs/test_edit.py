@@ -1,12 +1,15 @@
 import re
+from collections.abc import Sequence
+from itertools import compress
 
 import pytest
 import unidiff.patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.diffs.edit import diff_texts, new_sides, normalise_edit, rebuild, side_text
-from app.diffs.parse import parse, text_of
+from app.diffs.apply import Image, forward
+from app.diffs.edit import diff_texts, find_sides, new_sides, normalise_edit, rebuild, replace_files, side_text
+from app.diffs.parse import body_of, parse, text_of
 from app.errors import BadInputError
 from tests.diffs.texts import ODD_TEXTS, SAMPLES, SMALL_TEXTS, with_header
 
@@ -146,12 +149,113 @@ def test_a_written_diff_reads_back_and_leads_from_the_old_text_to_the_new(old: s
     assert _applied(old, text) == new
 
 
-def _applied(old: str, diff: str) -> str:
-    """The new text, put together from the old one and the hunks by their numbers alone."""
+@st.composite
+def _changes(draw: st.DrawFn) -> tuple[list[tuple[str, str, str]], list[list[bool]]]:
+    """Files before and after changes that stand apart, and which of their hunks are kept."""
+    files, kept = [], []
+    for name in ("x.py", "y.txt")[: draw(st.integers(1, 2))]:
+        lines = draw(st.lists(st.sampled_from(["a\n", "b\n", "c\r\n", "\n", "-- d\n", "+e\f\n"]), max_size=60))
+        lines += draw(st.sampled_from([[], ["end"]]))
+        new = list(lines)
+        for at in sorted(draw(st.sets(st.integers(0, max(len(lines) // 9, 1)), min_size=1, max_size=6)), reverse=True):
+            new[at * 9 : at * 9 + draw(st.integers(0, 2))] = draw(st.lists(st.sampled_from(["A\n", "b\n"]), max_size=3))
+        old_text, new_text = "".join(lines), "".join(new)
+        if old_text != new_text:
+            files.append((name, old_text, new_text))
+            n = len(parse(diff_texts(old_text, new_text, name)).hunks)
+            kept.append(draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    return files, kept
+
+
+@given(_changes())
+@settings(max_examples=300, deadline=None)
+def test_the_kept_hunks_alone_make_a_sound_diff_that_gives_exactly_them(
+    made: tuple[list[tuple[str, str, str]], list[list[bool]]],
+) -> None:
+    files, kept = made
+    diffs = {name: diff_texts(old, new, name) for name, old, new in files}
+    doc = parse("".join(diffs.values()))
+    keeps = [one for file in kept for one in file]
+    sides = [side.text if keep else None for side, keep in zip(new_sides(doc), keeps, strict=True)]
+
+    text = rebuild(doc, sides)
+
+    again = parse(text)
+    assert again.warnings == (() if any(keeps) else ("The diff is empty.",))
+    kept_hunks = [hunk for hunk, keep in zip(doc.hunks, keeps, strict=True) if keep]
+    assert [list(body_of(hunk)) for hunk in again.hunks] == [list(body_of(hunk)) for hunk in kept_hunks]
+    assert len(again.files) == sum(any(file) for file in kept)
+    for (name, old, _), keep in zip(files, kept, strict=True):
+        if any(keep):
+            assert forward(text, old, name) == Image(_applied(old, diffs[name], keep))
+    if any(keeps):
+        assert find_sides(doc, again) is not None
+        assert rebuild(doc, find_sides(doc, again) or []) == text
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_sample_without_one_of_its_hunks_is_no_odder_than_before(name: str) -> None:
+    doc = parse(SAMPLES[name], snippet="-cut" in name)
+    sides = [hunk.text for hunk in new_sides(doc)]
+    for dropped in range(len(sides)):
+        again = parse(rebuild(doc, [*sides[:dropped], None, *sides[dropped + 1 :]]))
+        assert [list(body_of(hunk)) for hunk in again.hunks] == [
+            list(body_of(hunk)) for n, hunk in enumerate(doc.hunks) if n != dropped
+        ]
+        assert not any(hunk.counts_wrong for hunk in again.hunks)
+
+
+def test_wrong_counts_are_set_right_once_a_hunk_is_dropped() -> None:
+    doc = parse(with_header("@@ -1,9 +1,9 @@\n a\n-b\n+c\n@@ -19,2 +19,2 @@\n x\n-y\n+z\n"))
+    assert doc.hunks[0].counts_wrong
+    text = rebuild(doc, ["a\nc\n", None])
+    assert text == with_header("@@ -1,2 +1,2 @@\n a\n-b\n+c\n")
+
+
+@pytest.mark.parametrize(
+    ("header", "left"),
+    [
+        ("--- /dev/null\n+++ b/x.py\n", ""),
+        ("diff --git a/x.py b/x.py\nnew file mode 100644\n--- /dev/null\n+++ b/x.py\n", ""),
+        ("--- x.py (before)\n+++ x.py (after)\n", ""),
+        (
+            "diff --git a/x.py b/y.py\nrename from x.py\nrename to y.py\n--- a/x.py\n+++ b/y.py\n",
+            "diff --git a/x.py b/y.py\nrename from x.py\nrename to y.py\n",
+        ),
+    ],
+)
+def test_a_file_without_hunks_goes_unless_its_header_says_more(header: str, left: str) -> None:
+    assert rebuild(parse(f"{header}@@ -0,0 +1 @@\n+a\n"), [None]) == left
+
+
+@given(SMALL_TEXTS, SMALL_TEXTS, SMALL_TEXTS)
+@settings(max_examples=300, deadline=None)
+def test_a_file_written_anew_leads_to_the_edited_text(old: str, new: str, edited: str) -> None:
+    kept = "--- a/y.py\n+++ b/y.py\n@@ -1 +1 @@\n-k\n+l\n"
+    if old == new:
+        return
+    text = replace_files(parse(diff_texts(old, new, "x.py") + kept), {0: (old, edited)})
+    assert text.endswith(kept)
+    assert parse(text).warnings == ()
+    if old == edited:
+        assert text == kept
+    else:
+        assert forward(text, old, "x.py") == Image(edited)
+
+
+def test_two_changes_far_apart_in_a_large_file_stay_two() -> None:
+    lines = [f"line {n}\n" for n in range(9_000)]
+    doc = parse(diff_texts("".join(lines), "".join(["x\n", *lines[1:-1], "y\n"]), "x.py"))
+    assert [hunk.n_added for hunk in doc.hunks] == [1, 1]
+
+
+def _applied(old: str, diff: str, kept: Sequence[bool] | None = None) -> str:
+    """The new text, put together from the old one and the hunks, or those that are kept, by their numbers alone."""
     lines = old.split("\n")
     out: list[str] = []
     at = 0
-    for hunk in parse(diff).hunks:
+    hunks = parse(diff).hunks
+    for hunk in compress(hunks, kept or [True] * len(hunks)):
         start = (hunk.old_start or 0) - (1 if hunk.old_len else 0)
         out += [line + "\n" for line in lines[at:start]]
         out.append(side_text(hunk, new=True))

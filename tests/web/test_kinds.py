@@ -420,15 +420,12 @@ def test_without_scripts_the_check_is_the_page_with_all_that_was_typed(
     assert " ".join(UNREADABLE[field][-20:].split()) in text(answer.text)
 
 
-def test_a_script_is_checked_too_and_changed_lines_are_not(
+def test_a_script_is_checked_too(
     client: TestClient, db: Database, settings: Settings, project_id: int, tmp_path: Path
 ) -> None:
     number = ingest(db, settings, project_id, tmp_path, line())
     found = client.post(f"/candidates/{number}/check", data={"edited_script": "def f(:\n"}, headers=HTMX)
     assert 'data-place="script:1"' in found.text
-
-    assert client.post(f"/candidates/{number}/check", data={"edited_hunk": "x"}, headers=HTMX).status_code == 422
-    assert 'id="checks"' not in client.get(f"/candidates/{number}/edit?field=diff").text
 
 
 @pytest.mark.parametrize("form", [{}, {"edited_spec": "a", "edited_script": "b"}, {"edited_spec": "a", "who": "7"}])

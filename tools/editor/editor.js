@@ -5,13 +5,15 @@ import { json } from "@codemirror/lang-json";
 import { python } from "@codemirror/lang-python";
 import { yaml } from "@codemirror/lang-yaml";
 import { bracketMatching, indentOnInput, indentUnit, syntaxHighlighting } from "@codemirror/language";
-import { unifiedMergeView } from "@codemirror/merge";
+import { goToNextChunk, goToPreviousChunk, rejectChunk, unifiedMergeView } from "@codemirror/merge";
 import { search, searchKeymap } from "@codemirror/search";
-import { Compartment, EditorState, Prec, StateEffect, StateField, Text } from "@codemirror/state";
+import { Compartment, EditorState, Prec, RangeSet, StateEffect, StateField, Text } from "@codemirror/state";
 import {
   Decoration,
   EditorView,
+  GutterMarker,
   WidgetType,
+  gutterLineClass,
   highlightActiveLine,
   highlightActiveLineGutter,
   highlightSpecialChars,
@@ -50,6 +52,15 @@ function showSpecialChar(code, description) {
   return box;
 }
 
+function selection(label, choices, onChoose) {
+  const list = document.createElement("select");
+  for (const [value, text] of choices) list.add(new Option(text, value));
+  list.addEventListener("change", () => onChoose(list.value));
+  const line = document.createElement("label");
+  line.append(label, list);
+  return line;
+}
+
 function checkbox(label, checked, onToggle) {
   const box = document.createElement("input");
   box.type = "checkbox";
@@ -79,69 +90,105 @@ class Note extends WidgetType {
   }
 }
 
+class Mark extends GutterMarker {
+  constructor(severity) {
+    super();
+    this.elementClass = `cm-marked cm-marked-${severity}`;
+  }
+}
+
 const setNotes = StateEffect.define();
 
-/** What a check says of the text's lines: each note stands below its line, and moves with it while one types. */
+/**
+ * What a check says of the text's lines: each note stands below its line, a mark beside its number, and both move with
+ * the line while one types.
+ */
 const notes = StateField.define({
-  create: () => Decoration.none,
+  create: () => ({ below: Decoration.none, beside: RangeSet.empty }),
   update(shown, transaction) {
     const said = transaction.effects.find((effect) => effect.is(setNotes));
-    if (said === undefined) return shown.map(transaction.changes);
+    if (said === undefined) {
+      if (!transaction.docChanged) return shown;
+      const { changes } = transaction;
+      return { below: shown.below.map(changes), beside: shown.beside.map(changes) };
+    }
     const { doc } = transaction.state;
-    return Decoration.set(
-      said.value.flatMap(({ line, message, severity }) => {
-        const at = doc.line(Math.min(Math.max(line, 1), doc.lines));
-        return [
+    const lined = said.value.map((note) => ({ ...note, at: doc.line(Math.min(Math.max(note.line, 1), doc.lines)) }));
+    return {
+      below: Decoration.set(
+        lined.flatMap(({ at, message, severity }) => [
           Decoration.line({ class: `cm-noted cm-noted-${severity}` }).range(at.from),
           Decoration.widget({ widget: new Note(message, severity), block: true, side: 1 }).range(at.to),
-        ];
-      }),
-      true,
-    );
+        ]),
+        true,
+      ),
+      beside: RangeSet.of(lined.map(({ at, severity }) => new Mark(severity).range(at.from)), true),
+    };
   },
-  provide: (field) => EditorView.decorations.from(field),
+  provide: (field) => [
+    EditorView.decorations.from(field, ({ below }) => below),
+    gutterLineClass.from(field, ({ beside }) => beside),
+  ],
 });
 
+/** The button that takes one change back; the other of the two that a merge view offers has no meaning here. */
+function chunkButton(type, action) {
+  const button = document.createElement(type === "reject" ? "button" : "span");
+  if (type === "accept") return button;
+  button.type = "button";
+  button.className = "cm-take-back";
+  button.textContent = "Take back";
+  button.title = "Put back what stood here before (F8)";
+  button.addEventListener("mousedown", action);
+  return button;
+}
+
 /**
- * Open an editor as the last child of `parent` and put the caret into it.
+ * Open an editor as the last child of `parent`.
  *
  *   const editor = openEditor({parent, original, doc, language: "python", label: "Script", onSave, onCancel})
  *
  * parent     element that receives the editor's host element
- * original   text to compare with
+ * original   text to compare with, where there is no `before`
+ * before     what stood there before the patch; null where that is no question
+ * folded     whether unchanged lines are folded at first
  * doc        text to start from; `original` when left out
  * language   "python", "yaml", "json" or "text"; long lines wrap in all but Python
  * label      the accessible name; "Edited text" when left out
  * onSave     called with the text on Ctrl+Enter, Cmd+Enter, Ctrl+S and Cmd+S
  * onCancel   called with `isDirty()` on Escape; closes nothing by itself
  * onChange   called with `isDirty()` after each change of the text
+ * onDrop     called on Ctrl+Shift+X and Cmd+Shift+X
  *
  * Returns `{getText, isDirty, focus, showDiff, showNotes, destroy}`. `showNotes([{line: 3, severity: "hold" or
- * "warning" or "note", message}])` puts sentences below lines, in place of those before. `getText()` is exact: CRLF, lone CR, form feeds and U+2028
- * come back as they were. `isDirty()` says whether the text differs from the `doc` it was opened with.
+ * "warning" or "note", message}])` puts sentences below lines, in place of those before. `getText()` is exact: CRLF,
+ * lone CR, form feeds and U+2028 come back as they were. `isDirty()` says whether the text differs from the `doc` it
+ * was opened with.
  */
 export function openEditor({
   parent,
   original,
+  before = null,
+  folded = false,
   doc = original,
   language = "text",
   label = "Edited text",
   onSave = () => {},
   onCancel = () => {},
   onChange = () => {},
+  onDrop = () => {},
 }) {
   const separator = lineSeparatorOf(original, doc);
   const textOf = (string) => Text.of(string.split(separator));
-  const originalText = textOf(original);
   const startText = textOf(doc);
   const comparison = new Compartment();
-  const shown = { diff: true, folded: false };
+  const shown = { diff: true, folded: folded && before !== doc, against: before ?? original };
 
   const compare = () =>
     shown.diff
       ? unifiedMergeView({
-          original: originalText,
-          mergeControls: false,
+          original: textOf(shown.against),
+          mergeControls: chunkButton,
           diffConfig: DIFF_LIMITS,
           ...(shown.folded && { collapseUnchanged: { margin: 3, minSize: 6 } }),
         })
@@ -160,6 +207,10 @@ export function openEditor({
     onCancel(isDirty());
     return true;
   };
+  const drop = () => {
+    onDrop();
+    return true;
+  };
 
   const viewOptions = () => {
     const dom = document.createElement("div");
@@ -168,6 +219,13 @@ export function openEditor({
     dom.className = "cm-view-options";
     dom.append(
       checkbox("Show changes", shown.diff, (diff) => show({ diff })),
+      ...(before === null
+        ? []
+        : [
+            selection("from", [["before", "the text before the patch"], ["original", "the text in the log"]], (against) =>
+              show({ against: against === "before" ? before : original }),
+            ),
+          ]),
       checkbox("Fold unchanged lines", shown.folded, (folded) => show({ folded })),
       hint,
     );
@@ -209,6 +267,9 @@ export function openEditor({
           keymap.of([
             { key: "Mod-Enter", run: save, preventDefault: true },
             { key: "Mod-s", run: save, preventDefault: true },
+            { key: "Mod-Shift-x", run: drop, preventDefault: true },
+            { key: "F7", run: goToNextChunk, shift: goToPreviousChunk, preventDefault: true },
+            { key: "F8", run: rejectChunk, preventDefault: true },
           ]),
         ),
         keymap.of([...searchKeymap, ...historyKeymap, ...defaultKeymap]),
@@ -219,8 +280,6 @@ export function openEditor({
       ],
     }),
   });
-  view.focus();
-
   return {
     getText,
     isDirty,

@@ -13,7 +13,7 @@ const muted = colour("muted", "#4f5761", "#9da7b1");
 const border = colour("border", "#d1d9e0", "#30363d");
 const focus = colour("focus", "#0550ae", "#58a6ff");
 const added = colour("added", "#e3f9e8", "#12261e");
-const addedText = colour("added-text", "#b4ecc3", "#1d4f2f");
+const addedText = colour("added-text", "#b4ecc3", "#1a4229");
 const removed = colour("removed", "#ffeeec", "#2a1416");
 const removedText = colour("removed-text", "#ffd3cf", "#66211f");
 const addedMark = colour("added-mark", "#1a7f37", "#3fb950");
@@ -70,6 +70,22 @@ export const theme = EditorView.theme({
   ".cm-note-hold": { color: colour("hold", "#b3161f", "#ff958d"), backgroundColor: colour("hold-soft", "#ffe9e7", "#3c1618") },
   ".cm-note-warning": { color: colour("warn", "#744900", "#ecc15b"), backgroundColor: colour("warn-soft", "#fff0c7", "#35290c") },
   ".cm-note-note": { color: muted, backgroundColor: raised },
+  ".cm-lineNumbers .cm-marked": { position: "relative", fontWeight: "700" },
+  ".cm-lineNumbers .cm-marked::before": { content: '"!" / ""', position: "absolute", left: "2px" },
+  ".cm-lineNumbers .cm-marked-hold": { color: colour("hold", "#b3161f", "#ff958d") },
+  ".cm-lineNumbers .cm-marked-warning": { color: colour("warn", "#744900", "#ecc15b") },
+  ".cm-view-options select": { font: "inherit", color: text, backgroundColor: background, border: `1px solid ${muted}`, minHeight: "24px" },
+  ".cm-deletedChunk .cm-chunkButtons": { insetInlineEnd: "8px" },
+  ".cm-deletedChunk .cm-take-back": {
+    font: "0.75rem/1.4 system-ui, sans-serif",
+    color: text,
+    background: raised,
+    border: `1px solid ${muted}`,
+    borderRadius: "4px",
+    padding: "1px 8px",
+    minHeight: "24px",
+    cursor: "pointer",
+  },
   ".cm-noted": { textDecoration: "underline dotted currentColor", textUnderlineOffset: "3px" },
 
   // Colour is never the only sign: a bar stands beside what was added, a minus before what was removed.

@@ -1,0 +1,96 @@
+"""What people have typed and not decided yet: kept until it is saved or thrown away, whatever the browser does."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, select
+from sqlmodel import Session, col
+
+from app.errors import BadInputError
+from app.models import CandidateRow, DraftRow
+
+TEXTS = ("script", "spec", "refined", "unified", "comment", "rating")
+"""Fields of a draft that hold one text; `diff` holds one a hunk, `dropped` numbers of hunks, `files` texts by path."""
+
+_MOST_CHARACTERS = 16_000_000
+_MOST_HUNKS = 100_000
+
+
+def find_draft(session: Session, reviewer_id: int, candidate_id: int) -> DraftRow | None:
+    """What this person has typed about the candidate, or None."""
+    return session.get(DraftRow, (reviewer_id, candidate_id))
+
+
+def keep(
+    session: Session,
+    reviewer_id: int,
+    candidate: CandidateRow,
+    *,
+    version: int,
+    texts: Mapping[str, object],
+    now: datetime,
+) -> DraftRow:
+    r"""Keep what a person has typed, in place of what these fields held before.
+
+    `keep(session, 1, candidate, version=2, texts={"diff": ["a\n", "b\n"], "dropped": [1]}, now=now)`
+
+    Args:
+        session: a write session.
+        reviewer_id: who typed.
+        candidate: what it is about.
+        version: the one that was on the screen. A draft of another version is replaced as a whole.
+        texts: by field, see `TEXTS`; the fields that are not named stay as they are.
+        now: aware UTC time.
+
+    Raises:
+        BadInputError: a field that no draft has, a value of another type, a version that is still to come, or too much.
+
+    """
+    _check(texts)
+    if not 1 <= version <= candidate.version:
+        raise BadInputError(
+            f"Candidate {candidate.id} is at version {candidate.version}; there is no version {version}.",
+            where="field version",
+        )
+    # Two browsers that keep a first draft at one instant stand in line; SQLite's writers do anyway.
+    session.execute(select(col(CandidateRow.id)).where(col(CandidateRow.id) == candidate.id).with_for_update())
+    draft = find_draft(session, reviewer_id, candidate.id or 0)
+    if draft is None:
+        draft = DraftRow(reviewer_id=reviewer_id, candidate_id=candidate.id or 0, version=version, saved_at=now)
+    kept = draft.texts if draft.version == version else {}
+    draft.texts = {**kept, **texts}
+    draft.version, draft.saved_at = version, now
+    session.add(draft)
+    session.flush()
+    return draft
+
+
+def discard(session: Session, reviewer_id: int, candidate_id: int) -> None:
+    """Forget what a person has typed about the candidate; nothing happens where that is nothing."""
+    session.execute(
+        delete(DraftRow).where(col(DraftRow.reviewer_id) == reviewer_id, col(DraftRow.candidate_id) == candidate_id)
+    )
+
+
+def _check(texts: Mapping[str, object]) -> None:
+    for field, value in texts.items():
+        if field in TEXTS:
+            is_sound = isinstance(value, str)
+        elif field == "diff":
+            is_sound = _are(value, str)
+        elif field == "dropped":
+            is_sound = _are(value, int)
+        else:
+            is_sound = field == "files" and isinstance(value, Mapping) and _are(list(value.values()), str)
+        if not is_sound:
+            raise BadInputError(f"A draft has no such field {field[:40]!r}.", where=f"field texts.{field[:40]}")
+    n = len(json.dumps(texts))
+    if n > _MOST_CHARACTERS:
+        raise BadInputError(f"A draft holds at most {_MOST_CHARACTERS:,} characters; this has {n:,}.", where="texts")
+
+
+def _are(values: object, kind: type) -> bool:
+    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) > _MOST_HUNKS:
+        return False
+    return all(isinstance(one, kind) and not isinstance(one, bool) for one in values)
