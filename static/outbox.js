@@ -231,3 +231,9 @@ window.addEventListener("online", () => {
 window.addEventListener("storage", (event) => event.key?.startsWith(OUTBOX) && showOutbox());
 showRefused();
 if (listWaiting().length > 0) deliver();
+
+// What a form decided is taken back by the server, which knows what was last; not by what a tab remembers.
+document.addEventListener("submit", (event) => {
+  if (event.defaultPrevented || event.target.method !== "post" || event.target.matches(".theme")) return;
+  for (const name of ["past", "undone"]) sessionStorage.removeItem(name);
+});

@@ -391,11 +391,19 @@ async function takeBackLast() {
   if (!answer) return notify("The server cannot be reached, and this decision is not here any more. Try again when it is back.");
   undoKey = null;
   if (!answer.isStored) return notify(answer.said.error.message);
-  const { id } = answer.said.candidate;
-  count(-1);
-  decided.delete(id);
-  putBack();
-  await arrive(`/candidates/${id}${queryHere()}`, `Undone: #${id}`);
+  const { candidate: { id }, bulk, said } = answer.said;
+  if (bulk) {
+    // Any of many may have changed: nothing that was fetched before is sure.
+    order = [];
+    orderedAt = -Infinity;
+    fetched.clear();
+    decided.clear();
+  } else {
+    count(-1);
+    decided.delete(id);
+    putBack();
+  }
+  await arrive(`/candidates/${id}${queryHere()}`, said || `Undone: #${id}`);
 }
 
 async function isReached() {

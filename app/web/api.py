@@ -394,6 +394,10 @@ def _draft_json(draft: DraftRow) -> dict[str, object]:
     return {"candidate": draft.candidate_id, **shown}
 
 
+def _bulk_json(session: Session, undone: review.Outcome) -> dict[str, object]:
+    return {"bulk": undone.bulk, "job": undone.rest, "said": bulk.sentence(session, undone)}
+
+
 @router.post("/api/v1/undo", openapi_extra=takes(UndoIn))
 def post_undo(body: OptionalObject, db: AppDb, project: Project, me: Me, now: Now) -> Response:
     """Take back the caller's last act that stands, or the decision that `of` names.
@@ -403,7 +407,7 @@ def post_undo(body: OptionalObject, db: AppDb, project: Project, me: Me, now: No
     given = read_as(UndoIn, body)
     undone = bulk.undo_last(db, project, me, key=given.key, of=given.of, now=now)
     with db.read() as session:
-        return as_json(_outcome_json(session, undone) | {"bulk": undone.bulk, "job": undone.rest})
+        return as_json(_outcome_json(session, undone) | _bulk_json(session, undone))
 
 
 @router.post("/api/v1/candidates/{candidate_id}/join", openapi_extra=takes(OfTwoIn))

@@ -156,6 +156,7 @@ def test_the_api_decides_takes_back_and_tells(client: TestClient, three: list[in
     }  # fmt: skip
     undone = client.post("/api/v1/undo", json={"key": "u"}).json()
     assert (undone["bulk"], undone["job"]) == (f"bulk-{made.json()['job']}", None)
+    assert undone["said"] == "Undone: 3 decisions that were made as one"
     assert client.get(f"/api/v1/bulk/{made.json()['job']}").json()["taken_back"] == 3
     assert statuses(client, three) == ["pending"] * 3
     assert client.post("/api/v1/bulk", json=body | {"filter": {"stats": "x"}}).status_code == 422
