@@ -118,6 +118,7 @@ def test_parquet_is_beside_the_lines_and_of_one_split_in_their_place(frozen: Api
     rows = [json.loads(line) for line in inside[f"jsonl/scaffold_sft_pc/{split}.jsonl"].splitlines()]
     assert pq.read_table(io.BytesIO(alone.content)).to_pylist() == rows
     assert b"path: data/scaffold_sft_pc/" in inside["README.md"]
+    assert "pack=zip&amp;parquet=true" in frozen.client.get("/exports?release=1&pack=zip&parquet=1").text
     assert "data/ret_pair/" in "".join(unzipped(frozen.get("/1/download?all=true&parquet=true")))
 
 
