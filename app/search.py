@@ -65,7 +65,8 @@ def index_more(session: Session, told: Sequence[tuple[int, Candidate]]) -> None:
     run = session.connection().exec_driver_sql
     if _is_sqlite(session):
         run("DELETE FROM candidate_words_more WHERE rowid = ?", [(row[0],) for row in rows])
-        run(_SQLITE_MORE, [row for row in rows if any(row[1:])])
+        if worded := [row for row in rows if any(row[1:])]:
+            run(_SQLITE_MORE, worded)
     else:
         run("DELETE FROM candidate_words_more WHERE candidate_id = %s", [(row[0],) for row in rows])
         run(_POSTGRES_MORE, rows)
