@@ -77,6 +77,11 @@ class Asked:
                 f"{self.filter.status} ones. Clear the status.",
                 where="field status",
             )
+        if sum(term.field == "status" for term in self.filter.terms()) > bool(self.filter.status):
+            raise BadInputError(
+                "A release takes the verdict as it was, so its filter says one status or none: status:accepted.",
+                where="field q",
+            )
 
 
 @dataclass(slots=True)

@@ -35,6 +35,7 @@ from app.web import (
     render,
     review_page,
     templates_page,
+    views_page,
 )
 
 _EDIT_BYTES = 16 * MIB
@@ -114,6 +115,7 @@ def create_app(settings: Settings, db: Database | None = None) -> FastAPI:
         releases_page,
         project_page,
         templates_page,
+        views_page,
         jobs_page,
         api,
         bulk_api,

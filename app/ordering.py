@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, bindparam, func, literal, select, tuple_, update
 from sqlmodel import Session
 
-from app.candidates import Attempt, Candidate, Finding, Run, Severity, Validity
+from app.candidates import Attempt, Candidate, Finding, Run, Validity
+from app.checks import weight
 from app.db import LARGEST_ID
 from app.errors import BadInputError
 from app.models import CandidateRow, metadata
@@ -45,8 +46,6 @@ _KEEP = (
 )
 
 OLDEST = "oldest"
-_MOST_COUNTED = 99
-_WEIGHTS = {Severity.HOLD: 10_000, Severity.WARNING: 100, Severity.NOTE: 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,7 @@ def read_place(order: Order, cursor: str) -> Place:
         is_place = (
             bool(parted) == (order.column is not None)
             and (at is None or (math.isfinite(at) and abs(at) < 2**63))
-            and number.isascii()
+            and cursor.isascii()
             and number.isdigit()
             and len(number) <= len(str(LARGEST_ID))
             and int(number) <= LARGEST_ID
@@ -215,16 +214,13 @@ def _columns(said: Candidate, findings: Iterable[Finding]) -> dict[str, object]:
         "new_n_valid": sum(one.validity is Validity.VALID for one in run.attempts) if run else 0,
         "new_score": score,
         "new_score_direction": str(run.direction) if run and score is not None else "",
-        "new_mildness": -weight(findings),
+        "new_mildness": -_weight(findings),
     }
 
 
-def weight(findings: Iterable[Finding]) -> int:
-    """How grave findings are together: one that holds an export back weighs more than any number of warnings."""
-    counted = dict.fromkeys(_WEIGHTS, 0)
-    for one in findings:
-        counted[one.severity] = min(_MOST_COUNTED, counted[one.severity] + 1)
-    return sum(_WEIGHTS[severity] * n for severity, n in counted.items())
+def _weight(findings: Iterable[Finding]) -> int:
+    """How grave findings are together; one of a code says as much as fifty."""
+    return sum({one.code: weight(one.code, one.severity) for one in findings}.values())
 
 
 def _of_script(run: Run, script: str | None) -> Sequence[Attempt]:

@@ -97,6 +97,7 @@ class Filter:
     finding: str = ""
     upload: str = ""
     delivery: str = ""
+    like: str = ""
     q: str = ""
     order: str = ""
 
@@ -181,10 +182,11 @@ _PARAMETERS: Mapping[str, Callable[[str, str], str]] = {
     "until": syntax.read_value,
     "upload": syntax.read_value,
     "delivery": syntax.read_value,
+    "like": syntax.read_value,
     "finding": syntax.read_value,
     "file": syntax.read_value,
 }
-_LIFTED = ("status", "kind", "source", "file", "since", "until", "rating", "finding", "upload", "delivery")
+_LIFTED = ("status", "kind", "source", "file", "since", "until", "rating", "finding", "upload", "delivery", "like")
 
 
 def _lifted(named: Mapping[str, str]) -> dict[str, str]:

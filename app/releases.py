@@ -6,6 +6,7 @@ the ledger of splits knows it: whatever dies before leaves nothing that anyone c
 
 import contextlib
 import json
+import re
 import shutil
 import time
 from collections import Counter
@@ -40,7 +41,7 @@ from app.models import (
     ReviewerRow,
 )
 from app.projects import ProjectSettings
-from app.queue import EarlierFilter, Filter, conditions
+from app.queue import EarlierFilter, Filter, conditions, expand
 from app.settings import Settings
 
 JOB_KIND = "release"
@@ -56,6 +57,7 @@ _LONGEST_NAME = 200
 _SYNTAX = 2
 _BATCH = 500
 _WAIT_SECONDS = 0.5
+_IN_ADDRESS = re.compile(r"\??[A-Za-z_]*=")
 
 
 # ------------------------------------------------------------------------------------------------ what is asked for
@@ -127,14 +129,17 @@ class Spec:
 
 
 def parse_filter(given: object) -> Filter:
-    """A release's filter from an object, or from the text that stands in the address of a queue with the same filter.
+    """A release's filter from an object, from the text in the address of a queue, or as it is typed into the search.
 
-    `parse_filter("source=LLMCore&rating=5")` is `parse_filter({"source": "LLMCore", "rating": 5})`
+    `parse_filter("source=LLMCore&rating=5")` is `parse_filter({"source": "LLMCore", "rating": 5})`, and so is
+    `parse_filter("source:LLMCore rating:5")`.
 
     Raises:
         BadInputError: a field that is not known, is named twice, or has a value that cannot be.
 
     """
+    if isinstance(given, str) and not _IN_ADDRESS.match(given):
+        return Filter.parse({"q": given}) if given.strip() else Filter()
     if isinstance(given, str):
         pairs = parse_qsl(given.removeprefix("?"), keep_blank_values=True)
         if len(dict(pairs)) != len(pairs):
@@ -157,7 +162,7 @@ def asked_for(session: Session, project_id: int, spec: Spec, number: int | None 
     return Asked(
         number=next_number(session, project_id) if number is None else number,
         name=spec.name,
-        filter=spec.filter,
+        filter=expand(session, project_id, spec.filter),
         settings=spec.settings(projects.get_settings(session, project_id)),
         prompts=prompting.get_prompts(session, project_id),
         decisions_to=(head.id or 0) if head else 0,
@@ -322,6 +327,8 @@ def create(
     """
     lock_ingest(session)
     bury(session, project_id)
+    # A saved view may change or go: what it stands for now is what the release has asked for.
+    spec = replace(spec, filter=expand(session, project_id, spec.filter))
     _check(session, project_id, spec)
     if once and (same := _find_in_line(session, project_id, reviewer_id, spec)) is not None:
         return same

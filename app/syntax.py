@@ -260,7 +260,7 @@ _TABLE = (
           _numbers(whole=True, example=">1 or 2..5"), group="Attempts"),
     Field("id", "Its number", "id:17", _numbers(whole=True, example="17, >100 or 10..50"), group="Belongs together"),
     Field("group", "Stays in one split with this candidate", "group:17", _group, group="Belongs together"),
-    Field("like", "Near-duplicates of this candidate", "like:17", _whole, group="Belongs together"),
+    Field("like", "Near-duplicates of this candidate, and itself", "like:17", _whole, group="Belongs together"),
     Field("upload", "Came in with this file", "upload:3", _whole, group="Belongs together"),
     Field("delivery", "Came in with these files", "delivery:2", _whole, group="Belongs together"),
     Field("view", "What a saved view finds", 'view:"Hard ones"', _text, group="Belongs together"),
@@ -268,6 +268,11 @@ _TABLE = (
 
 FIELDS: Mapping[str, Field] = {field.name: field for field in _TABLE}
 """By name, in the order of the one form."""
+
+GROUPS: Mapping[str, list[Field]] = {
+    group: [field for field in _TABLE if field.group == group] for group in dict.fromkeys(one.group for one in _TABLE)
+}
+"""The same under their headings, for the help."""
 
 
 def read_value(name: str, value: str) -> str:

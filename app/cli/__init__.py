@@ -33,6 +33,7 @@ from app.cli.terminal import (
     say,
     settings_of,
 )
+from app.cli.views import views
 from app.errors import AppError
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ app.add_typer(releases, name="release")
 app.add_typer(benchmark, name="benchmark")
 app.add_typer(projects, name="project")
 app.add_typer(groups, name="groups")
+app.add_typer(views, name="view")
 app.add_typer(database, name="db")
 app.add_typer(pushes, name="push")
 app.command()(export)

@@ -25,7 +25,8 @@ Filtered = Annotated[
     str,
     typer.Option(
         "--filter",
-        help="As in a queue's address: source=X&file=y.py&since=2026-01-31&rating=5; rating is the log's.",
+        help="As in the search box: 'source:X file:y.py -finding:secret score:>=0.7', or as in a queue's address: "
+        "source=X&file=y.py&since=2026-01-31&rating=5; rating is the log's.",
     ),
 ]
 

@@ -5,6 +5,7 @@ import sys
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +13,11 @@ from fastapi import APIRouter, Query, Request
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import decisions, jobs, queue, review, sources, syntax
+from app import decisions, jobs, queue, review, sources, syntax, views
 from app.db import LARGEST_ID
 from app.errors import AppError
 from app.models import CandidateRow, JobRow, Status
+from app.ordering import OLDEST, ORDERS, Order
 from app.queue import Filter
 from app.settings import Settings
 from app.web.deps import Db, Project
@@ -25,7 +27,12 @@ from app.web.render import THEMES, page, see_other, url
 router = APIRouter()
 
 ROWS = 50
+_MOST_VIEWS = 20
 _YEAR_SECONDS = 365 * 24 * 3600
+# Column → the order of the first press on its head.
+_SORTING = {"Findings": "gravest", "Size": "smallest", "Score": "lowest", "Age": OLDEST}
+# As people read a column: the oldest has the greatest age.
+_DESCENDING = {OLDEST, "gravest", "highest", "largest"}
 TABS = (
     Status.PENDING, Status.ACCEPTED, Status.EDITED, Status.REJECTED, Status.FLAGGED, Status.SKIPPED,
 )  # fmt: skip
@@ -43,12 +50,29 @@ FINDINGS = (
 
 @dataclass(frozen=True)
 class Tab:
-    """One status with its count: `Tab("pending", 381, "/queue", True)`."""
+    """One list with its count: `Tab("pending", "381", "/queue", True)`."""
 
     status: str
-    n: int
+    n: str
     url: str
     current: bool
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head of a column: `Head("Size", "/queue?order=smallest", "", "smallest change first")`.
+
+    Attributes:
+        name: of the column.
+        url: the list in this column's order; in the opposite one where it stands in it already.
+        sorted: `ascending` or `descending` where the list stands in its order, else empty.
+        label: what following the link does.
+    """
+
+    name: str
+    url: str
+    sorted: str
+    label: str
 
 
 @dataclass(frozen=True)
@@ -71,8 +95,13 @@ class QueueView:
 
     n_quarantined: int
     tabs: list[Tab]
+    views: list[Tab]
+    save_url: str
     typed: dict[str, str]
     fault: Fault | None
+    heads: dict[str, Head]
+    orders: Mapping[str, Order]
+    now: datetime
     candidates: list[CandidateRow]
     count: str
     query: dict[str, str]
@@ -85,7 +114,7 @@ class QueueView:
     checking: JobRow | None
     finding_codes: tuple[str, ...]
     kind_names: Mapping[str, str]
-    search_fields: Mapping[str, syntax.Field]
+    search_fields: Mapping[str, list[syntax.Field]]
     n_filters: int
     is_empty: bool
     server: str
@@ -98,6 +127,7 @@ class DoneView:
 
     n_quarantined: int
     tabs: list[Tab]
+    n_pending: int
     query: dict[str, str]
     undo_key: str
     said: str
@@ -190,22 +220,26 @@ def _view(
     try:
         wanted = wanted_of(request)
         found = queue.list_candidates(session, project, wanted, after=after, limit=ROWS)
-        count = str(queue.count_candidates(session, project, wanted))
     except AppError as error:
         fault = Fault((error.where or "").removeprefix("field "), error.message)
-        wanted, found, count = Filter(status=Status.PENDING), queue.Page([], None), "0"
+        wanted, found = Filter(status=Status.PENDING), queue.Page([], None)
     else:
         typed = dict.fromkeys(typed, "") | link_query(wanted)
-    counts = decisions.count_by_status(session, project)
-    query, is_empty = link_query(wanted), not any(counts.values())
+    query, is_empty = link_query(wanted), not any(decisions.count_by_status(session, project).values())
+    tabs = _tabs(session, project, wanted)
     live = {"after": after, "known": known, "seen": pulse.beat, "empty": "yes" if is_empty else ""}
     view = QueueView(
         n_quarantined=sources.count_quarantine(session, project),
-        tabs=_tabs(counts, wanted),
+        tabs=tabs,
+        views=_views(session, project, wanted, tabs),
+        save_url=save_url(wanted),
         typed=typed,
         fault=fault,
+        heads=_heads(wanted),
+        orders=ORDERS,
+        now=datetime.now(UTC),
         candidates=found.candidates,
-        count=count,
+        count=next(tab.n for tab in tabs if tab.current),
         query=query,
         after=found.after,
         first_url=url("/queue", **query) if after else None,
@@ -216,7 +250,7 @@ def _view(
         checking=jobs.find_unfinished(session, project, jobs.IN_BACKGROUND),
         finding_codes=FINDINGS,
         kind_names=review.KIND_NAMES,
-        search_fields=syntax.FIELDS,
+        search_fields=syntax.GROUPS,
         n_filters=sum(bool(typed[name]) for name in typed if name not in {"status", "q", "order"}),
         is_empty=is_empty,
         server=f"{request.url.scheme}://{request.url.netloc}",
@@ -262,7 +296,8 @@ def done_page(
     """The page, or for htmx the block, that stands where a candidate would; `said` is what was just done."""
     view = DoneView(
         n_quarantined=sources.count_quarantine(session, project),
-        tabs=_tabs(decisions.count_by_status(session, project), wanted),
+        tabs=_tabs(session, project, wanted),
+        n_pending=decisions.count_by_status(session, project)[Status.PENDING],
         query=link_query(wanted),
         undo_key=uuid.uuid4().hex,
         said=said,
@@ -281,15 +316,50 @@ def theme(fields: Form) -> Response:
     return response
 
 
-def _tabs(counts: dict[str, int], wanted: Filter) -> list[Tab]:
+def save_url(wanted: Filter) -> str:
+    """Where a filter is given a name."""
+    return url("/views", **{"status": wanted.status or "all"} | link_query(wanted))
+
+
+def _tabs(session: Session, project: int, wanted: Filter) -> list[Tab]:
+    """What the filter finds of each status, and of all."""
+    counts = queue.count_by_status(session, project, wanted)
     query = {name: value for name, value in link_query(wanted).items() if name != "status"}
     tabs = [
         Tab(
             status,
-            counts[status],
+            str(counts[status]),
             url("/queue", status="" if status == Status.PENDING else status, **query),
             wanted.status == status,
         )
         for status in TABS
     ]
-    return [*tabs, Tab("all", sum(counts.values()), url("/queue", status="all", **query), not wanted.status)]
+    every = queue.Count(sum(one.n for one in counts.values()), capped=any(one.capped for one in counts.values()))
+    return [*tabs, Tab("all", str(every), url("/queue", status="all", **query), not wanted.status)]
+
+
+def _views(session: Session, project: int, wanted: Filter, tabs: list[Tab]) -> list[Tab]:
+    """The saved views with what each finds; of the one that is shown, the count is known."""
+    shown = next(tab.n for tab in tabs if tab.current)
+    return [
+        Tab(
+            one.name,
+            shown if one.filter == wanted else str(queue.count_candidates(session, project, one.filter)),
+            url("/queue", **link_query(one.filter)),
+            one.filter == wanted,
+        )
+        for one in views.list_views(session, project)[:_MOST_VIEWS]
+    ]
+
+
+def _heads(wanted: Filter) -> dict[str, Head]:
+    """The heads that sort: a second press turns the order round."""
+    now = queue.order_of(wanted)
+    heads = {}
+    for name, first in _SORTING.items():
+        is_here = first in {now.name, now.other}
+        order = ORDERS[now.other if is_here else first]
+        link = url("/queue", **link_query(replace(wanted, order="" if order.name == OLDEST else order.name)))
+        falls = now.name in _DESCENDING
+        heads[name] = Head(name, link, ("descending" if falls else "ascending") if is_here else "", order.label)
+    return heads

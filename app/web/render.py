@@ -34,6 +34,7 @@ VARY = "HX-Request, HX-Request-Type, Cookie"
 THEMES = ("auto", "light", "dark")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _OF_NAMES = ("tip", "kbd", "verdict", "status", "chip")
+_AGES = ((31_557_600, "y"), (86_400, "d"), (3_600, "h"), (60, "min"), (0, "s"))
 _UNITS = ("bytes", "kB", "MB", "GB")
 
 log = logging.getLogger("patchsift")
@@ -62,6 +63,16 @@ def _instant(at: datetime | None) -> str:
     return Markup('<time datetime="{}">{}</time>').format(utc.isoformat(), utc.strftime("%Y-%m-%d %H:%M"))
 
 
+def _age(at: datetime, now: datetime) -> str:
+    """How long ago: `3 d`; the exact instant stands in the tag."""
+    seconds = max(0, int((now - at).total_seconds()))
+    size, unit = next((size, unit) for size, unit in _AGES if seconds >= size)
+    utc = at.astimezone(UTC)
+    return Markup('<time datetime="{}" title="came in {}">{:,} {}</time>').format(
+        utc.isoformat(), utc.strftime("%Y-%m-%d %H:%M"), seconds // max(1, size), unit
+    )
+
+
 def _commas(number: int) -> str:
     return f"{number:,}"
 
@@ -88,7 +99,7 @@ def environment(cache: Path | None = None) -> Environment:
         bytecode_cache=None if cache is None else FileSystemBytecodeCache(str(cache)),
     )
     made.globals |= {"url": url, "asset": asset, "version": __version__, "keys": KEYS}
-    made.filters |= {"instant": _instant, "commas": _commas, "bytes": _bytes}
+    made.filters |= {"instant": _instant, "age": _age, "commas": _commas, "bytes": _bytes}
     made.globals["ui"] = _parts(made.get_template("_ui.html").module)
     return made
 
