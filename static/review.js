@@ -559,3 +559,17 @@ document.addEventListener("click", (event) => {
 // A page that says what was decided was not led to by this file.
 if (one(".toast:not([hidden])")) past = undone = [];
 arrived();
+
+// ---------------------------------------------------------------- the editor, ahead of `e`
+
+const EDITOR_MS = 1500;
+setTimeout(() => {
+  idle(() => {
+    const address = one("[data-editor]")?.dataset.editor;
+    if (!address) return;
+    const link = document.createElement("link");
+    link.rel = "modulepreload";
+    link.href = address;
+    document.head.append(link);
+  });
+}, EDITOR_MS);

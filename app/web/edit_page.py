@@ -227,7 +227,9 @@ def keep(
     sent, wanted = fields.allow(_FIELDS, _MANY), wanted_of(request)
     opened, entered = review.open_candidate(session, project, candidate_id), _entered(sent)
     version = queue.whole_number("version", sent.one("version"))
-    texts = _draft_of(entered, _texts(opened, review.stands_at(opened, version), entered.field))
+    was = _texts(opened, review.stands_at(opened, version), entered.field)
+    meant = [text.current for text in _with_entered(was, entered)]
+    texts = _draft_of(replace(entered, texts=tuple(meant)), was)
     typed = {"comment": sent.one("comment"), "rating": sent.one("rating")}
     drafts.keep(session, me, opened.row, version=version, texts={**texts, **typed}, now=now)
     return see_other(url(f"/candidates/{candidate_id}/edit", field=entered.field, **link_query(wanted)))
@@ -339,7 +341,7 @@ def _with_draft(view: EditView, draft: DraftRow, *, take_up: bool) -> EditView:
         return replace(view, typed=typed)
     note = DraftNote(draft.saved_at, draft.version, draft.version == view.opened.row.version, view.field)
     if note.is_shown:
-        found = replace(view, texts=_with_entered(view.texts, entered), typed=typed)
+        found = replace(view, texts=_with_entered(view.texts, entered, exactly=True), typed=typed)
         return view if found.texts == view.texts and typed == view.typed else replace(found, draft=note)
     if take_up:
         return _met_view(replace(view, typed=typed), entered, draft.version)
@@ -436,9 +438,10 @@ def _entered_view(
         return replace(view, checked=Checked([]))  # what cannot be stored is not checked; the notice says why
 
 
-def _with_entered(texts: Sequence[Text], entered: Entered) -> list[Text]:
+def _with_entered(texts: Sequence[Text], entered: Entered, *, exactly: bool = False) -> list[Text]:
+    """The texts with what was entered; a form has turned their line ends, a draft has not."""
     return [
-        replace(text, current=_as_meant(text.current, now), dropped=number in entered.dropped)
+        replace(text, current=now if exactly else _as_meant(text.current, now), dropped=number in entered.dropped)
         for number, (text, now) in enumerate(zip(texts, entered.texts, strict=False))
     ]
 

@@ -54,6 +54,9 @@ _TABLE = (
     Key("Esc", "out", "Out of a comment or a rating, back to the keys", "Show", "review"),
     Key("Ctrl+Enter", "save", "Save the edit, then the next candidate", "In the editor", "edit"),
     Key("Esc", "leave", "Leave the editor", "In the editor", "edit"),
+    Key("F7", "change", "Next change; with Shift the one before", "In the editor", "edit"),
+    Key("F8", "take_back", "Take the change at the caret back", "In the editor", "edit"),
+    Key("Ctrl+Shift+X", "drop", "Drop the hunk, or keep it after all", "In the editor", "edit"),
 )
 
 KEYS: Mapping[str, Key] = {key.action: key for key in _TABLE}
