@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Select, String, Table, Text, case, cast, func, select, true, type_coerce
 from sqlmodel import Session, col
@@ -255,9 +255,11 @@ class Insight:
 
 
 def take_mark(session: Session, project_id: int, *, now: datetime) -> str:
-    """Another one when anything was decided, came in or was checked since; at the latest every minute."""
+    """Another one when anything was decided, came in, was checked or released since; at the latest every minute."""
     newest = session.connection().execute(select(func.max(_decision.c.id))).scalar()
-    return f"{queue.take_pulse(session, project_id).beat} {newest} {now:%Y%m%d%H%M}"
+    release = releases.find_latest(session, project_id)
+    beat = queue.take_pulse(session, project_id).beat
+    return f"{beat} {newest} {release and release.number} {now:%Y%m%d%H%M}"
 
 
 def look(session: Session, project_id: int, scope: Scope, *, now: datetime) -> Insight:
@@ -295,7 +297,7 @@ def look(session: Session, project_id: int, scope: Scope, *, now: datetime) -> I
         yields,
     )
     left = Left(counts, _per_hour(session, project_id))
-    return Insight(scope, sums.ways.total(), sums.n_in_bulk, _pace(sums.spent), left, release, pictures)
+    return Insight(scope, sums.when.total(), sums.n_in_bulk, _pace(sums.spent), left, release, pictures)
 
 
 # ------------------------------------------------------------------------------------------------ what is read
@@ -305,32 +307,46 @@ class _Sums:
     """Decisions that stand, counted by what the pictures ask."""
 
     def __init__(self) -> None:
-        self.days: Counter[tuple[str, str]] = Counter()
-        self.ways: Counter[tuple[int, str]] = Counter()
+        self.when: Counter[tuple[str, int, str]] = Counter()
         self.sources: Counter[tuple[str, str]] = Counter()
         self.targets: Counter[tuple[str, str]] = Counter()
         self.reasons: Counter[tuple[str, str]] = Counter()
         self.spent: Counter[int | None] = Counter()
         self.seen: Counter[int | None] = Counter()
-        self.scores: Counter[tuple[float | None, str]] = Counter()
-        self.directions: Counter[str] = Counter()
-
-    @property
-    def n_in_bulk(self) -> int:
-        return sum(n for (in_bulk, _), n in self.ways.items() if in_bulk)
+        self.scores: Counter[tuple[float | None, str, str]] = Counter()
 
     def add(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """Rows as `_read` gives them; counted column by column, which is several times quicker than row by row."""
         states, days, in_bulk, sources, targets, reasons, spent, seen, scores, directions = zip(*rows, strict=True)
-        self.days.update(zip(days, states, strict=True))
-        self.ways.update(zip(in_bulk, states, strict=True))
+        self.when.update(zip(days, in_bulk, states, strict=True))
         self.sources.update(zip(sources, states, strict=True))
         self.targets.update(zip(targets, states, strict=True))
         self.reasons.update(one for one in zip(reasons, states, strict=True) if one[0] is not None)
         self.spent.update(spent)
         self.seen.update(seen)
-        self.scores.update(zip(scores, states, strict=True))
-        self.directions.update(directions)
+        self.scores.update(zip(scores, directions, states, strict=True))
+
+    def by_day(self) -> Counter[tuple[str, str]]:
+        """By day and state."""
+        return _summed(((day, state), n) for (day, _, state), n in self.when.items())
+
+    def by_way(self) -> Counter[tuple[int, str]]:
+        """By whether they were made in bulk (1) or one by one (0), and state."""
+        return _summed(((in_bulk, state), n) for (_, in_bulk, state), n in self.when.items())
+
+    @property
+    def n_in_bulk(self) -> int:
+        return sum(n for (_, in_bulk, _), n in self.when.items() if in_bulk)
+
+
+_Key = TypeVar("_Key")
+
+
+def _summed(pairs: Iterable[tuple[_Key, int]]) -> Counter[_Key]:
+    found: Counter[_Key] = Counter()
+    for key, n in pairs:
+        found[key] += n
+    return found
 
 
 def _read(session: Session, project_id: int, scope: Scope) -> Iterator[Sequence[tuple[Any, ...]]]:
@@ -532,19 +548,23 @@ def _intake(scope: Scope, intake: Mapping[str, int], today: date) -> Picture:
 
 
 def _decided(scope: Scope, sums: _Sums, today: date) -> Picture:
+    by_day = sums.by_day()
+
     def cells(span: Span) -> tuple[Cell, ...]:
         on = _days("decided", span.first, span.last)
-        return tuple(_cell(scope, span.of(sums.days, state), on, status=state) for state in JUDGED)
+        return tuple(_cell(scope, span.of(by_day, state), on, status=state) for state in JUDGED)
 
-    rows = [Row(span.name, cells(span)) for span in _spans(scope, {day for day, _ in sums.days}, today)]
+    rows = [Row(span.name, cells(span)) for span in _spans(scope, {day for day, _ in by_day}, today)]
     says = "Candidates by the day (UTC) of the decision that stands."
     return Picture("decided", "Decisions", says, "Day", JUDGED, tuple(rows), in_time=True, has_rate=True)
 
 
 def _ways(scope: Scope, sums: _Sums) -> Picture:
+    by_way = sums.by_way()
+
     def cells(in_bulk: int) -> tuple[Cell, ...]:
         how = Term("bulk", ("yes" if in_bulk else "no",))
-        return tuple(_cell(scope, sums.ways[in_bulk, state], how, status=state) for state in JUDGED)
+        return tuple(_cell(scope, by_way[in_bulk, state], how, status=state) for state in JUDGED)
 
     says = "Decisions that were made for many candidates at once, beside those that were made one by one."
     rows = (Row("one by one", cells(0)), Row("in bulk", cells(1)))
@@ -640,9 +660,7 @@ def _operations(session: Session, project_id: int, scope: Scope) -> Picture:
 
 def _rated(counted: Counter[tuple[str, str]], cell: Callable[[str, int, str], Cell]) -> tuple[tuple[Row, ...], int]:
     """The rows most decided on, each state a cell, and how many rows more there are."""
-    names: Counter[str] = Counter()
-    for (name, _), n in counted.items():
-        names[name] += n
+    names = _summed((name, n) for (name, _), n in counted.items())
     rows = [
         Row(name or "(none)", tuple(cell(name, counted[name, state], state) for state in JUDGED))
         for name, _ in names.most_common(_MOST_ROWS)
@@ -674,14 +692,13 @@ def _parse_reasons(text: str) -> tuple[str, ...]:
 
 def _scores(scope: Scope, sums: _Sums) -> Picture:
     """Style score against verdict: where the rate does not follow the score, one of the two is wrong."""
-    binned: Counter[tuple[str, str]] = Counter()
-    for (score, state), n in sums.scores.items():
-        binned[_bin_of(score), state] += n
+    binned = _summed(((_bin_of(score), state), n) for (score, _, state), n in sums.scores.items())
+    directions = _summed((direction, n) for (_, direction, _), n in sums.scores.items())
     rows = [
         Row(name, tuple(_cell(scope, binned[name, state], *_asked("score", values), status=state) for state in JUDGED))
         for name, values in {**_SCORES, _NO_SCORE: (syntax.NONE,)}.items()
     ]
-    told = ", ".join(f"{n:,} {_DIRECTIONS.get(name, '')}" for name, n in sums.directions.most_common() if name)
+    told = ", ".join(f"{n:,} {_DIRECTIONS.get(name, '')}" for name, n in directions.most_common() if name)
     says = "What became of the patches, by the style score of the attempt that made their script"
     kept = tuple(row for row in rows if row.n)
     return Picture(
@@ -702,10 +719,7 @@ def _bin_of(score: float | None) -> str:
 
 
 def _times(scope: Scope, sums: _Sums) -> Picture:
-    binned: Counter[str] = Counter()
-    for ms, n in sums.spent.items():
-        if ms is not None:
-            binned[_TIME_NAMES[bisect_right(_TIME_EDGES, ms)]] += n
+    binned = _summed((_TIME_NAMES[bisect_right(_TIME_EDGES, ms)], n) for ms, n in sums.spent.items() if ms is not None)
     rows = [
         Row(
             name,

@@ -166,7 +166,7 @@ def _figure(picture: Picture, release: int | None) -> Figure:
             row.name,
             _rate(picture, row),
             tuple(
-                Bar(cell.n, _link(picture, cell, release), _says(picture, row, at, cell))
+                Bar(cell.n, _link(picture, cell, release, at), _says(picture, row, at, cell))
                 for at, cell in enumerate(row.cells)
             ),
             row.is_marked,
@@ -188,9 +188,9 @@ def _rate(picture: Picture, row: Row) -> str:
     return f"{row.rate:.0%}" if picture.has_rate and row.rate is not None else ""
 
 
-def _link(picture: Picture, cell: Cell, release: int | None) -> str:
+def _link(picture: Picture, cell: Cell, release: int | None, series: int) -> str:
     if picture.code == "yields":
-        return f"/releases/{release}"
+        return f"/releases/{release}#{'held' if series else 'h-datasets'}"
     return "" if cell.wanted is None else url("/queue", **link_query(cell.wanted))
 
 

@@ -7,6 +7,9 @@ from xml.etree import ElementTree
 import pytest
 from starlette.testclient import TestClient
 
+from app.db import Database
+from app.models import ReleaseRow, ReleaseState
+from tests.conftest import NOON
 from tests.web.pages import decide, text
 
 
@@ -88,3 +91,32 @@ def test_the_json_says_what_the_page_shows(client: TestClient, decided: list[int
     assert sources["rows"][0]["cells"][0] == {
         "n": 1, "query": {"status": "accepted", "source": "LLMCore_polish_iteration_1"},
     }  # fmt: skip
+
+
+def test_the_yield_is_that_of_the_newest_release(
+    client: TestClient, db: Database, project_id: int, reviewer_id: int
+) -> None:
+    assert "No release yet." in text(client.get("/insight").text)
+    with db.write() as session:
+        for number, rows in ((1, 9), (2, 5)):
+            counted = {
+                "llm/scaffold/sft": {"rows": rows, "held": 1},
+                "llm/repair/sft": {"rows": 2, "held": 0},
+                "scorer/style/reward": {"rows": 3, "held": 4},
+            }
+            session.add(
+                ReleaseRow(
+                    project_id=project_id, number=number, name="", state=ReleaseState.FROZEN,
+                    counts={"datasets": counted}, reviewer_id=reviewer_id, created_at=NOON,
+                )
+            )  # fmt: skip
+
+    bars = [
+        (link.get("href"), link.findtext("title")) for link in drawn(client.get("/insight").text, "yields").iter("a")
+    ]
+    assert sorted(bars) == [
+        ("/releases/2#h-datasets", "llm: 7 rows"),
+        ("/releases/2#h-datasets", "scorer: 3 rows"),
+        ("/releases/2#held", "llm: 1 held back"),
+        ("/releases/2#held", "scorer: 4 held back"),
+    ]
