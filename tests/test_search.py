@@ -2,11 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
+from sqlmodel import col
 
-from app import ingest, prepare, queue, review, syntax
+from app import ingest, prepare, queue, releases, review, syntax
 from app.db import Database
 from app.errors import BadInputError
 from app.models import SHOWN, CandidateRow
@@ -181,3 +184,18 @@ def test_words_that_came_later_are_found_and_what_left_is_not(db: Database, proj
     prepare.run(db)
 
     assert found(db, project_id, "script:first_try") == "Parser"
+
+
+@pytest.mark.usefixtures("shelf")
+def test_a_release_from_before_fields_finds_what_it_found_then(db: Database, project_id: int) -> None:
+    def numbers(stored: dict[str, object]) -> list[int]:
+        with db.read() as session:
+            spec = releases.Spec.of_row(stored)
+            assert spec.filter.query() == stored["filter"]
+            where = queue.conditions(session, project_id, replace(spec.filter, status=""))
+            return sorted(session.execute(select(col(CandidateRow.id)).where(*where)).scalars())
+
+    for q, before, since in (("first_try", [], [1]), ("module -no", [1, 3], []), ('id:1 "docs', [], None)):
+        assert numbers({"filter": {"q": q}}) == before
+        if since is not None:
+            assert numbers({"filter": {"q": q}} | {"syntax": 2}) == since
