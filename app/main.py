@@ -26,8 +26,10 @@ from app.web import (
     imports,
     insight_page,
     jobs_page,
+    keys,
     ladder,
     parts,
+    preferences_page,
     project_page,
     queue,
     releases_api,
@@ -98,6 +100,7 @@ def create_app(settings: Settings, db: Database | None = None) -> FastAPI:
     app.state.insights = insight_page.Kept()
     # Whose work waits in a browser: another database on the same port must not be sent it.
     app.state.desk = f"{project_id}.{reviewer_id}.{began_at:%Y%m%d%H%M%S%f}"
+    app.state.personal = keys.Personal(database)
     app.state.templates = render.environment(settings.data_dir / "cache" / __version__)
     for part in (
         queue,
@@ -114,6 +117,7 @@ def create_app(settings: Settings, db: Database | None = None) -> FastAPI:
         exports_page,
         releases_page,
         project_page,
+        preferences_page,
         templates_page,
         views_page,
         jobs_page,

@@ -36,7 +36,8 @@ function isTyping(event) {
   return at.matches("input") && !at.matches("[type=checkbox], [type=radio], [type=button], [type=submit]");
 }
 
-const isShown = (element) => element.checkVisibility() || element.closest("details:not([open])");
+// Also what a folded summary or a closed list of keys hides can be pressed.
+const isShown = (element) => element.checkVisibility() || element.closest("details:not([open]), dialog:not([open])");
 
 // What an action of the table does where no element of the page carries its key; a page's own file adds to them.
 const actions = {
@@ -99,7 +100,7 @@ function read(event) {
 }
 
 function act(pressed, event) {
-  if (/^[1-9]$/.test(pressed) && !event.repeat && actions.reason?.(Number(pressed))) return event.preventDefault();
+  if (/^[1-9]$/.test(pressed) && rowOf("action", "reason").dataset.press && !event.repeat && actions.reason?.(Number(pressed))) return event.preventDefault();
   const target = all(`[data-key="${CSS.escape(pressed)}"]`).find((element) => !element.disabled && isShown(element));
   const action = target ? null : rowOf("press", pressed)?.dataset.action;
   if (!target && !actions[action]) return;
@@ -161,19 +162,19 @@ document.addEventListener("htmx:error", (event) => {
 });
 
 document.addEventListener("htmx:before:swap", (event) => {
-  if (isLive(event)) {
-    hold();
-    return;
-  }
-  if (isAside(event)) return;
+  if (isLive(event) || isAside(event)) return;
   noteOpen();
   if (event.detail.ctx.response?.status < 400) one("#notice").replaceChildren();
 });
 
 document.addEventListener("htmx:after:swap", (event) => {
-  if (isLive(event)) letGo();
-  else if (!isAside(event)) settle(event.detail.ctx.target);
+  if (!isLive(event) && !isAside(event)) settle(event.detail.ctx.target);
 });
+
+// A list that asks whether it is out of date is no work of the person's.
+function isLive(event) {
+  return Boolean(event.detail.ctx?.sourceElement?.hasAttribute("data-live"));
+}
 
 // What somebody reads beside the patch must not keep a key from deciding.
 function isAside(event) {
@@ -211,31 +212,6 @@ function settle(target, said = "", hint = "") {
 function showRung() {
   const row = one(".rungs tr:has([aria-current])");
   if (row) row.closest(".rungs").scrollTop = row.offsetTop - row.closest(".rungs").clientHeight / 2;
-}
-
-// ---------------------------------------------------------------- a list that grows by itself
-
-// The row that somebody is at stays where it is on the screen, whatever comes or goes above it.
-let held = null;
-
-function isLive(event) {
-  return Boolean(event.detail.ctx?.sourceElement?.hasAttribute("data-live"));
-}
-
-function hold() {
-  const row = one("#list tr:focus-within") ?? one("#list tr:hover");
-  const count = one("#list .bar strong")?.textContent;
-  held = { row, count, at: row?.rowIndex, top: row?.getBoundingClientRect().top, hasFocus: row?.matches(":focus-within") };
-}
-
-function letGo() {
-  const rows = all("#list tbody tr");
-  const count = one("#list .bar strong")?.textContent;
-  if (count && count !== held.count) say(`${count} candidates`);
-  const row = held.row?.isConnected ? held.row : rows[Math.min(held.at, rows.length) - 1];
-  if (!held.row || !row) return;
-  if (held.hasFocus && !row.matches(":focus-within")) one("[data-row]", row).focus({ preventScroll: true });
-  window.scrollBy(0, row.getBoundingClientRect().top - held.top);
 }
 
 // An export that was seen to end downloads by itself, once.

@@ -8,7 +8,7 @@ const MOST = 40;
 let choices = [];
 let at = 0;
 
-const isHere = (element) => !element.disabled && (element.checkVisibility() || element.closest("details:not([open])"));
+const isHere = (element) => !element.disabled && isShown(element);
 const find = (key) => [...document.querySelectorAll(`[data-key="${CSS.escape(key)}"]`)].find(isHere);
 
 /** What can be done on this page, from the one table of keys: a press on the element that has the key, or its action. */
@@ -23,7 +23,8 @@ function listCommands() {
 }
 
 function listPlaces() {
-  return [...document.querySelectorAll("nav[aria-label=Pages] a, a[data-place]")].map((link) => ({
+  const isUnnamed = (link) => !link.dataset.key;
+  return [...document.querySelectorAll("nav[aria-label=Pages] a")].filter(isUnnamed).map((link) => ({
     label: `Go to ${link.firstChild.textContent.trim()}`,
     run: () => link.click(),
   }));

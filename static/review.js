@@ -153,26 +153,11 @@ async function arrive(address, said = "", hint = "") {
       notify(`The server answered ${error.message}.`);
       return false;
     }
-    showAway(address, said);
+    later("showAway", address, said);
     return false;
   } finally {
     inFlight -= 1;
   }
-}
-
-/** Stands where a candidate would while the server is away; goes on by itself. */
-function showAway(address, said) {
-  if (!one("#candidate[data-away]")) {
-    const node = one("#away").content.firstElementChild.cloneNode(true);
-    node.dataset.query = queryHere();
-    noteOpen();
-    one("#candidate").replaceWith(node);
-    htmx.process(node);
-    settle(node, said);
-    if (said) showToast(said);
-  }
-  one("#candidate").dataset.away = address;
-  setTimeout(() => one(`#candidate[data-away="${CSS.escape(address)}"]`) && inFlight === 0 && arrive(address, said), AGAIN_MS);
 }
 
 // ---------------------------------------------------------------- what was seen, and for how long
@@ -182,7 +167,10 @@ let seen = new Set();
 const sight = new IntersectionObserver(
   (entries) => {
     if (document.hidden) return;
-    for (const entry of entries) if (entry.isIntersecting) seen.add(entry.target.dataset.hunk);
+    for (const { isIntersecting, target } of entries) {
+      // A fold says exactly what it repeats, so whoever saw it has seen what is in it.
+      if (isIntersecting) for (const hunk of target.dataset.hunk ? [target] : all("[data-hunk]", target)) seen.add(hunk.id);
+    }
   },
   // The bar with the verdicts covers what lies below it.
   { rootMargin: "0px 0px -70px 0px" },
@@ -193,12 +181,14 @@ function spentMs() {
 }
 
 function watchHunks() {
-  for (const hunk of all("#diff [data-hunk]")) sight.observe(hunk);
+  for (const hunk of all("#diff [data-hunk], #diff details.rp")) sight.observe(hunk);
 }
 
+/** Of a diff that is not all here nobody knows how many changes it has: then nothing is said of them. */
 function measured() {
-  const n_hunks = all("#diff [data-hunk]").length;
-  return n_hunks > 0 ? { n_seen: Math.min(seen.size, n_hunks), n_hunks, spent_ms: spentMs() } : { n_seen: null, n_hunks: null, spent_ms: spentMs() };
+  const n_hunks = one("#diff .lz") ? 0 : all("#diff [data-hunk]").length;
+  const n_seen = Math.min(seen.size, n_hunks);
+  return { n_seen: n_hunks ? n_seen : null, n_hunks: n_hunks || null, spent_ms: spentMs() };
 }
 
 document.addEventListener("visibilitychange", () => {
@@ -273,6 +263,7 @@ function carryOut(act) {
   if (!kept) return false;
   past.push(kept);
   remember();
+  if (!again) afterPaint(warm);
   count(1);
   if (onScreen?.id === act.id) {
     keepDecided(act.id);
@@ -306,183 +297,7 @@ function goOn(act) {
   const [id] = order.shift();
   forget(id);
   paint(next.node, `/candidates/${id}${act.query}`, saidOf(act), hintOf(act));
-  if (act.until > Date.now()) setTimeout(closeReason, REASON_MS);
-}
-
-// ---------------------------------------------------------------- a reason after the fact
-
-/** Gives a reason to the reject that has just left the screen; false when its moment is over. */
-function giveReason(digit) {
-  const held = findHeld();
-  const boxes = held && all("[name=reasons]", decided.get(held.id) ?? document);
-  const code = boxes?.[digit - 1]?.value;
-  if (!code) return false;
-  const reasons = held.reasons.includes(code) ? held.reasons.filter((one) => one !== code) : [...held.reasons, code];
-  changeAct(held, { reasons, until: Date.now() + REASON_MS });
-  const last = past.at(-1);
-  if (last?.key === held.key) Object.assign(last, { reasons });
-  remember();
-  const named = boxes.filter((box) => reasons.includes(box.value)).map((box) => box.parentElement.lastChild.textContent.trim());
-  const said = [saidOf(held), ...(named.length > 0 ? [named.join(", ")] : [])].join(": ");
-  showToast(said, hintOf(held));
-  say(said);
-  setTimeout(closeReason, REASON_MS);
-  return true;
-}
-
-function closeReason() {
-  if (!findHeld() && one("#candidate .hint")?.textContent === "1-9 says why") showHint("");
-}
-
-// ---------------------------------------------------------------- taking back, doing again
-
-let undoKey = null;
-
-async function takeBack() {
-  const act = past.at(-1);
-  if (!act) {
-    await takeBackLast();
-    return;
-  }
-  const said = `Undone: #${act.id}`;
-  const node = decided.get(act.id);
-  if (isUnsent(act)) {
-    if (!node && !(await isReached())) {
-      notify(`Candidate ${act.id} can be shown again when the server is back.`);
-      return;
-    }
-    if (!isUnsent(act)) return takeBack();
-    dropAct(act);
-  } else if (!keepAct({ key: token(), id: act.id, verdict: "undo", of: act.key, query: act.query })) {
-    await takeBackLast();
-    return;
-  }
-  past.pop();
-  undone.push(act);
-  remember();
-  count(-1);
-  putBack();
-  if (node) {
-    decided.delete(act.id);
-    paint(node, `/candidates/${act.id}${act.query}`, said);
-  } else await arrive(`/candidates/${act.id}${act.query}`, said);
-}
-
-/** What is on the screen comes next, as it is. */
-function putBack() {
-  const node = one("#candidate[data-id]");
-  if (!node || !onScreen) return;
-  const version = Number(node.dataset.version);
-  order.unshift([onScreen.id, version]);
-  fetched.set(onScreen.id, { version, node });
-}
-
-/** Takes back what the server knows and this tab does not. */
-async function takeBackLast() {
-  undoKey ??= token();
-  inFlight += 1;
-  let answer = null;
-  try {
-    await flush();
-    if (listWaiting().length === 0) answer = await post({ verdict: "undo", key: undoKey });
-  } finally {
-    inFlight -= 1;
-  }
-  if (!answer) return notify("The server cannot be reached, and this decision is not here any more. Try again when it is back.");
-  undoKey = null;
-  if (!answer.isStored) return notify(answer.said.error.message);
-  const { candidate: { id }, bulk, said } = answer.said;
-  if (bulk) {
-    // Any of many may have changed: nothing that was fetched before is sure.
-    order = [];
-    orderedAt = -Infinity;
-    fetched.clear();
-    decided.clear();
-  } else {
-    count(-1);
-    decided.delete(id);
-    putBack();
-  }
-  await arrive(`/candidates/${id}${queryHere()}`, said || `Undone: #${id}`);
-}
-
-async function isReached() {
-  try {
-    return (await fetch("/healthz")).ok;
-  } catch {
-    return false;
-  }
-}
-
-function doAgain() {
-  const act = undone.at(-1);
-  if (!act) return notify("There is nothing to do again.");
-  const form = one("#decide");
-  const version = onScreen?.id === act.id && form ? Number(form.elements.version.value) : act.version;
-  undone.pop();
-  const { at, name, isTried, refused, ...again } = act;
-  return carryOut({ ...again, key: token(), until: 0, version });
-}
-
-// ---------------------------------------------------------------- what comes back
-
-document.addEventListener("outbox:answer", (event) => {
-  const { act, isStored, said } = event.detail;
-  if (isStored && act.verdict === "undo") refresh(act.id, said.candidate.version);
-  else if (isStored) tellReleases(act, said.releases);
-  else if (act.verdict !== "undo") bringBack(act);
-  fillSoon();
-});
-
-/** After an undo the kept page of a candidate is of an older version; what was typed meanwhile stays. */
-async function refresh(id, version) {
-  const nodes = [decided.get(id), fetched.get(id)?.node, one(`#candidate[data-id="${id}"]`)];
-  for (const node of nodes.filter(Boolean)) {
-    node.dataset.version = version;
-    const field = one("#decide [name=version]", node);
-    if (field) field.value = version;
-  }
-  if (fetched.has(id)) fetched.get(id).version = version;
-  for (const act of undone) if (act.id === id) act.version = version;
-  remember();
-}
-
-function tellReleases(act, numbers = []) {
-  if (numbers.length === 0 || past.at(-1)?.key !== act.key) return;
-  const named = numbers.length === 1 ? `Release ${numbers[0]} holds` : `Releases ${numbers.slice(0, -1).join(", ")} and ${numbers.at(-1)} hold`;
-  showToast(`${saidOf(act)}. ${named} examples of it as it was decided before`);
-}
-
-const isUntouched = () => !one("#decide") || (!one("#comment")?.value && !one("#given")?.value && all("[name=reasons]:checked").length === 0);
-
-function bringBack(act) {
-  past = past.filter((one) => one.key !== act.key);
-  remember();
-  count(-1);
-  decided.delete(act.id);
-  forget(act.id);
-  if (isUntouched() && !isTypingNow()) {
-    putBack();
-    arrive(`/candidates/${act.id}${act.query}`).then((isHere) => !isHere && showRefused());
-  } else order.unshift([act.id, 0]);
-}
-
-const isTypingNow = () => document.activeElement?.matches("textarea, select, input:not([type=checkbox])");
-
-/** Gives back everything that was typed with a decision that was refused, and says why it was. */
-function restore(act) {
-  const node = one("#candidate");
-  if (one(":scope > .notice.bad", node)) return;
-  const line = document.createElement("p");
-  line.className = "notice bad";
-  line.setAttribute("role", "alert");
-  line.append(document.createElement("strong"));
-  line.firstChild.textContent = act.refused;
-  node.prepend(line);
-  one("#comment").value = act.comment;
-  one("#given").value = act.rating ?? "";
-  for (const box of all("[name=reasons]", node)) box.checked = act.reasons.includes(box.value);
-  if (!isUntouched()) one("#why").open = true;
+  if (act.until > Date.now()) setTimeout(() => again?.closeReason(), REASON_MS);
 }
 
 // ---------------------------------------------------------------- a candidate is on the screen
@@ -501,7 +316,7 @@ function arrived() {
   const at = order.findIndex(([one]) => one === id);
   if (at >= 0) order = order.slice(at + 1);
   const back = listRefused().find((act) => act.id === id);
-  if (back) restore(back);
+  if (back) later("restore", back);
   afterPaint(() => {
     showOutbox();
     showRefused();
@@ -511,14 +326,59 @@ function arrived() {
   });
 }
 
+// What only matters after the first decision is in a file of its own.
+let again = null;
+const loadAgain = async () => (again ??= await import(one("#away").dataset.again));
+const warm = () => loadAgain().catch(() => {});
+
+async function later(name, ...given) {
+  try {
+    return await (await loadAgain())[name](...given);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    return notify("The server cannot be reached. Every decision waits here; try again when it is back.");
+  }
+}
+
+document.addEventListener("outbox:answer", (event) => {
+  later("conclude", event.detail);
+  fillSoon();
+});
+
+// ---------------------------------------------------------------- what keys show
+
+function toggleAll(folds) {
+  const isOpening = folds.some((fold) => !fold.open);
+  for (const fold of folds) fold.open = isOpening;
+}
+
 Object.assign(actions, {
-  redo: doAgain,
-  reason: giveReason,
+  redo: () => later("doAgain"),
+  reason: (digit) => again?.giveReason(digit) ?? false,
+  "next-file": () => step("#diff .fh", 1),
+  "previous-file": () => step("#diff .fh", -1),
+  issue: () => {
+    toggleAll(all(".issue details"));
+    one(".issue, .given")?.scrollIntoView({ block: "start" });
+  },
+  trace: () => {
+    toggleAll(all("#attempt .trace details"));
+    one("#attempt .trace, #attempt")?.scrollIntoView({ block: "start" });
+  },
+  wrap: () => {
+    say(document.documentElement.classList.toggle("no-wrap") ? "Long lines go on to the right." : "Long lines are wrapped.");
+  },
+  repeats: () => toggleAll(all("#diff details.rp")),
+  rest: () => {
+    for (const link of all("#diff .lz a[data-key]")) link.click();
+    toggleAll(all(".evidence details:not(#script, #yields)"));
+  },
 });
 document.addEventListener("candidate", arrived);
 // Another view of the diff, or another page in between: what was fetched shows the old one.
 document.addEventListener("htmx:after:swap", (event) => {
   const target = event.detail.ctx?.target;
+  if (target?.closest?.("#diff")) watchHunks();
   if (target?.id === "diff" || target === document.body) {
     fetched.clear();
     watchHunks();
@@ -537,7 +397,7 @@ document.addEventListener("htmx:after:request", (event) => {
 document.addEventListener("submit", (event) => {
   if (event.target.id === "decide" && event.submitter?.name === "verdict" && onScreen) {
     if (!takeVerdict(event.target, event.submitter.value)) return;
-  } else if (event.target.id === "undo") takeBack();
+  } else if (event.target.id === "undo") later("takeBack");
   else return;
   event.preventDefault();
   event.stopImmediatePropagation();
@@ -559,6 +419,7 @@ document.addEventListener("click", (event) => {
 // A page that says what was decided was not led to by this file.
 if (one(".toast:not([hidden])")) past = undone = [];
 arrived();
+if (past.length + undone.length + listActs().length > 0) idle(warm);
 
 // ---------------------------------------------------------------- the editor, ahead of `e`
 

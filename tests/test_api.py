@@ -634,3 +634,18 @@ def test_a_number_that_no_column_holds_is_not_found(client: TestClient, number: 
     assert client.get(f"/api/v1/candidates/{number}").status_code in {404, 422}
     assert client.get(f"/candidates/{number}").status_code in {404, 422}
     assert client.get(f"/api/v1/candidates?after={number}").status_code in {200, 422}
+
+
+def test_what_was_measured_is_kept_with_the_decision_and_an_undo_names_the_one_it_means(
+    three: TestClient,
+) -> None:
+    for n, number in enumerate((1, 2)):
+        body = {"verdict": "accept", "version": 1, "key": f"k{n}", "n_seen": 2, "n_hunks": 5, "spent_ms": 1500}
+        assert three.post(f"/api/v1/candidates/{number}/decisions", json=body).status_code == 200
+    undone = three.post("/api/v1/undo", json={"key": "u", "of": "k0"}).json()
+    again = three.post("/api/v1/undo", json={"key": "u2", "of": "k0"})
+
+    assert undone["candidate"]["id"] == 1
+    assert (again.status_code, "taken back already" in again.text) == (409, True)
+    (kept, _) = three.get(f"/api/v1/candidates/{1}").json()["history"]
+    assert (kept["n_seen"], kept["n_hunks"], kept["spent_ms"]) == (2, 5, 1500)

@@ -23,7 +23,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app import __version__
 from app.errors import AppError
-from app.web.keys import KEYS
+from app.web.keys import KEYS, Key
 
 PACKAGE = Path(__file__).resolve().parent.parent
 # In a wheel the two folders lie inside the package, in a checkout beside it.
@@ -104,6 +104,12 @@ def environment(cache: Path | None = None) -> Environment:
     return made
 
 
+@lru_cache(32)
+def _ui_with(made: Environment, keys: tuple[Key, ...]) -> SimpleNamespace:
+    """The macros for a person's keys."""
+    return _parts(made.get_template("_ui.html").make_module({"keys": {key.action: key for key in keys}}))
+
+
 def _parts(module: object) -> SimpleNamespace:
     """The macros of `_ui.html`; what depends on names alone is made once: a page asks for thirty of them."""
     macros = {name: macro for name, macro in vars(module).items() if isinstance(macro, Macro)}
@@ -147,7 +153,9 @@ def page(
     theme = request.cookies.get("theme", THEMES[0])
     values = {field.name: getattr(view, field.name) for field in dataclasses.fields(view)}  # type: ignore[arg-type]
     values |= {"path": request.url.path, "theme": theme if theme in THEMES else THEMES[0]}
-    values["desk"] = request.app.state.desk
+    state = request.app.state
+    keys = state.personal.keys_of(state.reviewer_id)
+    values |= {"desk": state.desk, "keys": keys, "ui": _ui_with(found.environment, tuple(keys.values()))}
     if fragment is not None and is_partial(request):
         html = "".join(found.blocks[fragment](found.new_context(values)))
     else:

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from starlette.testclient import TestClient
 
 from app.checks import CHECKS
@@ -17,7 +18,7 @@ _ACTIONS = {
     name
     for path in ("app.js", "review.js")
     for block in re.findall(r"actions(?: = |, )\{(.*?)\n\}", (STATIC / path).read_text(), re.DOTALL)
-    for name in re.findall(r"^  (\w+)\b", block, re.MULTILINE)
+    for name in re.findall(r'^  "?([\w-]+)"?:', block, re.MULTILINE)
 }
 
 
@@ -64,3 +65,39 @@ def test_the_finding_filter_suggests_what_the_checks_can_say() -> None:
 def test_no_template_or_script_names_another_host() -> None:
     for path in [*TEMPLATES.glob("*.html"), *STATIC.glob("*.js"), *STATIC.glob("*.css")]:
         assert re.findall(r"(?:https?:)?//[a-z0-9.-]+\.[a-z]{2,}", path.read_text()) == [], path.name
+
+
+def test_a_person_changes_a_key_and_every_page_follows(client: TestClient, three: list[int]) -> None:
+    answer = client.post("/preferences", data={"letters": "on", "accept": "v", "skip": ""}, follow_redirects=False)
+    page = client.get(f"/candidates/{three[0]}").text
+
+    assert answer.status_code == 303
+    assert 'title="Accept (v)" data-key="v"' in page
+    assert 'title="Skip"' in page
+    assert 'data-key="s"' not in page
+    client.post("/preferences", data={"as_it_came": "yes"})
+    assert 'title="Accept (a)" data-key="a"' in client.get(f"/candidates/{three[0]}").text
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "said"),
+    [
+        ("accept", "x", "is the key of “Reject”"),
+        ("accept", "3", "count reasons"),
+        ("accept", "yes", "is no key"),
+        ("accept", "g", "begins like"),
+        ("palette", "p", "no field"),
+    ],
+)
+def test_a_key_that_cannot_be_is_refused_in_a_sentence(client: TestClient, name: str, key: str, said: str) -> None:
+    answer = client.post("/preferences", data={"letters": "on", name: key})
+
+    assert answer.status_code == 422
+    assert said in answer.text
+    assert "Saved" not in client.get("/preferences").text
+
+
+def test_without_letters_no_page_binds_a_key(client: TestClient, three: list[int]) -> None:
+    client.post("/preferences", data={})
+
+    assert bound(client, f"/candidates/{three[0]}") == set()

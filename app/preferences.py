@@ -1,0 +1,43 @@
+"""What a person set for the pages, kept with the person: which keys do what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import select, update
+from sqlmodel import Session, col
+
+from app.models import ReviewerRow
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Which keys a person wants: `Keys({"accept": "y", "undo": ""}, True)`.
+
+    Attributes:
+        changed: action → key, where it is another than the table's; empty for switched off.
+        has_letters: whether keys without a modifier do anything at all (WCAG 2.1.4).
+    """
+
+    changed: Mapping[str, str] = field(default_factory=dict)
+    has_letters: bool = True
+
+
+def read_keys(session: Session, reviewer_id: int) -> Keys:
+    """A person's keys; nothing changed where nothing, or nothing readable, was kept."""
+    kept = _read(session, reviewer_id)
+    changed = kept.get("keys")
+    named = changed if isinstance(changed, dict) else {}
+    return Keys({str(name): str(key) for name, key in named.items()}, kept.get("letters") is not False)
+
+
+def save_keys(session: Session, reviewer_id: int, keys: Keys) -> None:
+    """Keep a person's keys; whatever else was set stays."""
+    kept = _read(session, reviewer_id) | {"keys": dict(keys.changed), "letters": keys.has_letters}
+    session.execute(update(ReviewerRow).where(col(ReviewerRow.id) == reviewer_id).values(preferences=kept))
+
+
+def _read(session: Session, reviewer_id: int) -> dict[str, object]:
+    found: object = session.execute(
+        select(col(ReviewerRow.preferences)).where(col(ReviewerRow.id) == reviewer_id)
+    ).scalar()
+    return dict(found) if isinstance(found, dict) else {}

@@ -1,0 +1,194 @@
+// What the review page does after its first decision: undo and redo, a reason after the fact, what comes back, and the
+// page that stands where a candidate would while the server is away. Fetched then, so that the first page needs less.
+
+// ---------------------------------------------------------------- a reason after the fact
+
+/** Gives a reason to the reject that has just left the screen; false when its moment is over. */
+export function giveReason(digit) {
+  const held = findHeld();
+  const boxes = held && all("[name=reasons]", decided.get(held.id) ?? document);
+  const code = boxes?.[digit - 1]?.value;
+  if (!code) return false;
+  const reasons = held.reasons.includes(code) ? held.reasons.filter((one) => one !== code) : [...held.reasons, code];
+  changeAct(held, { reasons, until: Date.now() + REASON_MS });
+  const last = past.at(-1);
+  if (last?.key === held.key) Object.assign(last, { reasons });
+  remember();
+  const named = boxes.filter((box) => reasons.includes(box.value)).map((box) => box.parentElement.lastChild.textContent.trim());
+  const said = [saidOf(held), ...(named.length > 0 ? [named.join(", ")] : [])].join(": ");
+  showToast(said, hintOf(held));
+  say(said);
+  setTimeout(closeReason, REASON_MS);
+  return true;
+}
+
+export function closeReason() {
+  if (!findHeld() && one("#candidate .hint")?.textContent === "1-9 says why") showHint("");
+}
+
+// ---------------------------------------------------------------- taking back, doing again
+
+let undoKey = null;
+
+export async function takeBack() {
+  const act = past.at(-1);
+  if (!act) {
+    await takeBackLast();
+    return;
+  }
+  const said = `Undone: #${act.id}`;
+  const node = decided.get(act.id);
+  if (isUnsent(act)) {
+    if (!node && !(await isReached())) {
+      notify(`Candidate ${act.id} can be shown again when the server is back.`);
+      return;
+    }
+    if (!isUnsent(act)) return takeBack();
+    dropAct(act);
+  } else if (!keepAct({ key: token(), id: act.id, verdict: "undo", of: act.key, query: act.query })) {
+    await takeBackLast();
+    return;
+  }
+  past.pop();
+  undone.push(act);
+  remember();
+  count(-1);
+  putBack();
+  if (node) {
+    decided.delete(act.id);
+    paint(node, `/candidates/${act.id}${act.query}`, said);
+  } else await arrive(`/candidates/${act.id}${act.query}`, said);
+}
+
+/** What is on the screen comes next, as it is. */
+function putBack() {
+  const node = one("#candidate[data-id]");
+  if (!node || !onScreen) return;
+  const version = Number(node.dataset.version);
+  order.unshift([onScreen.id, version]);
+  fetched.set(onScreen.id, { version, node });
+}
+
+/** Takes back what the server knows and this tab does not. */
+async function takeBackLast() {
+  undoKey ??= token();
+  inFlight += 1;
+  let answer = null;
+  try {
+    await flush();
+    if (listWaiting().length === 0) answer = await post({ verdict: "undo", key: undoKey });
+  } finally {
+    inFlight -= 1;
+  }
+  if (!answer) return notify("The server cannot be reached, and this decision is not here any more. Try again when it is back.");
+  undoKey = null;
+  if (!answer.isStored) return notify(answer.said.error.message);
+  const { candidate: { id }, bulk, said } = answer.said;
+  if (bulk) {
+    // Any of many may have changed: nothing that was fetched before is sure.
+    order = [];
+    orderedAt = -Infinity;
+    fetched.clear();
+    decided.clear();
+  } else {
+    count(-1);
+    decided.delete(id);
+    putBack();
+  }
+  await arrive(`/candidates/${id}${queryHere()}`, said || `Undone: #${id}`);
+}
+
+async function isReached() {
+  try {
+    return (await fetch("/healthz")).ok;
+  } catch {
+    return false;
+  }
+}
+
+export function doAgain() {
+  const act = undone.at(-1);
+  if (!act) return notify("There is nothing to do again.");
+  const form = one("#decide");
+  const version = onScreen?.id === act.id && form ? Number(form.elements.version.value) : act.version;
+  undone.pop();
+  const { at, name, isTried, refused, ...again } = act;
+  return carryOut({ ...again, key: token(), until: 0, version });
+}
+
+// ---------------------------------------------------------------- what comes back
+
+/** What the answer to an act changes on the page. */
+export function conclude({ act, isStored, said }) {
+  if (isStored && act.verdict === "undo") refresh(act.id, said.candidate.version);
+  else if (isStored) tellReleases(act, said.releases);
+  else if (act.verdict !== "undo") bringBack(act);
+}
+
+/** After an undo the kept page of a candidate is of an older version; what was typed meanwhile stays. */
+export async function refresh(id, version) {
+  const nodes = [decided.get(id), fetched.get(id)?.node, one(`#candidate[data-id="${id}"]`)];
+  for (const node of nodes.filter(Boolean)) {
+    node.dataset.version = version;
+    const field = one("#decide [name=version]", node);
+    if (field) field.value = version;
+  }
+  if (fetched.has(id)) fetched.get(id).version = version;
+  for (const act of undone) if (act.id === id) act.version = version;
+  remember();
+}
+
+export function tellReleases(act, numbers = []) {
+  if (numbers.length === 0 || past.at(-1)?.key !== act.key) return;
+  const named = numbers.length === 1 ? `Release ${numbers[0]} holds` : `Releases ${numbers.slice(0, -1).join(", ")} and ${numbers.at(-1)} hold`;
+  showToast(`${saidOf(act)}. ${named} examples of it as it was decided before`);
+}
+
+const isUntouched = () => !one("#decide") || (!one("#comment")?.value && !one("#given")?.value && all("[name=reasons]:checked").length === 0);
+
+export function bringBack(act) {
+  past = past.filter((one) => one.key !== act.key);
+  remember();
+  count(-1);
+  decided.delete(act.id);
+  forget(act.id);
+  if (isUntouched() && !isTypingNow()) {
+    putBack();
+    arrive(`/candidates/${act.id}${act.query}`).then((isHere) => !isHere && showRefused());
+  } else order.unshift([act.id, 0]);
+}
+
+const isTypingNow = () => document.activeElement?.matches("textarea, select, input:not([type=checkbox])");
+
+/** Gives back everything that was typed with a decision that was refused, and says why it was. */
+export function restore(act) {
+  const node = one("#candidate");
+  if (one(":scope > .notice.bad", node)) return;
+  const line = document.createElement("p");
+  line.className = "notice bad";
+  line.setAttribute("role", "alert");
+  line.append(document.createElement("strong"));
+  line.firstChild.textContent = act.refused;
+  node.prepend(line);
+  one("#comment").value = act.comment;
+  one("#given").value = act.rating ?? "";
+  for (const box of all("[name=reasons]", node)) box.checked = act.reasons.includes(box.value);
+  if (!isUntouched()) one("#why").open = true;
+}
+
+// ---------------------------------------------------------------- while the server is away
+
+/** Stands where a candidate would while the server is away; goes on by itself. */
+export function showAway(address, said) {
+  if (!one("#candidate[data-away]")) {
+    const node = one("#away").content.firstElementChild.cloneNode(true);
+    node.dataset.query = queryHere();
+    noteOpen();
+    one("#candidate").replaceWith(node);
+    htmx.process(node);
+    settle(node, said);
+    if (said) showToast(said);
+  }
+  one("#candidate").dataset.away = address;
+  setTimeout(() => one(`#candidate[data-away="${CSS.escape(address)}"]`) && inFlight === 0 && arrive(address, said), AGAIN_MS);
+}
