@@ -80,7 +80,7 @@ _TABLE = (
 KEYS: Mapping[str, Key] = {key.action: key for key in _TABLE}
 """By action: templates ask for `keys[action]`."""
 
-FIXED = frozenset({"reason", "palette", "out", "save", "leave"})
+FIXED = frozenset({"reason", "palette", "out"} | {name for name, key in KEYS.items() if key.where == "edit"})
 """Actions whose keys stay: digits count reasons, and the others have no letter to be pressed by mistake."""
 
 _SEEN_AFTER_SECONDS = 2.0
