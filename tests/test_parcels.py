@@ -113,6 +113,7 @@ def test_parquet_is_beside_the_lines_and_of_one_split_in_their_place(frozen: Api
         "patchsift-default-release-1-scaffold_sft_pc-parquet.zip",
         f"patchsift-default-release-1-scaffold_sft_pc-{split}.parquet",
     ]
+    assert alone.headers["content-type"] == "application/vnd.apache.parquet"
     inside = unzipped(zipped)
     assert alone.content == inside[f"data/scaffold_sft_pc/{split}-00000-of-00001.parquet"]
     rows = [json.loads(line) for line in inside[f"jsonl/scaffold_sft_pc/{split}.jsonl"].splitlines()]

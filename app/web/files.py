@@ -11,6 +11,7 @@ _KEPT = "private, no-cache"
 _TYPES = {
     ".json": "application/json",
     ".jsonl": "application/jsonl",
+    ".parquet": "application/vnd.apache.parquet",
     ".md": "text/markdown; charset=utf-8",
     ".zip": "application/zip",
     ".gz": "application/gzip",
