@@ -1,7 +1,7 @@
 """Diffs and scripts as HTML with everything that is known of them: the one way to colours (`app.lexing`)."""
 
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -61,18 +61,21 @@ def colour_lines(whole: "Whole", first: int, last: int, language: str) -> Colour
     return LEXER.ask([Piece(language, (), part, (False, True), ("", opening), shared=False)]).sides[0][1]
 
 
-def candidate_views(candidate: Candidate, views: Sequence[View], address: str | None) -> dict[View, list[str]]:
+def candidate_views(
+    candidate: Candidate, views: Sequence[View], address: str | None, told: Collection[int] = ()
+) -> dict[View, list[str]]:
     """Draw a candidate's diff in some views, in pieces as `app.diffs.render.draw` gives them; colours are found once.
 
     Args:
         candidate: with its diff.
         views: which.
         address: where pieces and context are asked for; None to draw in one piece.
+        told: lines of the diff that findings name: each gets an anchor.
     """
     if not candidate.diff:
         return {}
     doc = parse(candidate.diff, snippet=candidate.diff_is_snippet)
-    known = _known(doc, wholes_of(candidate, doc))
+    known = replace(_known(doc, wholes_of(candidate, doc)), told=told)
     return {view: draw(doc, view, known, address=address) for view in views}
 
 

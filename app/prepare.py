@@ -4,7 +4,7 @@ All are pure functions of the entry, so whoever needs them sooner makes them on 
 """
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,16 +35,19 @@ class _Made:
         return sum(map(len, self.pages.values()))
 
 
-def render(candidate_id: int, candidate: Candidate, view: View) -> list[str]:
+def render(candidate_id: int, candidate: Candidate, view: View, findings: Iterable[Finding] = ()) -> list[str]:
     """The HTML of one view of a candidate, `unified` or `split` diff or the `script`, in pieces; the page needs one.
 
-    The others are asked for below the candidate's address, as they are scrolled to (`app.diffs.paging`).
+    The others are asked for below the candidate's address, as they are scrolled to (`app.diffs.paging`). Each line of
+    the diff that a finding names has an anchor: `d41`.
     """
     from app import drawing  # noqa: PLC0415  (what only who draws needs at start)
 
     if view == "script":
         return [str(drawing.script(candidate.script))] if candidate.script else [""]
-    return drawing.candidate_views(candidate, [view], address_of(candidate_id)).get(view, [""])
+    return drawing.candidate_views(candidate, [view], address_of(candidate_id), checks.lines_of(findings)).get(
+        view, [""]
+    )
 
 
 def address_of(candidate_id: int) -> str:
@@ -58,10 +61,10 @@ def place_of(view: str, piece: int) -> str:
 
 
 def renderer_version() -> int:
-    """The version that a stored rendering must have to be shown."""
+    """The version that a stored rendering must have to be shown: it has anchors where these checks find something."""
     from app.diffs.render import RENDER_VERSION  # noqa: PLC0415
 
-    return RENDER_VERSION
+    return RENDER_VERSION * 1_000 + checks.CHECKS_VERSION
 
 
 def run(
@@ -155,14 +158,17 @@ def _unchecked(db: Database, source_id: int | None, after: int) -> Sequence[int]
 
 
 def _make(candidate_id: int, candidate: Candidate) -> _Made:
-    pages = _pages(candidate_id, candidate)
-    return _Made(candidate_id, candidate, checks.run(candidate), pages, fingerprint(candidate))
+    findings = checks.run(candidate)
+    pages = _pages(candidate_id, candidate, findings)
+    return _Made(candidate_id, candidate, findings, pages, fingerprint(candidate))
 
 
-def _pages(candidate_id: int, candidate: Candidate) -> dict[str, str]:
+def _pages(candidate_id: int, candidate: Candidate, findings: Iterable[Finding]) -> dict[str, str]:
     from app import drawing  # noqa: PLC0415
 
-    views = drawing.candidate_views(candidate, ("unified", "split"), address_of(candidate_id))
+    views = drawing.candidate_views(
+        candidate, ("unified", "split"), address_of(candidate_id), checks.lines_of(findings)
+    )
     pages = {place_of(view, n): piece for view, pieces in views.items() for n, piece in enumerate(pieces)}
     return pages | {"script": str(drawing.script(candidate.script))} if candidate.script else pages
 

@@ -201,7 +201,7 @@ def show(session: Session, opened: Opened, view: prepare.View, piece: int = 0) -
         stored = find_rendering(session, number, place, prepare.renderer_version())
         if stored is not None:
             return stored
-    pieces = prepare.render(number, opened.stands, view)
+    pieces = prepare.render(number, opened.stands, view, opened.findings)
     if piece >= len(pieces):
         raise NotFoundError(f"The diff of candidate {number} has no piece {piece}: it may have been edited. Reload it.")
     return pieces[piece]

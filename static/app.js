@@ -169,6 +169,32 @@ document.addEventListener("htmx:before:swap", (event) => {
 
 document.addEventListener("htmx:after:swap", (event) => {
   if (!isLive(event) && !isAside(event)) settle(event.detail.ctx.target);
+  if (sought && document.getElementById(sought)) land(sought);
+});
+
+// A finding leads to its line, whatever is folded around it; the script comes when it is opened for the first time.
+let sought = "";
+
+function land(id) {
+  sought = "";
+  for (let at = document.getElementById(id); at; at = at.parentElement) if (at.matches("details")) at.open = true;
+  // What htmx keeps of this address stays with it.
+  const { state } = history;
+  location.replace(`#${id}`);
+  history.replaceState(state, "", location.href);
+}
+
+document.addEventListener("click", (event) => {
+  const id = event.target.closest?.("a[data-place]")?.hash.slice(1) ?? "";
+  if (event.ctrlKey || event.metaKey || event.shiftKey || !/^[dL]\d+$/.test(id)) return;
+  const isHere = document.getElementById(id);
+  if (!isHere && !(id.startsWith("L") && one("#script"))) return;
+  event.preventDefault();
+  if (isHere) land(id);
+  else {
+    sought = id;
+    one("#script").open = true;
+  }
 });
 
 // A list that asks whether it is out of date is no work of the person's.

@@ -6,7 +6,7 @@ and how often it is right stands in docs/findings.md.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 
@@ -16,8 +16,8 @@ from app.checks.reading import Reading, alike
 from app.checks.weights import weight
 
 __all__ = [
-    "CHECKS", "CHECKS_VERSION", "MOST_FINDINGS", "OF_LINES", "TEXT_CODES", "alike", "find_unreadable", "read_text",
-    "run", "weight",
+    "CHECKS", "CHECKS_VERSION", "MOST_FINDINGS", "OF_LINES", "TEXT_CODES", "alike", "find_unreadable", "lines_of",
+    "read_text", "run", "weight",
 ]  # fmt: skip
 
 CHECKS_VERSION = 5
@@ -93,6 +93,12 @@ def read_text(alone: str) -> tuple[Finding, ...]:
     r"""What they say of one text that no candidate is at hand for: `read_text("a\u202eb")` gives `bidi`."""
     reading = Reading(Candidate(Kind.PATCH, "other", issue=alone))
     return tuple(finding for check in _OF_ANY_TEXT for finding in _capped(check(reading)))
+
+
+def lines_of(findings: Iterable[Finding], field: str = "diff") -> frozenset[int]:
+    """The lines of one text that findings name: those at `diff:12`, `diff:40` and `script:3` give 12 and 40."""
+    named = (one.place.partition(":") for one in findings)
+    return frozenset(int(line) for name, _, line in named if name == field and line)
 
 
 def find_unreadable(candidate: Candidate, field: str) -> Finding | None:

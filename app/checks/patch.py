@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from app.candidates import Finding, Kind, Severity
 from app.checks.excerpts import excerpt
 from app.checks.reading import Reading
-from app.checks.sides import parts_of
-from app.diffs.parse import DiffDoc, FileDiff, Hunk
+from app.diffs.parse import DiffDoc, FileDiff, Hunk, parts_of
 
 # No file that a person reviews has this many lines, and no log cuts this many: the header lies.
 _ABSURD = 10_000_000

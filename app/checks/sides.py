@@ -16,7 +16,7 @@ from rapidfuzz.distance import Indel
 
 from app.checks.excerpts import excerpt
 from app.diffs.highlight import opening_of
-from app.diffs.parse import ADDED, MARKER, REMOVED, DiffDoc, FileDiff, Hunk, Status
+from app.diffs.parse import ADDED, MARKER, REMOVED, DiffDoc, FileDiff, Hunk, Status, parts_of
 
 MAX_LENGTH = 400_000
 """Characters of a diff's hunks, both sides; what lies beyond is not judged."""
@@ -258,19 +258,6 @@ def changes_of(doc: DiffDoc) -> tuple[Change, ...]:
             if left >= 0:
                 found.append(Change(file, part, line))
     return tuple(found)
-
-
-def parts_of(doc: DiffDoc) -> Iterator[tuple[int, FileDiff | Hunk]]:
-    """Files and hunks with the line of the diff that each begins on, from 1."""
-    line = 1
-    for file in doc.files:
-        line += len(file.prose)
-        yield line, file
-        line += len(file.header)
-        for hunk in file.hunks:
-            line += len(hunk.before)
-            yield line, hunk
-            line += 1 + len(hunk.ops) - len(hunk.joined)
 
 
 def body_of(change: Change, statements: Sequence[Statement], at: int) -> tuple[list[Statement], bool]:

@@ -200,6 +200,19 @@ def parse(text: str, snippet: bool = False) -> DiffDoc:
     return DiffDoc(files, warnings, truncated, cut_mark, tail, final_newline)
 
 
+def parts_of(doc: DiffDoc) -> Iterator[tuple[int, FileDiff | Hunk]]:
+    """Files and hunks with the line of the diff that each begins on, from 1; their prose stands above it."""
+    line = 1
+    for file in doc.files:
+        line += len(file.prose)
+        yield line, file
+        line += len(file.header)
+        for hunk in file.hunks:
+            line += len(hunk.before)
+            yield line, hunk
+            line += 1 + len(hunk.ops) - len(hunk.joined)
+
+
 def text_of(doc: DiffDoc) -> str:
     """The exact text that `parse` read to get `doc`."""
     pieces: list[str] = []

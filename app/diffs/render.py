@@ -8,13 +8,14 @@ long diff the first rows are, and the others come as they are scrolled to (`app.
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Literal
 
 from markupsafe import Markup
 
+from app.diffs.anchors import HEADER, Anchors, anchor_html, anchored, anchors
 from app.diffs.highlight import Colours, Sides
 from app.diffs.lines import ROWS_PER_BLOCK, all_crlf, blocks, line_html, size_class, text_html
 from app.diffs.paging import Pages
@@ -25,7 +26,7 @@ from app.diffs.unicode import hidden_characters
 
 View = Literal["unified", "split"]
 
-RENDER_VERSION = 2
+RENDER_VERSION = 3
 """Of the HTML: what an older version drew is drawn anew."""
 
 _STATUS = {
@@ -44,6 +45,7 @@ STEP = 20
 """How many lines of context are asked for at once."""
 
 _PLAIN: Sides = (None, None)
+_NOT_TOLD: Mapping[int, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,14 @@ class Known:
         badges: by number of a file, from 1, what its header says: `{1: ("format only",)}`.
         n_lines: by number of a file, how many lines it has after the change, where all of it is known.
         remark: a sentence above the diff.
+        told: lines of the diff, from 1, of which something is said elsewhere: each gets an anchor, `id="d41"`.
     """
 
     colours: Sequence[Sides] = ()
     badges: Mapping[int, Sequence[str]] = field(default_factory=dict)
     n_lines: Mapping[int, int] = field(default_factory=dict)
     remark: str = ""
+    told: Collection[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class _Drawn:
     matched: Matched
     repeats: Repeats
     colours: Sides
+    told: Mapping[int, int]
 
 
 NOTHING_KNOWN = Known()
@@ -111,16 +116,23 @@ def draw(
         pages.put(f'<p class="mt">{text_html(known.remark)}</p>')
     pages.put(*(_ribbon(warning) for warning in doc.warnings))
     matched = [match(hunk) for hunk in doc.hunks]
+    told = anchors(doc, known.told)
     hunks = iter(map(_Drawn, doc.hunks, matched, find_repeats(doc.hunks, matched),
-                     known.colours or itertools.repeat(_PLAIN)))  # fmt: skip
+                     known.colours or itertools.repeat(_PLAIN), _told_of(told)))  # fmt: skip
     for number, file in enumerate(doc.files, 1):
+        pages.put(*map(anchor_html, told.files.get(number, ())))
         sheet = _Sheet(pages, file, view, f"{prefix}f{number}", number, address, known)
         sheet.draw(list(itertools.islice(hunks, len(file.hunks))), alone=len(doc.files) == 1)
+    pages.put(*map(anchor_html, told.files.get(0, ())))
     _prose(pages, doc.tail)
     if doc.cut_mark:
         pages.put(f'<div class="cm" title="put here by the log, not part of the diff">{text_html(doc.cut_mark)}</div>')
     first, *others = pages.pieces()
     return [f'<div class="diff {view}" data-hunks="{len(doc.hunks)}">{first}</div>', *others]
+
+
+def _told_of(told: Anchors) -> Iterator[Mapping[int, int]]:
+    return (told.hunks.get(at, _NOT_TOLD) for at in itertools.count())
 
 
 def render_text(text: str) -> Markup:
@@ -231,6 +243,7 @@ class _Sheet:
     def _head(self, one: _Drawn, number: int, *, quiet: bool) -> Iterator[str]:
         hunk, anchor = one.hunk, f"{self.anchor}h{number}"
         header = line_html(hunk.header, [], [], quiet)
+        yield from (anchor_html(line) for line, position in one.told.items() if position == HEADER)
         said = "".join(f'<s class="x" data-x="same edit × {n:,}"></s>' for _, n in one.repeats.shown)  # noqa: RUF001
         yield f'<div class="h" id="{anchor}" data-hunk="{anchor}" tabindex="-1">{header}{said}</div>'
         if hunk.counts_wrong:
@@ -249,7 +262,12 @@ class _Sheet:
 
     def _rows(self, one: _Drawn, *, quiet: bool) -> list[str]:
         cells = _cells(one, quiet=quiet)
-        return list(_unified(one.hunk, cells) if self._is_unified else _split(one, cells))
+        rows = list(_unified(one.hunk, cells) if self._is_unified else _split(one, cells))
+        for line, position in one.told.items():
+            if position != HEADER:
+                at = position if self._is_unified else _row_of(one.matched, position)
+                rows[at] = anchored(rows[at], line)
+        return rows
 
     def _stretches(self, one: _Drawn, *, quiet: bool) -> Iterator[tuple[list[str], Fold | None]]:
         """The rows of a hunk, those that are folded apart."""
@@ -269,6 +287,11 @@ class _Sheet:
             at = stop
         if at < len(rows):
             yield rows[at:], None
+
+
+def _row_of(matched: Matched, position: int) -> int:
+    """Which row, side by side, holds a position of the hunk."""
+    return next(at for at, row in enumerate(matched.rows) if position in row[:2])
 
 
 def _first(row: Row) -> int:

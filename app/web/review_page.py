@@ -1,6 +1,5 @@
 """The review page: one candidate with everything known of it, and what a person decides."""
 
-import re
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from app.diffs.edit import diff_texts
 from app.errors import AppError
 from app.models import CandidateRow, DecisionRow, RevisionRow, Status
 from app.queue import Filter
-from app.web import kinds, ladder, parts
+from app.web import kinds, ladder, parts, places
 from app.web.deps import AppDb, Db, Me, Now, Project
 from app.web.forms import Fields, Form, Typed
 from app.web.queue import done_page, link_query, wanted_of
@@ -33,9 +32,6 @@ _DONE = {
     Status.FLAGGED: "Flagged", Status.PENDING: "Undone:",
 }  # fmt: skip
 _FIELDS = ("verdict", "version", "key", "comment", "rating")
-
-_TRIED = re.compile(r"(?P<text>attempt|trace)(?P<number>[0-9]{1,6})(?::(?P<line>[0-9]{1,9}))?")
-_PATCHED = re.compile(r"patched\[([0-9]{1,6})\](?::[0-9]{1,9})?")
 
 DiffView = Literal["unified", "split"]
 
@@ -74,6 +70,7 @@ class ReviewView:
     pair: kinds.Pair | None
     findings: list[Finding]
     links: dict[str, str]
+    chips: list[places.Chip]
     operations: list[Operation]
     digest: str
     diff: Markup
@@ -270,6 +267,8 @@ def _view(request: Request, session: Session, project: int, candidate_id: int, w
     view, query = _diff_view(request), link_query(wanted)
     pair = kinds.pair_of(opened.said, opened.stands, opened.findings)
     issue, rest = _parted(opened.said.issue.strip(), "" if pair else opened.row.title)
+    diff = review.show(session, opened, view)
+    addresses = {} if pair else places.links(session, opened, query, view, diff)
     return ReviewView(
         n_quarantined=0 if is_partial(request) else sources.count_quarantine(session, project),
         opened=opened,
@@ -277,10 +276,11 @@ def _view(request: Request, session: Session, project: int, candidate_id: int, w
         issue_rest=rest,
         pair=pair,
         findings=opened.findings if pair is None else pair.elsewhere,
-        links=_links(candidate_id, opened.findings, query) if pair is None else {},
+        links=addresses,
+        chips=places.chips(opened.findings, addresses),
         operations=[_operation(one) for one in opened.said.operations],
         digest=bytes(opened.entry.digest).hex(),
-        diff=drawn(review.show(session, opened, view)),
+        diff=drawn(diff),
         view=view,
         # A fragment brings the script only when it is asked for: most of what would travel is never opened.
         script=None if is_partial(request) and opened.row.has_script else drawn(review.show(session, opened, "script")),
@@ -299,23 +299,6 @@ def _view(request: Request, session: Session, project: int, candidate_id: int, w
         notice="",
         said="",
     )
-
-
-def _links(candidate_id: int, findings: Iterable[Finding], query: Mapping[str, str]) -> dict[str, str]:
-    """Place of a finding → where the page shows it, for texts that it shows one at a time.
-
-    `attempt2:7` → `/candidates/5?attempt=2#attempt-line-7`, `trace2` → `…?attempt=2#attempt`, and of the first patched
-    file `patched[0]:3` → `…?image=1&side=after#patch-set`.
-    """
-    page, links = f"/candidates/{candidate_id}", {}
-    for place in {found.place for found in findings}:
-        if (named := _TRIED.fullmatch(place)) is not None:
-            line = named["line"] if named["text"] == "attempt" else None
-            at = f"{ladder.LINE}{line}" if line else "attempt"
-            links[place] = url(page, attempt=named["number"], **query) + f"#{at}"
-        elif (named := _PATCHED.fullmatch(place)) is not None:
-            links[place] = url(page, image=int(named[1]) + 1, side="after", **query) + "#patch-set"
-    return links
 
 
 def _diff_view(request: Request) -> DiffView:
