@@ -11,7 +11,7 @@ from starlette.responses import Response
 from app import bulk, jobs, review, sources
 from app.candidates import Severity
 from app.errors import AppError, BadInputError
-from app.models import JobRow, JobState, Status, Verdict
+from app.models import SHOWN, JobRow, JobState, Status, Verdict
 from app.queue import Filter
 from app.syntax import Term
 from app.web.deps import AppDb, Db, Me, Now, Project
@@ -27,6 +27,7 @@ VERDICTS = {
 DONE = {
     Verdict.ACCEPT: "accepted", Verdict.REJECT: "rejected", Verdict.SKIP: "skipped", Verdict.FLAG: "flagged",
 }  # fmt: skip
+_DECIDED = tuple(status for status in SHOWN if status is not Status.PENDING)
 _FIELDS = ("verdict", "count", "comment", "digest", "key")
 _WORDS = {
     "": "that holds {}", "status": "that is {}", "kind": "of the kind {}", "source": "from {}",
@@ -159,7 +160,7 @@ def _view(session: Session, project: int, wanted: Filter, typed: Typed, fault: s
         n=len(found.members),
         survey=found,
         n_pending=found.by_status.get(Status.PENDING, 0),
-        decided={status: n for status, n in found.by_status.items() if status != Status.PENDING},
+        decided={status: found.by_status[status] for status in _DECIDED if status in found.by_status},
         grave=Severity.HOLD,
         digest=found.members.digest,
         verdicts=VERDICTS,
