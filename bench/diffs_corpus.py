@@ -5,6 +5,7 @@ does is what codemods and people do to code: an identifier gets another name thr
 is rewritten, a call is laid out anew, every line of a block is changed a little while others are put between them.
 """
 
+import ast
 import difflib
 import importlib.util
 import random
@@ -106,9 +107,20 @@ def _change_set(chance: random.Random, sources: list[tuple[str, str]]) -> Change
 def _change(chance: random.Random, path: str, text: str, *, n_edits: int) -> Change:
     lines = text.split("\n")
     for _ in range(n_edits):
-        edit = chance.choices(_EDITS, weights=_WEIGHTS)[0]
-        edit(chance, lines)
+        edit, tried = chance.choices(_EDITS, weights=_WEIGHTS)[0], [*lines]
+        edit(chance, tried)
+        # What is committed can be read as a rule; a line taken out of the end of a string is no edit that people make.
+        if _is_python("\n".join(tried)):
+            lines = tried
     return Change(path, text, "\n".join(lines))
+
+
+def _is_python(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError):
+        return False
+    return True
 
 
 def diff_of(change: Change) -> str:

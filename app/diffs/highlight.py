@@ -61,6 +61,16 @@ _CODE_LINE = re.compile(
     r"|#:? \w|[bfru]?(?:\"[^\"\n]+\"|'[^'\n]+')(?:,|: .*,)?\s*$)",
     re.MULTILINE,
 )
+_MARKUP = re.compile(r"^\s*(?:\.\. \S|>>> |:\w+(?: \w+)*: )|[^\s(\[{]::$|:\w+:`", re.MULTILINE)
+# Settings without a value, sections of an INI file, words with a sign before each.
+_NO_CODE = re.compile(r"^\s*(?:[\w.]+ ?=|\[\w+\]|[@.$&%]\w+ \W?\w.*)\s*$", re.MULTILINE)
+_TRIPLE = re.compile("\"{3}|'{3}")
+_BEFORE_STRING = re.compile(
+    r"(?:[=(\[{,:+%]|\b(?:return|in|not|and|or|else|yield|await))\s*[A-Za-z]{0,2}$|^[A-Za-z]{1,2}$"
+)
+_AFTER_STRING = frozenset({"", ")", ",", "),", "]", "}", "))"})
+_CLOSERS = frozenset(")],}.%#+")
+_HEAD_LINE = re.compile(r"(?:(?:async )?def|class)\b|\)")
 _WORDS_OF_CODE = frozenset(keyword.kwlist) | {"match", "case", "type"}
 
 
@@ -252,7 +262,11 @@ def opening_of(sides: Iterable[Sequence[str]]) -> str | None:
     they always do; and a string seldom looks like statements, line after line.
     """
     texts = ["\n".join(side) for side in sides]
-    costs = {opening: sum(_cost(text, opening) for text in texts) for opening in ("", '"""', "'''")}
+    turns = [_first_turn(text) for text in texts]
+    costs = {
+        opening: sum(_cost(text, opening) + _misfit(opening, turn) for text, turn in zip(texts, turns, strict=True))
+        for opening in ("", '"""', "'''")
+    }
     string = '"""' if costs['"""'] <= costs["'''"] else "'''"
     if costs[""] < costs[string]:
         return ""
@@ -262,8 +276,46 @@ def opening_of(sides: Iterable[Sequence[str]]) -> str | None:
 def _cost(text: str, opening: str) -> int:
     """How unlikely the text is, if it starts so."""
     code, strings = _parted(text, opening)
-    prose = sum(_is_prose(words) for words in _TWO_WORDS.finditer(code)) + code.count("`")
-    return 2 * prose + len(_CODE_LINE.findall(strings))
+    prose = sum(_is_prose(words) for words in _TWO_WORDS.finditer(code)) + code.count("`") + len(_NO_CODE.findall(code))
+    n_code_lines = len(_CODE_LINE.findall(strings))
+    # Documentation shows code, too, and says so.
+    return (
+        2 * prose + 4 * len(_MARKUP.findall(code)) + (min(n_code_lines, 1) if _MARKUP.search(strings) else n_code_lines)
+    )
+
+
+class _Turn(NamedTuple):
+    """The first triple quotes of a piece: which, and whether what is around them says that they open a string."""
+
+    quotes: str
+    opens: bool | None
+
+
+def _first_turn(text: str) -> _Turn | None:
+    found = _TRIPLE.search(text)
+    if found is None:
+        return None
+    before, after = text[: found.start()], text[found.end() :]
+    line, said = before.rpartition("\n")[2].strip(), after.partition("\n")[0].strip()
+    above = before.rpartition("\n")[0].rstrip().rpartition("\n")[2].strip()
+    opens: bool | None = None
+    if line:
+        # An assignment, a bracket or a prefix comes before a string, prose before its end.
+        opens = True if _BEFORE_STRING.search(line) else False if said in _AFTER_STRING or said[:1] == "#" else None
+    elif (said and said[0] not in _CLOSERS) or (above.endswith(":") and _HEAD_LINE.match(above)):
+        opens = True
+    elif above and not above.endswith(("(", "[", "{", ",", "=")):
+        opens = False
+    return _Turn(found[0], opens)
+
+
+def _misfit(opening: str, turn: _Turn | None) -> int:
+    """How badly the first triple quotes fit, if the text starts so."""
+    if turn is None:
+        return opening == "'''"
+    if not opening:
+        return 5 * (turn.opens is False)
+    return 5 * (turn.opens is True) if opening == turn.quotes else 6
 
 
 def _is_prose(words: re.Match[str]) -> bool:
@@ -285,7 +337,8 @@ def _parted(text: str, opening: str) -> tuple[str, str]:
         if quote is None:
             code.append(text[at:])
             break
-        code.append(text[at : quote.start()])
+        # In place of a string stands an empty one: what is before and after it are no neighbours.
+        code += (text[at : quote.start()], "" if quote[0][0] == "#" else '""')
         at, opening = quote.end(), quote["open"] or ""
     return "".join(code), "\n".join(strings)
 

@@ -9,9 +9,11 @@ Sources: GNU diffutils manual ("Detailed Description of Unified Format"), git's 
 
 import os.path
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from rapidfuzz.distance import Postfix, Prefix
 
@@ -32,9 +34,12 @@ _EXTENDED = (
     "index ", "old mode ", "new mode ", "new file mode ", "deleted file mode ", "similarity index ",
     "dissimilarity index ", "rename from ", "rename to ", "copy from ", "copy to ", "Binary files ",
 )  # fmt: skip
+_KEYS = (*_EXTENDED, "diff --git ")
 _BINARY_START = "GIT binary patch"
 # Where str.splitlines() ends a line besides \n: each piece got its own sign from difflib.
 _SPLITLINES_ENDS = re.compile("(?<=[\x0b\x0c\x1c-\x1e\x85\u2028\u2029])|(?<=\r)(?!$)")
+# As far as nothing but signs begins the lines: a marker, a bare line and the like are not as plain.
+_PLAIN = re.compile(r"[ +-]*(?![ +~\\-])")
 _OCTAL_PATH = re.compile(rb"\\([0-7]{1,3}|.)", re.DOTALL)
 _ESCAPES = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
 _LANGUAGES = {
@@ -258,28 +263,32 @@ def _warnings(files: Sequence[FileDiff], tail: Sequence[str], truncated: bool, w
 
 def _files(lines: list[str], *, open_end: bool, cut_in_line: bool) -> tuple[tuple[FileDiff, ...], tuple[str, ...]]:
     found: list[tuple[list[str], list[str], list[Hunk]]] = []  # prose, header, hunks
-    at = 0
+    signs, at = _signs(lines), 0
     while True:
-        start = _next_start(lines, at, bool(found))
+        start, is_hunk = _next_start(lines, at, bool(found))
         stray = lines[at:start]
         if start == len(lines):
             break
-        if _is_hunk_header(lines, start, in_file=bool(found)):
+        if is_hunk:
             if not found:
                 found.append(([], [], []))
-            hunk, at = _hunk(lines, start, open_end=open_end, cut_in_line=cut_in_line)
-            found[-1][2].append(replace(hunk, before=tuple(stray)))
+            hunk, at = _hunk(lines, signs, start, open_end=open_end, cut_in_line=cut_in_line)
+            found[-1][2].append(replace(hunk, before=tuple(stray)) if stray else hunk)
         else:
             at = _header_end(lines, start)
             found.append((stray, lines[start:at], []))
     return tuple(_file(prose, header, hunks) for prose, header, hunks in found), tuple(stray)
 
 
-def _next_start(lines: list[str], at: int, in_file: bool) -> int:
+def _next_start(lines: list[str], at: int, in_file: bool) -> tuple[int, bool]:
+    """Where the next part begins, and whether it is a hunk."""
     for i in range(at, len(lines)):
-        if lines[i][:2] in {"@@", "--", "di"} and (_is_hunk_header(lines, i, in_file=in_file) or _is_file(lines, i)):
-            return i
-    return len(lines)
+        if lines[i][:2] in {"@@", "--", "di"}:
+            if _is_hunk_header(lines, i, in_file=in_file):
+                return i, True
+            if _is_file(lines, i):
+                return i, False
+    return len(lines), False
 
 
 def _is_file(lines: list[str], i: int) -> bool:
@@ -316,14 +325,22 @@ def _binary_end(lines: list[str], i: int) -> int:
     return i
 
 
-def _hunk(lines: list[str], start: int, *, open_end: bool, cut_in_line: bool) -> tuple[Hunk, int]:
+def _hunk(  # noqa: PLR0911  each kind of hunk has its own end
+    lines: list[str], signs: "_Signs", start: int, *, open_end: bool, cut_in_line: bool
+) -> tuple[Hunk, int]:
     header = _HUNK.fullmatch(lines[start])
     if header is None:
         end = _unnumbered_end(lines, start + 1)
         body = _body(lines[start + 1 : end])
         cut = cut_in_line and end == len(lines)
         return Hunk(lines[start], None, None, None, None, "", *body, truncated=cut), end
-    old_start, old_len, new_start, new_len = (int(n) if n is not None else 1 for n in header.groups()[:4])
+    old_start, old_len, new_start, new_len = (1 if n is None else int(n) for n in header.group(1, 2, 3, 4))
+    plain = _plain_body(lines, signs, start + 1, old_len, new_len)
+    if plain is not None:
+        end, body = plain
+        hunk = Hunk(lines[start], old_start, old_len, new_start, new_len, header[5].strip(), *body)
+        # Only a cut within its last line can be missing from a hunk whose counts are right.
+        return (replace(hunk, truncated=True) if end == len(lines) and cut_in_line else hunk), end
     end = _numbered_end(lines, start + 1, old_len, new_len)
     raw = lines[start + 1 : end]
     body = _body(raw)
@@ -340,6 +357,47 @@ def _hunk(lines: list[str], start: int, *, open_end: bool, cut_in_line: bool) ->
     if end == len(lines) and open_end and lacking_old >= 0 and lacking_new >= 0:
         return replace(hunk, truncated=True, lacking_old=lacking_old, lacking_new=lacking_new), end
     return replace(hunk, counts_wrong=True), end
+
+
+class _Signs(NamedTuple):
+    """What begins each line of the text, and which lines only look as if they were removed: `--- a/x`, `-- `."""
+
+    text: str
+    dashes: list[int]
+
+
+def _signs(lines: list[str]) -> _Signs:
+    text = "".join([line[:1] or "~" for line in lines])
+    removed = [match.start() for match in re.finditer(REMOVED, text)]
+    return _Signs(text, [i for i in removed if lines[i].startswith(("-- ", "--- "))])
+
+
+def _plain_body(lines: list[str], all_signs: _Signs, i: int, old_len: int, new_len: int) -> "tuple[int, _Body] | None":
+    """The lines of a hunk that is just as its header says, as nearly all are, and where they end; else None."""
+    found = _PLAIN.match(all_signs.text, i)
+    signs = found[0] if found else ""
+    end, n_same = i + len(signs), signs.count(CONTEXT)
+    if n_same + signs.count(REMOVED) != old_len or n_same + signs.count(ADDED) != new_len:
+        return None
+    if bisect_left(all_signs.dashes, i) != bisect_left(all_signs.dashes, end):
+        return None
+    texts = [line[1:] for line in lines[i:end]]
+    ops: list[Op] = []
+    at_old = at_new = 0
+    for sign in signs:
+        if sign == CONTEXT:
+            ops.append((sign, at_old, at_new))
+            at_old += 1
+            at_new += 1
+        elif sign == ADDED:
+            ops.append((sign, -1, at_new))
+            at_new += 1
+        else:
+            ops.append((sign, at_old, -1))
+            at_old += 1
+    old = tuple([text for sign, text in zip(signs, texts, strict=True) if sign != ADDED])
+    new = tuple([text for sign, text in zip(signs, texts, strict=True) if sign != REMOVED])
+    return end, (tuple(ops), old, new, (), frozenset())
 
 
 def _unnumbered_end(lines: list[str], i: int) -> int:
@@ -474,9 +532,13 @@ def _file(prose: list[str], header: list[str], hunks: list[Hunk]) -> FileDiff:
 
 
 def _said_by(header: Sequence[str]) -> dict[str, str]:
-    keys = (*_EXTENDED, "--- ", "+++ ", "diff --git ")
-    found = ((key, line) for line in header for key in keys if line.startswith(key))
-    return {key: line[len(key) :].rstrip("\r") for key, line in found}
+    said: dict[str, str] = {}
+    for line in header:
+        if (key := line[:4]) in {"--- ", "+++ "}:
+            said[key] = line[4:].rstrip("\r")
+        else:
+            said |= {key: line[len(key) :].rstrip("\r") for key in _KEYS if line.startswith(key)}
+    return said
 
 
 def _paths(header: Sequence[str], said: dict[str, str]) -> tuple[str | None, str | None]:

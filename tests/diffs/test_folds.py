@@ -15,10 +15,7 @@ HOLDER = re.compile(r'<div class="lz" hx-get="/c/diff\?view=\w+&amp;piece=(\d+)"
 
 def in_one(pieces: list[str]) -> str:
     """What a reader has at the end, who opened and scrolled to everything."""
-    html = pieces[0]
-    while found := HOLDER.search(html):
-        html = html[: found.start()] + pieces[int(found[1])] + html[found.end() :]
-    return html
+    return HOLDER.sub(lambda found: in_one([pieces[int(found[1])], *pieces[1:]]), pieces[0])
 
 
 def edits(n: int, *, line: str = "total = {n} + {word}") -> str:
