@@ -178,14 +178,18 @@ def _parts(said: Mapping[str, Any], layout: Layout) -> Iterator[tuple[Dataset, F
                     yield dataset, form, counts
 
 
-class _Rows(NamedTuple):
+@dataclass(slots=True)
+class _Rows:
     """Where the rows of one config and split go, and what is counted of them."""
 
+    config: str
+    split: Split
     jsonl: JsonlRows
     parquet: ParquetRows | None
     lineage: LineFile
     lengths: card.Lengths | None
     has_ids: bool
+    n_rows: int = 0
 
 
 class Files:
@@ -209,6 +213,7 @@ class Files:
         self._folder, self._run, self._facts, self._layout = folder, run, facts, layout
         self._is_alone = is_alone and len(run.tables) == 1
         self._rows: dict[tuple[str, Split], _Rows] = {}
+        self._templates: list[str] = []
         # A row of these is a part of its example; elsewhere its texts are those of the example, whatever their shape.
         self._measures_rows = run.dataset.objective == "contrastive"
 
@@ -226,8 +231,8 @@ class Files:
             rows.jsonl.add(line)
             if rows.parquet is not None:
                 rows.parquet.add(made.row, len(line))
-            number = self._count(made, entry, rows.lengths)
-            rows.lineage.add(entry.way_line if rows.has_ids else encode({"row": number} | entry.way))
+            rows.lineage.add(entry.way_line if rows.has_ids else encode({"row": rows.n_rows} | entry.way))
+            self._count(made, entry, rows)
 
     def _open(self, made: Made) -> _Rows:
         config, table = self._run.form.config(self._run.dataset, made.table), self._run.tables[made.table]
@@ -236,6 +241,8 @@ class Files:
         if self._layout.parquet and not self._run.form.jsonl_only:
             parquet = ParquetRows(self._folder, f"data/{place}", table.columns, self._layout.shard_bytes)
         opened = self._rows[made.table, made.split] = _Rows(
+            config,
+            made.split,
             JsonlRows(self._folder, f"jsonl/{config}", made.split, self._layout.shard_bytes),
             parquet,
             self._folder.file(f"lineage/{made.split if self._is_alone else place}.jsonl"),
@@ -248,24 +255,24 @@ class Files:
         """Whether a length means anything: a predictor reads numbers, and judgements of a search hold names alone."""
         return self._run.dataset.objective != "classification" and not set(table.names) <= card.IDS | {"score"}
 
-    def _count(self, made: Made, entry: "Entry", lengths: card.Lengths | None) -> int:
-        """Count a row with its lineage; gives its number in its split."""
-        facts, config = self._facts, self._run.form.config(self._run.dataset, made.table)
-        number = facts.files[config, made.split]
-        facts.files[config, made.split] = number + 1
-        facts.rows[made.split] += 1
-        facts.licences[entry.way["licence"]] += 1
-        facts.templates.update(entry.way["templates"])
-        if lengths is not None:
-            lengths.count(made.row if self._measures_rows else entry.example)
-        return number
+    def _count(self, made: Made, entry: "Entry", rows: _Rows) -> None:
+        """Count a row with its lineage."""
+        rows.n_rows += 1
+        self._facts.licences[entry.way["licence"]] += 1
+        if entry.way["templates"] != self._templates:  # nearly always those of the row before
+            self._templates = entry.way["templates"]
+            self._facts.templates.update(self._templates)
+        if rows.lengths is not None:
+            rows.lengths.count(made.row if self._measures_rows else entry.example)
 
     def close(self) -> None:
-        """Give every file its name."""
-        for (table, split), rows in self._rows.items():
+        """Give every file its name, and tell how many rows each has."""
+        for rows in self._rows.values():
+            self._facts.files[rows.config, rows.split] = rows.n_rows
+            self._facts.rows[rows.split] += rows.n_rows
             n = rows.jsonl.close()
             if n > 1:
-                self._facts.shards[self._run.form.config(self._run.dataset, table), split] = n
+                self._facts.shards[rows.config, rows.split] = n
             if rows.parquet is not None:
                 rows.parquet.close()
         self._folder.close_files()

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.proofs.cells import FAILED, OK
-from tests.proofs.harness import SHORT_TOKENS, be_quiet, short_enough, size_of
+from tests.proofs.harness import be_quiet, short_enough, size_of
 
 FEW: dict[str, Any] = {
     "max_steps": 2,
@@ -38,7 +38,7 @@ ARGUMENTS = {
     "transformers": ("TrainingArguments", "Seq2SeqTrainingArguments"),
     "sentence_transformers": ("SentenceTransformerTrainingArguments",),
 }
-ENCODER_TOKENS = 512
+ENCODER_TOKENS, SHORT_TOKENS = 512, 2_000
 _LONGEST_WHY = 300
 
 
