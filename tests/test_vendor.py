@@ -158,6 +158,33 @@ def test_the_editor_shows_the_change_as_it_is_typed(page: Page) -> None:
     assert removed.count() == 0
 
 
+COMPARED = """
+async () => {
+  const { compareByLines } = await import("/editor.js");
+  const lines = ["a\\n", "b\\n", "c\\r\\n", "dd\\n", "\\n", "x", "one two\\n", "one three\\n"];
+  let seed = 7;
+  const below = (n) => (seed = (seed * 48271) % 2147483647) % n;
+  const text = () => Array.from({ length: below(14) }, () => lines[below(lines.length)]).join("");
+  for (let round = 0; round < 5000; round++) {
+    const [before, after] = [text(), text()];
+    let [made, at, of] = ["", 0, 0];
+    for (const { fromA, toA, fromB, toB } of compareByLines(before, after)) {
+      if (fromA < at || fromA - at !== fromB - of) return [before, after];
+      made += before.slice(at, fromA) + after.slice(fromB, toB);
+      [at, of] = [toA, toB];
+    }
+    if (made + before.slice(at) !== after) return [before, after];
+  }
+  return null;
+}
+"""
+
+
+@pytest.mark.e2e
+def test_what_is_shown_as_changed_leads_from_one_text_to_the_other(page: Page) -> None:
+    assert page.evaluate(COMPARED) is None
+
+
 @pytest.mark.e2e
 def test_a_change_is_taken_back_with_a_key(page: Page) -> None:
     page.evaluate("open_('one\\nTWO\\n', 'one\\nTWO\\nthree\\n', 'one\\ntwo\\n')")

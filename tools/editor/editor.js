@@ -22,10 +22,10 @@ import {
   showPanel,
 } from "@codemirror/view";
 
+import { compareByLines } from "./lines.js";
 import { highlight, theme } from "./theme.js";
 
-// Very different texts make the comparison slow; then it gets coarser instead.
-const DIFF_LIMITS = { scanLimit: 500, timeout: 200 };
+export { compareByLines };
 
 const LANGUAGES = { python, yaml, json };
 
@@ -189,7 +189,7 @@ export function openEditor({
       ? unifiedMergeView({
           original: textOf(shown.against),
           mergeControls: chunkButton,
-          diffConfig: DIFF_LIMITS,
+          diffConfig: { override: compareByLines },
           ...(shown.folded && { collapseUnchanged: { margin: 3, minSize: 6 } }),
         })
       : [];
