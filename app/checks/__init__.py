@@ -20,7 +20,7 @@ __all__ = [
     "read_text", "run", "weight",
 ]  # fmt: skip
 
-CHECKS_VERSION = 5
+CHECKS_VERSION = 6
 MOST_FINDINGS = 50
 # A hostile text may hold millions; beyond this many the count says "at least".
 _MOST_COUNTED = 1_000

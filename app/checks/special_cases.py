@@ -15,6 +15,7 @@ _GATE = Gate(
 _FEW = frozenset({"0", "1", "2", "0.0", "1.0"})
 _WORD = re.compile(r"[A-Za-z_-]{0,20}")
 _LEAST = 2
+_ENVIRONMENT = frozenset({"environ", "getenv"})
 _RUNNERS = frozenset({"pytest", "unittest"})
 
 
@@ -50,7 +51,7 @@ def _asks_for_runner(statement: Statement) -> bool:
     words = statement.words
     for at, token in enumerate(statement.tokens):
         text = token.text.strip("\"'") if token.kind == "string" else ""
-        if text == "PYTEST_CURRENT_TEST" or (
+        if (text == "PYTEST_CURRENT_TEST" and not _ENVIRONMENT.isdisjoint(words)) or (
             text in _RUNNERS and words[at + 1 : at + 5] == ("in", "sys", ".", "modules")
         ):
             return True

@@ -40,8 +40,12 @@ def test_removed(reading: Reading) -> Iterator[Finding]:
 
 
 def _tests(statements: Sequence[Statement], lines: dict[int, int]) -> dict[str, int]:
-    """The tests that these lines define, each with its line in the diff."""
-    return {name: lines[one.row] for one in statements if one.row in lines and (name := _test_name(one))}
+    """The tests that these lines define, each with its line in the diff; a function within one is none."""
+    return {
+        name: lines[one.row]
+        for _, one, parents in nested(statements)
+        if one.row in lines and (name := _test_name(one)) and not any("def" in outer.words[:2] for outer in parents)
+    }
 
 
 def _test_name(statement: Statement) -> str:

@@ -80,6 +80,7 @@ def test_what_is_new_is_told_at_its_line(lines: list[str], code: str, line: int)
         ["# The other tests cover the rest."],
         ["def hook(self):", '    """Called before; does nothing by default."""'],
         ["@abstractmethod", "def later(self):", '    raise NotImplementedError("implement this")'],
+        ['NAMES = ("PYTEST_CURRENT_TEST", "pytest")'],
         ['if path == "HEAD":', '    return "GET"'],
         ["if sys.version_info >= (3, 8):  # pragma: no cover", "    a = 1", "else:  # pragma: no cover", "    a = 2"],
     ],

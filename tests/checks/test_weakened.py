@@ -111,8 +111,9 @@ def test_a_test_written_anew_is_not_weakened() -> None:
         ["-def test_boolean_option(runner):", "-    assert a", "+def test_boolean_switch(runner):", "+    assert b"],
         ["-def test_a():", "-    assert a", " ", " b = 1", "+def test_a():", "+    assert a"],
         ["-def testing_tool():", "-    return 1", " "],
+        [" def test_pass(runner):", "-    @pass_args", "-    def test1(foo, ctx):", "-        return foo", "     f()"],
     ],
-    ids=["signature", "another test instead", "moved", "no test file's test"],
+    ids=["signature", "another test instead", "moved", "no test file's test", "a function within a test"],
 )
 def test_a_test_that_is_renamed_moved_or_replaced_is_not_removed(lines: list[str]) -> None:
     name = "tool.py" if "testing_tool" in lines[0] else "test_core.py"
