@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Sequence
+from itertools import accumulate
 
-from rapidfuzz.distance import Indel
+from rapidfuzz.distance import Indel, Postfix, Prefix
 
 Span = tuple[int, int]
 # Old start and end, new start and end, in tokens.
@@ -24,14 +25,22 @@ def intraline(old: str, new: str) -> tuple[list[Span], list[Span]]:
     """
     if old == new or max(len(old), len(new)) > MAX_LENGTH:
         return [], []
-    left, right = _TOKENS.findall(old), _TOKENS.findall(new)
-    head = _common(left, right)
-    back = _common(left[: head - 1 if head else None : -1], right[: head - 1 if head else None : -1])
-    a, b = left[head : len(left) - back], right[head : len(right) - back]
-    changes = _joined([(op.src_start, op.src_end, op.dest_start, op.dest_end)
-                       for op in Indel.opcodes(a, b) if op.tag != "equal"], a)  # fmt: skip
-    old_spans = _spans(left, head, [change[:2] for change in changes])
-    new_spans = _spans(right, head, [change[2:] for change in changes])
+    # Most of a pair is equal: only what lies between the common ends is parted into words.
+    head = Prefix.similarity(old, new)
+    while head and (_is_inside(old, head) or _is_inside(new, head)):
+        head -= 1
+    back = Postfix.similarity(old[head:], new[head:])
+    while back and (_is_inside(old, len(old) - back) or _is_inside(new, len(new) - back)):
+        back -= 1
+    a, b = _TOKENS.findall(old, head, len(old) - back), _TOKENS.findall(new, head, len(new) - back)
+    # All of one side, where the other has nothing, or one word for one: there is nothing to compare.
+    if not a or not b or len(a) == len(b) == 1:
+        changes = [(0, len(a), 0, len(b))]
+    else:
+        changes = _joined([(op.src_start, op.src_end, op.dest_start, op.dest_end)
+                           for op in Indel.opcodes(a, b) if op.tag != "equal"], a)  # fmt: skip
+    old_spans = _spans(a, head, [change[:2] for change in changes])
+    new_spans = _spans(b, head, [change[2:] for change in changes])
     if _share(old, old_spans) > _MOST or _share(new, new_spans) > _MOST:
         return [], []
     return old_spans, new_spans
@@ -53,8 +62,14 @@ def whitespace_change(old: str, new: str) -> str:
     return f"indented by {after - before}" if after > before else f"dedented by {before - after}"
 
 
-def _common(left: Sequence[str], right: Sequence[str]) -> int:
-    return next((i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
+def _is_inside(line: str, at: int) -> bool:
+    """Whether a place in a line is inside of a word or of a run of white space."""
+    if not 0 < at < len(line):
+        return False
+    before, after = line[at - 1], line[at]
+    if before.isalnum() or before == "_":
+        return after.isalnum() or after == "_"
+    return before.isspace() and after.isspace() and before != "\r" and after != "\r"
 
 
 def _joined(changes: Sequence[_Change], tokens: Sequence[str]) -> list[_Change]:
@@ -69,10 +84,8 @@ def _joined(changes: Sequence[_Change], tokens: Sequence[str]) -> list[_Change]:
 
 
 def _spans(tokens: Sequence[str], head: int, changed: Sequence[Span]) -> list[Span]:
-    offsets = [0]
-    for token in tokens:
-        offsets.append(offsets[-1] + len(token))
-    return [(offsets[head + first], offsets[head + last]) for first, last in changed if first < last]
+    offsets = list(accumulate(map(len, tokens), initial=head))
+    return [(offsets[first], offsets[last]) for first, last in changed if first < last]
 
 
 def _share(line: str, spans: Sequence[Span]) -> float:
