@@ -1,6 +1,6 @@
 """Where a line of a diff's text stands in the drawn diff, so that a link can lead to it.
 
-Only the lines that something is said of get an anchor: one for every row would be a fifth of the page.
+Only the lines that something is said of get an anchor: most diffs need none, or one.
 """
 
 from collections.abc import Collection, Mapping
