@@ -316,7 +316,8 @@ pieces.forEach((piece, n) => {
 });
 pieces.find((piece) => !isDropped(piece))?.editor?.focus();
 showNotes();
-if (field === "diff" || field === "files") check();
+// What the page came with are the findings of the texts that stand, and these may be others.
+if (field === "diff" || field === "files" || document.querySelector("#conflict, .draft")) check();
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();

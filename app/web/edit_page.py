@@ -303,7 +303,7 @@ def _check(opened: review.Opened, entered: Entered) -> Checked:
         said += [_of_diff(one) for one in review.check_edit(opened.said, "diff", rebuilt)[0]]
     except BadInputError as error:
         # What cannot be stored cannot be checked either.
-        return Checked([Said("refused", Severity.WARNING, error.message, error.where or "", None, None)])
+        return Checked([Said("refused", Severity.WARNING, error.message, "", None, None)])
     pieces = editing.files_of(opened.said, opened.stands) if entered.field == "files" else []
     numbers = {piece.path: number for number, piece in enumerate(pieces)}
     for path, text in editing.after_files(opened.said, rebuilt):
@@ -403,7 +403,7 @@ def _bring_together(was: Text, now: Text, mine: Text) -> tuple[Text, Met | None]
     text = replace(now, current=merged.text, dropped=dropped)
     if (now.current, now.dropped) == (was.current, was.dropped) and mine == was:
         return text, None
-    path = was.path or was.label
+    path = was.path or kinds.FILES.get(was.name.removeprefix("edited_"), was.label)
     theirs, yours = _diff_of(path, was.current, now.current), _diff_of(path, was.current, mine.current)
     return text, Met(was.label, theirs, yours, merged.n_conflicts + bool(note), note)
 

@@ -60,8 +60,9 @@ export const theme = EditorView.theme({
   ".cm-button": { backgroundImage: "none", backgroundColor: background, color: text, border: `1px solid ${muted}` },
   ".cm-panel.cm-search [name=close]": { color: text },
   ".cm-note": {
-    margin: "1px 0 3px 14px",
-    padding: "1px 8px",
+    // No margin above or below: the editor does not count it, and every number further down stands too high.
+    margin: "0 0 0 14px",
+    padding: "2px 8px",
     borderInlineStart: "3px solid currentColor",
     font: "0.8125rem/1.45 system-ui, sans-serif",
     overflowWrap: "anywhere",
