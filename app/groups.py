@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from sqlalchemy import func, select
 from sqlmodel import Session, col
 
-from app import evidence
+from app import evidence, ordering
 from app.db import LARGEST_ID, Database, driver_sign, insert_rows, lock_ingest
 from app.errors import BadInputError, ConflictError
 from app.models import (
@@ -729,6 +729,8 @@ def _tie(session: Session, project_id: int, issues: Set[bytes]) -> None:
     groups = {known.get(issue, issue) for issue in issues}
     name = min(groups)
     if len(groups) > 1:
+        before = {one: known.get(one, one) for one in issues} | _list_fellows(session, project_id, groups - {name})
+        ordering.regroup(session, project_id, ((one, was, name) for one, was in before.items()))
         moved = "UPDATE issue_group SET group_key = {sign} WHERE project_id = {sign} AND group_key IN ({signs})"
         _tell(session, moved, groups - {name}, name, project_id)
         rows: list[tuple[object, ...]] = [(project_id, issue, name) for issue in sorted({*issues, name} - known.keys())]
@@ -738,8 +740,8 @@ def _tie(session: Session, project_id: int, issues: Set[bytes]) -> None:
 def _untie(session: Session, project_id: int, issues: Iterable[bytes]) -> None:
     """Find anew which issues are tied to these, or were."""
     known = find_groups(session, project_id, issues)
-    fellows = "SELECT issue FROM issue_group WHERE project_id = {sign} AND group_key IN ({signs})"
-    left = {bytes(issue) for (issue,) in _ask(session, fellows, known.values(), project_id)} | set(issues)
+    before = {issue: issue for issue in issues} | _list_fellows(session, project_id, known.values())
+    left = set(before)
     gone = "DELETE FROM issue_group WHERE project_id = {sign} AND issue IN ({signs})"
     _tell(session, gone, left, project_id)
     rows: list[tuple[object, ...]] = []
@@ -747,7 +749,14 @@ def _untie(session: Session, project_id: int, issues: Iterable[bytes]) -> None:
         group = _reach(session, project_id, left.pop())
         left -= group
         rows += [(project_id, issue, min(group)) for issue in sorted(group) if len(group) > 1]
+        ordering.regroup(session, project_id, ((issue, before.get(issue, issue), min(group)) for issue in group))
     insert_rows(session, "issue_group", _GROUP_COLUMNS, rows, keep=True)
+
+
+def _list_fellows(session: Session, project_id: int, groups: Iterable[bytes]) -> dict[bytes, bytes]:
+    """The issues of some groups, each with its group."""
+    wanted = "SELECT issue, group_key FROM issue_group WHERE project_id = {sign} AND group_key IN ({signs})"
+    return {bytes(issue): bytes(key) for issue, key in _ask(session, wanted, groups, project_id)}
 
 
 def _reach(session: Session, project_id: int, issue: bytes) -> set[bytes]:
@@ -1009,6 +1018,7 @@ class _Rebuild:
             for issue in more:
                 tied.join(first, issue)
         wanted = {issue: name for name, issues in tied.all().items() for issue in issues}
+        before: dict[bytes, bytes] = {}
         for some in self._pages("issue_group", "issue, group_key", "issue", (b"",)):
             known = {bytes(issue): bytes(name) for issue, name in some}
             gone = {issue for issue, name in known.items() if wanted.get(issue) != name}
@@ -1017,10 +1027,15 @@ class _Rebuild:
             with self._write() as session:
                 statement = "DELETE FROM issue_group WHERE project_id = {sign} AND issue IN ({signs})"
                 _tell(session, statement, gone, self.project_id)
+                left = [(issue, known[issue], issue) for issue in gone - wanted.keys()]
+                ordering.regroup(session, self.project_id, left)
+            before |= {issue: known[issue] for issue in gone & wanted.keys()}
         for issues in _some(sorted(wanted), _SLICE):
             new: list[tuple[object, ...]] = [(self.project_id, issue, wanted[issue]) for issue in issues]
             with self._write() as session:
                 insert_rows(session, "issue_group", _GROUP_COLUMNS, new)
+                came = ((issue, before.get(issue, issue), wanted[issue]) for issue in issues)
+                ordering.regroup(session, self.project_id, came)
 
 
 def _some(names: Sequence[_Name], size: int) -> Iterator[Sequence[_Name]]:

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, bindparam, func, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, bindparam, func, literal_column, select, update
 from sqlmodel import Session
 
 from app.candidates import Attempt, Candidate, Finding, Run, Validity
 from app.checks import weight
 from app.db import LARGEST_ID
 from app.errors import BadInputError
-from app.models import CandidateRow, metadata
+from app.models import CandidateRow, Status, metadata
 
 _candidate = metadata.tables["candidate"]
 _number = _candidate.c.id
@@ -43,6 +43,17 @@ _KEEP = (
             },
         }
     )
+)
+# By the index of the order, for there is none by issue.
+_REGROUP = (
+    update(_candidate)
+    .where(
+        _candidate.c.project_id == bindparam("project"),
+        _candidate.c.status.in_([literal_column(f"'{status}'") for status in Status]),
+        _candidate.c.alike == bindparam("before"),
+        _candidate.c.group_digest == bindparam("issue"),
+    )
+    .values(alike=bindparam("after"))
 )
 
 OLDEST = "oldest"
@@ -166,8 +177,9 @@ def ranges(order: Order, place: Place | None = None, *, back: bool = False) -> I
         if back:
             yield valued
     else:
-        here, there = tuple_(value, _number), tuple_(literal(place.value), literal(place.number))
-        yield valued._replace(where=(here < there if down else here > there,))
+        # Two ranges and no pair of values: SQLite would go through all that have this value.
+        yield valued._replace(where=(value == place.value, *_beyond(place, down=down)))
+        yield valued._replace(where=(value < place.value if down else value > place.value,))
         if not back:
             yield none
 
@@ -198,6 +210,24 @@ def keep(session: Session, made: Sequence[tuple[int, Candidate, Iterable[Finding
     ]
     if told:
         session.connection().execute(_KEEP, told)
+
+
+def regroup(session: Session, project_id: int, moves: Iterable[tuple[bytes, bytes, bytes]]) -> None:
+    """Let candidates stand beside those that they are grouped with from now on.
+
+    Args:
+        session: the transaction.
+        project_id: theirs.
+        moves: issue, the group that it was in, the group that it is in.
+
+    """
+    told = [
+        {"project": project_id, "issue": issue, "before": alike_of(before), "after": alike_of(after)}
+        for issue, before, after in moves
+        if before != after
+    ]
+    if told:
+        session.connection().execute(_REGROUP, told)
 
 
 def alike_of(group: bytes) -> int:

@@ -478,7 +478,8 @@ def _walk(
     """The ids of candidates in an order, range after range, up to a limit."""
     where = [*conditions(session, project_id, wanted), *([_candidate.c.id != but] if but else [])]
     # Where no status is asked for, each has its own walk along the index of an order, and they are merged.
-    statuses = () if wanted.status or order_of(wanted).column is None else SHOWN
+    is_merged = not wanted.status and (order_of(wanted).column is not None or _is_plain_status(wanted))
+    statuses = SHOWN if is_merged else ()
     for one in along:
         found = _first(session, [*where, *one.where], statuses, one, limit)
         yield from found

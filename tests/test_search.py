@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
-from app import ingest, prepare, queue, releases, review, syntax
+from app import groups, ingest, prepare, queue, releases, review, syntax
 from app.db import Database
 from app.errors import BadInputError
-from app.models import SHOWN, CandidateRow
+from app.models import SHOWN, CandidateRow, IssueGroupRow
+from app.ordering import alike_of
 from app.queue import Filter
 from app.settings import Settings
 from tests.conftest import NOON, noon
@@ -199,3 +200,26 @@ def test_a_release_from_before_fields_finds_what_it_found_then(db: Database, pro
         assert numbers({"filter": {"q": q}}) == before
         if since is not None:
             assert numbers({"filter": {"q": q}} | {"syntax": 2}) == since
+
+
+@pytest.mark.usefixtures("shelf")
+def test_what_is_grouped_stands_side_by_side(db: Database, project_id: int) -> None:
+    def alike() -> list[int | None]:
+        with db.read() as session:
+            return list(
+                session.execute(select(col(CandidateRow.alike)).order_by(col(CandidateRow.id)).limit(3)).scalars()
+            )
+
+    def tie(number: int, to: bytes) -> None:
+        row = session.get_one(CandidateRow, number)
+        session.add(IssueGroupRow(project_id=project_id, issue=row.group_digest, group_key=to))
+        row.alike = alike_of(to)
+
+    # Parser and Docs have one diff and different issues.
+    first, second, third = found = alike()
+    assert first == second != third
+    with db.write() as session:
+        tie(3, groups.find_group(session, project_id, session.get_one(CandidateRow, 1).group_digest))
+    assert len(set(alike())) == 1
+    groups.rebuild(db, project_id)
+    assert alike() == found
