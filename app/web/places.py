@@ -1,7 +1,7 @@
 """Where the review page shows what a finding names: from its place to an address."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlmodel import Session
@@ -63,7 +63,9 @@ def address_of(candidate_id: int, place: str, query: Mapping[str, str]) -> str |
     return _SECTIONS.get(place)
 
 
-def _in_diff(session: Session, opened: review.Opened, view: prepare.View, html: str, lines: set[int]) -> dict[int, str]:
+def _in_diff(
+    session: Session, opened: review.Opened, view: prepare.View, html: str, lines: Collection[int]
+) -> dict[int, str]:
     found = {line: f"#d{line}" for line in lines if _is_in(html, line)}
     missing, number = set(lines) - found.keys(), opened.row.id or 0
     piece = 0

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -72,7 +73,7 @@ DIFF = """\
 def test_a_place_in_the_diff_leads_to_its_very_row_in_either_view_and_any_file(
     client: TestClient, db: Database, settings: Settings, project_id: int, tmp_path: Path, view: str
 ) -> None:
-    more = {"spec_target_files": ["src/x.py", "tests/test_x.py"], "successful_diff_summary": DIFF}
+    more: dict[str, Any] = {"spec_target_files": ["src/x.py", "tests/test_x.py"], "successful_diff_summary": DIFF}
     script = SCRIPT + "eval('1')\n"
     read(db, settings, project_id, tmp_path, line(**more, successful_script=script) + b"\n")
 
