@@ -98,7 +98,7 @@ def _change_set(chance: random.Random, sources: list[tuple[str, str]]) -> Change
     n_files = 1 if chance.random() < 0.55 else min(int(chance.paretovariate(1.1)) + 1, 20)
     changes = []
     for path, text in chance.sample(sources, n_files):
-        change = _change(chance, path, text, n_edits=min(int(chance.paretovariate(0.9)) + 1, 30))
+        change = _change(chance, path, text, n_edits=min(2 * int(chance.paretovariate(0.9)) + 2, 60))
         if change.before != change.after:
             changes.append(change)
     return ChangeSet(tuple(changes), "".join(map(diff_of, changes)))

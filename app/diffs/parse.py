@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import compress
 from typing import NamedTuple
 
 from rapidfuzz.distance import Postfix, Prefix
@@ -40,6 +41,7 @@ _BINARY_START = "GIT binary patch"
 _SPLITLINES_ENDS = re.compile("(?<=[\x0b\x0c\x1c-\x1e\x85\u2028\u2029])|(?<=\r)(?!$)")
 # As far as nothing but signs begins the lines: a marker, a bare line and the like are not as plain.
 _PLAIN = re.compile(r"[ +-]*(?![ +~\\-])")
+_NOT_JOINED: frozenset[int] = frozenset()
 _OCTAL_PATH = re.compile(rb"\\([0-7]{1,3}|.)", re.DOTALL)
 _ESCAPES = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
 _LANGUAGES = {
@@ -395,9 +397,8 @@ def _plain_body(lines: list[str], all_signs: _Signs, i: int, old_len: int, new_l
         else:
             ops.append((sign, at_old, -1))
             at_old += 1
-    old = tuple([text for sign, text in zip(signs, texts, strict=True) if sign != ADDED])
-    new = tuple([text for sign, text in zip(signs, texts, strict=True) if sign != REMOVED])
-    return end, (tuple(ops), old, new, (), frozenset())
+    old, new = tuple(compress(texts, map(ADDED.__ne__, signs))), tuple(compress(texts, map(REMOVED.__ne__, signs)))
+    return end, (tuple(ops), old, new, (), _NOT_JOINED)
 
 
 def _unnumbered_end(lines: list[str], i: int) -> int:

@@ -28,7 +28,7 @@ _LINES = st.lists(
         ]
     )
     | st.text(alphabet=st.characters(codec=None, exclude_categories=(), exclude_characters="\n"), max_size=8),
-    max_size=14,
+    max_size=8,
 )  # fmt: skip
 _PATHS = st.sampled_from(["x.py", "y.py", "a/b.toml", "yarn.lock", "c.txt", "d.ini"])
 
@@ -37,7 +37,7 @@ _PATHS = st.sampled_from(["x.py", "y.py", "a/b.toml", "yarn.lock", "c.txt", "d.i
 def _files(draw_one: st.DrawFn) -> str:
     """The diff of a file, by our own hand or as the agent's difflib makes it, which sticks lines together."""
     path, old, new = draw_one(_PATHS), draw_one(_LINES), draw_one(_LINES)
-    times = draw_one(st.sampled_from([1] * 12 + [2, 40, 300]))
+    times = draw_one(st.sampled_from([1] * 60 + [2, 2, 40, 300]))
     texts = ["\n".join(side * times) + draw_one(st.sampled_from(["", "\n"])) for side in (old, new)]
     if draw_one(st.booleans()):
         return diff_texts(texts[0], texts[1], path)
@@ -47,7 +47,7 @@ def _files(draw_one: st.DrawFn) -> str:
 
 @st.composite
 def _diffs(draw_one: st.DrawFn) -> str:
-    text = "".join(draw_one(st.lists(_files() | ODD_TEXTS, max_size=4)))
+    text = "".join(draw_one(st.lists(_files() | ODD_TEXTS, max_size=3)))
     cut = draw_one(st.sampled_from([None, None, 1000, 300]))
     return text if cut is None else text[:cut] + ("..." if len(text) > cut else "")
 
