@@ -176,7 +176,56 @@ export function restore(act) {
   if (!isUntouched()) one("#why").open = true;
 }
 
-// ---------------------------------------------------------------- while the server is away
+// ---------------------------------------------------------------- place, pace
+
+const thousands = new Intl.NumberFormat("en");
+
+export function showPace() {
+  const line = one("#pace");
+  if (!line || sitting.left === null) return;
+  const capped = sitting.isCapped ? "+" : "";
+  const sign = one("[data-left]");
+  sign.textContent = `${thousands.format(sitting.left)}${capped} ${sign.dataset.left}`;
+  const said = [`${thousands.format(sitting.n + 1)} of ${thousands.format(sitting.n + sitting.left)}${capped} in this sitting`];
+  const hours = (sitting.to - sitting.from) / 3_600_000;
+  if (sitting.n >= 3 && hours > 0) {
+    const pace = sitting.n / hours;
+    said.push(`${thousands.format(Math.round(pace))} an hour`);
+    if (!sitting.isCapped) said.push(`${lasting(sitting.left / pace)} left`);
+  }
+  line.textContent = `· ${said.join(" · ")}`;
+}
+
+function lasting(hours) {
+  if (hours < 1 / 60) return "under a minute";
+  return hours < 1.5 ? `${Math.round(hours * 60)} min` : `${thousands.format(Math.round(hours))} h`;
+}
+
+// ---------------------------------------------------------------- the way that needs the server
+
+/** The way that needs the server: everything that waits is sent first, so that it shows what is left. */
+export async function arrive(address, said = "", hint = "") {
+  inFlight += 1;
+  try {
+    await flush();
+    if (listWaiting().length > 0) throw new Error("away");
+    const came = await fetchPart(address);
+    forget(Number(came.node.dataset.id));
+    const isTold = !one(".toast", came.node)?.hidden;
+    paint(came.node, came.address, isTold ? "" : said, hint);
+    return true;
+  } catch (error) {
+    // A refusal of this very address is final: trying again would say the same.
+    if (/^4/.test(error.message)) {
+      notify(`The server answered ${error.message}.`);
+      return false;
+    }
+    showAway(address, said);
+    return false;
+  } finally {
+    inFlight -= 1;
+  }
+}
 
 /** Stands where a candidate would while the server is away; goes on by itself. */
 export function showAway(address, said) {

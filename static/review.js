@@ -71,7 +71,7 @@ async function readOrder(id, query) {
   order = found.ahead.filter(([one]) => !gone.has(one));
   sitting.left = found.left - (query.includes("status=") ? 0 : listWaiting().filter((act) => act.verdict !== "undo").length);
   sitting.isCapped = found.capped;
-  showPace();
+  again?.showPace();
 }
 
 /** Brings the next candidates here, and again where one was changed by somebody since. */
@@ -136,30 +136,6 @@ function showHint(hint) {
   line.textContent = hint;
 }
 
-/** The way that needs the server: everything that waits is sent first, so that it shows what is left. */
-async function arrive(address, said = "", hint = "") {
-  inFlight += 1;
-  try {
-    await flush();
-    if (listWaiting().length > 0) throw new Error("away");
-    const came = await fetchPart(address);
-    forget(Number(came.node.dataset.id));
-    const isTold = !one(".toast", came.node)?.hidden;
-    paint(came.node, came.address, isTold ? "" : said, hint);
-    return true;
-  } catch (error) {
-    // A refusal of this very address is final: trying again would say the same.
-    if (/^4/.test(error.message)) {
-      notify(`The server answered ${error.message}.`);
-      return false;
-    }
-    later("showAway", address, said);
-    return false;
-  } finally {
-    inFlight -= 1;
-  }
-}
-
 // ---------------------------------------------------------------- what was seen, and for how long
 
 let clock = { since: 0, spent: 0 };
@@ -214,29 +190,6 @@ function count(by) {
   store("sitting", sitting);
 }
 
-const thousands = new Intl.NumberFormat("en");
-
-function showPace() {
-  const line = one("#pace");
-  if (!line || sitting.left === null) return;
-  const capped = sitting.isCapped ? "+" : "";
-  const sign = one("[data-left]");
-  sign.textContent = `${thousands.format(sitting.left)}${capped} ${sign.dataset.left}`;
-  const said = [`${thousands.format(sitting.n + 1)} of ${thousands.format(sitting.n + sitting.left)}${capped} in this sitting`];
-  const hours = (sitting.to - sitting.from) / 3_600_000;
-  if (sitting.n >= 3 && hours > 0) {
-    const pace = sitting.n / hours;
-    said.push(`${thousands.format(Math.round(pace))} an hour`);
-    if (!sitting.isCapped) said.push(`${lasting(sitting.left / pace)} left`);
-  }
-  line.textContent = `· ${said.join(" · ")}`;
-}
-
-function lasting(hours) {
-  if (hours < 1 / 60) return "under a minute";
-  return hours < 1.5 ? `${Math.round(hours * 60)} min` : `${thousands.format(Math.round(hours))} h`;
-}
-
 // ---------------------------------------------------------------- deciding
 
 function takeVerdict(form, verdict) {
@@ -281,7 +234,7 @@ function keepDecided(id) {
 const saidOf = (act) => `${DONE[act.verdict]} #${act.id}`;
 
 function hintOf(act) {
-  if (act.until > Date.now()) return "1-9 says why";
+  if (act.until > Date.now() && rowOf("action", "reason").dataset.press) return "1-9 says why";
   const n = act.n_hunks - act.n_seen;
   const isBlind = ["accept", "edit"].includes(act.verdict) && act.n_hunks > 0 && n > 0;
   return isBlind ? `${n} of ${act.n_hunks} changes unseen: ${keyOf("undo")} goes back` : "";
@@ -291,7 +244,7 @@ function goOn(act) {
   order = order.filter(([id]) => id !== act.id);
   const next = order[0] && fetched.get(order[0][0]);
   if (!next) {
-    arrive(withQuery(`/candidates/${act.id}/next`, act.query, "last", act.id), saidOf(act), hintOf(act));
+    later("arrive", withQuery(`/candidates/${act.id}/next`, act.query, "last", act.id), saidOf(act), hintOf(act));
     return;
   }
   const [id] = order.shift();
@@ -321,7 +274,7 @@ function arrived() {
     showOutbox();
     showRefused();
     watchHunks();
-    showPace();
+    again?.showPace();
     fillSoon();
   });
 }
@@ -329,15 +282,18 @@ function arrived() {
 // What only matters after the first decision is in a file of its own.
 let again = null;
 const loadAgain = async () => (again ??= await import(one("#away").dataset.again));
-const warm = () => loadAgain().catch(() => {});
+const warm = () => loadAgain().then(() => again.showPace()).catch(() => {});
 
 async function later(name, ...given) {
+  inFlight += 1;
   try {
-    return await (await loadAgain())[name](...given);
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
+    await loadAgain();
+  } catch {
     return notify("The server cannot be reached. Every decision waits here; try again when it is back.");
+  } finally {
+    inFlight -= 1;
   }
+  return again[name](...given);
 }
 
 document.addEventListener("outbox:answer", (event) => {
@@ -421,11 +377,12 @@ if (one(".toast:not([hidden])")) past = undone = [];
 arrived();
 if (past.length + undone.length + listActs().length > 0) idle(warm);
 
-// ---------------------------------------------------------------- the editor, ahead of `e`
+// ---------------------------------------------------------------- what comes after the first candidate, the editor of `e`
 
-const EDITOR_MS = 1500;
+const AT_REST_MS = 1500;
 setTimeout(() => {
   idle(() => {
+    warm();
     const address = one("[data-editor]")?.dataset.editor;
     if (!address) return;
     const link = document.createElement("link");
@@ -433,4 +390,4 @@ setTimeout(() => {
     link.href = address;
     document.head.append(link);
   });
-}, EDITOR_MS);
+}, AT_REST_MS);

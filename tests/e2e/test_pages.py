@@ -30,7 +30,7 @@ PATHS = (
     "/queue", "/queue?status=all&order=newest", "/queue?rating=nine", "/queue?q=nothing+has+this", "/candidates/1",
     "/candidates/2?view=split", "/candidates/1/edit", "/candidates/1/edit?field=diff", "/queue/done", "/imports",
     "/imports/1", "/imports/2", "/imports/deliveries/1", "/quarantine", "/quarantine/1", "/exports", "/jobs/1",
-    "/candidates/999", "/nothing-here",
+    "/preferences", "/candidates/999", "/nothing-here",
 )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """One table of keys: whatever the pages bind is in it, and whatever is in it is bound."""
 
+import gzip
 import re
 from pathlib import Path
 
@@ -101,3 +102,13 @@ def test_without_letters_no_page_binds_a_key(client: TestClient, three: list[int
     client.post("/preferences", data={})
 
     assert bound(client, f"/candidates/{three[0]}") == set()
+
+
+def test_what_a_browser_runs_before_the_first_decision_is_small(client: TestClient, three: list[int]) -> None:
+    page = client.get(f"/candidates/{three[0]}").text
+    scripts = re.findall(r'<script defer src="([^"]+)"', page)
+    sizes = [len(gzip.compress(client.get(address).content, 5)) for address in scripts]
+
+    assert len(scripts) == 4
+    assert sum(sizes) <= 25_000
+    assert b"// " not in client.get("/static/review.js").content.splitlines()[0]
