@@ -22,7 +22,7 @@ def reviewing(samples: Page) -> Page:
 
 def test_back_goes_through_the_candidates_and_the_filtered_queue(samples: Page) -> None:
     page = samples
-    page.get_by_label("Search issues, files and changes").fill("cookie")
+    page.get_by_label("Search issues, files").fill("cookie")
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(r"/queue\?q=cookie$"))
     page.get_by_role("link", name="include samesite and secure").click()
@@ -37,7 +37,7 @@ def test_back_goes_through_the_candidates_and_the_filtered_queue(samples: Page) 
     expect(page.locator("h1 .dim")).to_have_text("#1")
     expect(page.get_by_text("accepted", exact=True)).to_be_visible()
     page.go_back()
-    expect(page.get_by_label("Search issues, files and changes")).to_have_value("cookie")
+    expect(page.get_by_label("Search issues, files")).to_have_value("cookie")
     page.go_forward()
     expect(page.locator("h1 .dim")).to_have_text("#1")
     assert shown(page) == 1
@@ -119,7 +119,7 @@ def test_a_slash_searches_and_a_question_mark_lists_the_keys(reviewing: Page) ->
     reviewing.keyboard.press("Escape")
     assert shown(reviewing) == 1
     reviewing.keyboard.press("/")
-    expect(reviewing.get_by_label("Search issues, files and changes")).to_be_focused()
+    expect(reviewing.get_by_label("Search issues, files")).to_be_focused()
 
 
 def test_a_candidate_that_someone_else_decided_keeps_what_was_typed(reviewing: Page, context: BrowserContext) -> None:
