@@ -48,6 +48,30 @@ _EDIT_BYTES = 16 * MIB
 # A form of the edit page holds a text and a mark for each hunk.
 _MOST_FIELDS = 5_000
 
+_PARTS = (
+    queue,
+    review_page,
+    bulk_page,
+    cluster_page,
+    edit_page,
+    diff_page,
+    examples_page,
+    ladder,
+    parts,
+    imports,
+    insight_page,
+    exports_page,
+    releases_page,
+    project_page,
+    preferences_page,
+    templates_page,
+    views_page,
+    jobs_page,
+    api,
+    bulk_api,
+    releases_api,
+)
+
 
 class _Guarded(FastAPI):
     """The guard stands before everything, the answers to bugs and to oversized bodies included."""
@@ -118,29 +142,7 @@ def create_app(settings: Settings, db: Database | None = None) -> FastAPI:
     app.state.desk = f"{project_id}.{reviewer_id}.{began_at:%Y%m%d%H%M%S%f}"
     app.state.personal = keys.Personal(database)
     app.state.templates = render.environment(settings.data_dir / "cache" / __version__)
-    for part in (
-        queue,
-        review_page,
-        bulk_page,
-        cluster_page,
-        edit_page,
-        diff_page,
-        examples_page,
-        ladder,
-        parts,
-        imports,
-        insight_page,
-        exports_page,
-        releases_page,
-        project_page,
-        preferences_page,
-        templates_page,
-        views_page,
-        jobs_page,
-        api,
-        bulk_api,
-        releases_api,
-    ):
+    for part in _PARTS:
         app.include_router(part.router)
     app.mount("/static", _Static(directory=render.STATIC), name="static")
     render.add_handlers(app)

@@ -139,9 +139,10 @@ def test_a_route_has_one_method_a_docstring_and_runs_in_a_thread(route: APIRoute
 
     assert route.methods is not None
     assert len(route.methods) == 1
-    # Forms know these two; PATCH, which changes a part of something, is for programs alone.
-    assert route.methods <= ({"GET", "POST", "PATCH"} if route.path.startswith("/api/") else {"GET", "POST"})
-    assert (route.endpoint.__doc__ or "").endswith(".")
+    # Forms know GET and POST; the others are for programs, and HEAD also for who resumes a download.
+    of_programs = {"PATCH", "PUT", "DELETE"} if route.path.startswith("/api/") else set()
+    assert route.methods <= {"GET", "HEAD", "POST"} | of_programs
+    assert (route.endpoint.__doc__ or "").strip().endswith(".")
     # An async route would block every other while the database works.
     assert not inspect.iscoroutinefunction(route.endpoint)
 

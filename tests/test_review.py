@@ -185,7 +185,7 @@ def test_an_undone_edit_no_longer_counts(act: Actor, db: Database, ids: list[int
 
 def test_the_hunks_of_a_diff_can_be_edited(act: Actor, db: Database, ids: list[int]) -> None:
     with db.read() as session:
-        rebuilt = review.rebuild_diff(session, act.project_id, ids[0], ["b\nc\n"])
+        rebuilt = review.rebuild_diff(review.open_candidate(session, act.project_id, ids[0]), 1, ["b\nc\n"])
 
     act(ids[0], "edit", edited=("diff", rebuilt))
 

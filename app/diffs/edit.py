@@ -7,11 +7,11 @@ Source of the written form: GNU diffutils manual, "Detailed Description of Unifi
 """
 
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from patiencediff import PatienceSequenceMatcher
 from rapidfuzz.distance import Indel
 
 from app.diffs.parse import ADDED, MARKER, REMOVED, DiffDoc, FileDiff, Hunk, Status, body_of, text_of
@@ -20,7 +20,7 @@ from app.errors import BadInputError
 CONTEXT_LINES = 3
 NO_NEWLINE = "\\ No newline at end of file"
 
-# Above this many comparisons only lines that stand once on each side are anchors: the matrix takes a bit a cell.
+# Above this many comparisons lines that stand once on each side part the texts: the matrix takes a bit a cell.
 _MAX_CELLS = 64_000_000
 _LINE_ENDS = re.compile("\r\n|\r|\n")
 _LINES = re.compile("([^\r\n]*)(\r\n|\r|\n|$)")
@@ -177,7 +177,7 @@ def _hunks_between(old: str, new: str) -> Iterator[str]:
     old_lines, new_lines = lines_of(old), lines_of(new)
     if old_lines == new_lines:
         return
-    for group in _grouped(_opcodes(old_lines, new_lines), CONTEXT_LINES):
+    for group in _grouped(opcodes(old_lines, new_lines), CONTEXT_LINES):
         first, last = group[0], group[-1]
         yield f"@@ -{_range(first[1], last[2])} +{_range(first[3], last[4])} @@\n"
         yield from _written(old_lines, new_lines, group)
@@ -233,7 +233,7 @@ def _edited_body(hunk: Hunk, side: str) -> tuple[list[str], int, int]:
     if side == old:
         return [], 0, 0
     old_lines, new_lines = lines_of(old), lines_of(side)
-    return list(_written(old_lines, new_lines, _opcodes(old_lines, new_lines))), len(old_lines), len(new_lines)
+    return list(_written(old_lines, new_lines, opcodes(old_lines, new_lines))), len(old_lines), len(new_lines)
 
 
 def _header(hunk: Hunk, moved: int, n_old: int | None, n_new: int | None) -> str:
@@ -256,8 +256,11 @@ def _range(start: int, stop: int) -> str:
     return _counted(start + (stop > start), stop - start)
 
 
-def _opcodes(old: Sequence[str], new: Sequence[str]) -> list[Opcode]:
-    """Runs of lines as (equal, old start, old stop, new start, new stop)."""
+def opcodes(old: Sequence[str], new: Sequence[str]) -> list[Opcode]:
+    """Runs of lines as (equal, old start, old stop, new start, new stop).
+
+    `["a", "b"]`, `["a"]` → `[(True, 0, 1, 0, 1), (False, 1, 2, 1, 1)]`
+    """
     head = 0
     while head < min(len(old), len(new)) and old[head] == new[head]:
         head += 1
@@ -275,8 +278,7 @@ def _differences(old: Sequence[str], new: Sequence[str]) -> list[Opcode]:
     if not old or not new:
         return [(False, 0, len(old), 0, len(new))] if old or new else []
     if len(old) * len(new) > _MAX_CELLS:
-        matcher = PatienceSequenceMatcher(None, old, new)
-        return [(tag == "equal", a, b, c, d) for tag, a, b, c, d in matcher.get_opcodes()]
+        return _by_anchors(old, new)
     # Numbers instead of lines: the comparison hashes, and two lines must never be taken for one.
     number_of = {line: number for number, line in enumerate(dict.fromkeys((*old, *new)))}
     codes: list[Opcode] = []
@@ -332,7 +334,7 @@ def _with_ends_of(original: str, submitted: str) -> str:
     commonest = Counter(end for _, end in before if end).most_common(1)
     end = commonest[0][0] if commonest else "\n"
     pieces: list[str] = []
-    for same, a, b, c, d in _opcodes([line for line, _ in before], [line for line, _ in after]):
+    for same, a, b, c, d in opcodes([line for line, _ in before], [line for line, _ in after]):
         for k in range(c, d):
             own = before[a + k - c][1] if same or b - a == d - c else ""
             end = own or end
@@ -357,3 +359,53 @@ def _refuse_untypable(original: str, edited: str) -> None:
                 f"Line {number}, column {found.start() + 1} holds {what}, which no file of code can hold. Take it out.",
                 where=f"line {number}, column {found.start() + 1}",
             )
+
+
+def _by_anchors(old: Sequence[str], new: Sequence[str]) -> list[Opcode]:
+    """As patience diff does it: lines that stand once on each side, in the same order, part what is compared."""
+    codes: list[Opcode] = []
+    at, beside = 0, 0
+    anchors = _anchors(old, new)
+    for left, right in [*anchors, (len(old), len(new))]:
+        before, after = old[at:left], new[beside:right]
+        # Without an anchor within it, a piece this large is other text.
+        found = [(False, 0, len(before), 0, len(after))] if len(before) * len(after) > _MAX_CELLS else None
+        for same, a, b, c, d in found if found is not None else _differences(before, after):
+            codes.append((same, a + at, b + at, c + beside, d + beside))
+        if left < len(old) and right < len(new):
+            codes.append((True, left, left + 1, right, right + 1))
+        at, beside = left + 1, right + 1
+    return _joined(codes)
+
+
+def _anchors(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
+    """Lines that stand once on each side, as many as come in the same order: (old, new)."""
+    once_old, once_new = ({line for line, n in Counter(side).items() if n == 1} for side in (old, new))
+    place = {line: n for n, line in enumerate(new) if line in once_new}
+    pairs = [(n, place[line]) for n, line in enumerate(old) if line in once_old and line in place]
+    # The longest run that rises on both sides, by the piles of patience sorting.
+    tops: list[int] = []
+    ends: list[int] = []
+    before: list[int] = []
+    for number, (_, right) in enumerate(pairs):
+        pile = bisect_left(tops, right)
+        before.append(ends[pile - 1] if pile else -1)
+        tops[pile : pile + 1] = [right]
+        ends[pile : pile + 1] = [number]
+    chosen: list[tuple[int, int]] = []
+    number = ends[-1] if ends else -1
+    while number >= 0:
+        chosen.append(pairs[number])
+        number = before[number]
+    return chosen[::-1]
+
+
+def _joined(codes: Sequence[Opcode]) -> list[Opcode]:
+    """Neighbours of one kind as one."""
+    joined: list[Opcode] = []
+    for same, a, b, c, d in codes:
+        if joined and joined[-1][0] is same:
+            joined[-1] = (same, joined[-1][1], b, joined[-1][3], d)
+        else:
+            joined.append((same, a, b, c, d))
+    return joined

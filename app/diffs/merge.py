@@ -1,17 +1,15 @@
 r"""Two edits of one text brought together: what does not touch is taken from both, the rest is marked.
 
-Source: diff3 (GNU diffutils manual, "Merging From a Common Ancestor"), as merge3 1.0 does it, on lines that end at `\n`
-and nowhere else.
+Source: Khanna, Kunal, Pierce: "A Formal Investigation of Diff3" (2007): where the base, and each edit of it, agree on
+lines, these part the texts; of what lies between two such runs, one side alone has changed, or both have. On lines that
+end at `\n` and nowhere else.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from merge3 import Merge3
-from patiencediff import PatienceSequenceMatcher
-
-from app.diffs.edit import lines_of
+from app.diffs.edit import Opcode, lines_of, opcodes
 
 THEIRS, BETWEEN, MINE = "<<<<<<< theirs", "=======", ">>>>>>> yours"
 _LEFT = re.compile(f"^(?:{THEIRS}|{MINE})\r?$", re.MULTILINE)
@@ -35,17 +33,45 @@ def merge(base: str, theirs: str, mine: str) -> Merged:
         return Merged(theirs)
     if theirs == base:
         return Merged(mine)
-    texts = (lines_of(base), lines_of(theirs), lines_of(mine))
-    one = Merge3(*texts, sequence_matcher=PatienceSequenceMatcher)  # type: ignore[arg-type]
     pieces: list[str] = []
     n_conflicts = 0
-    for kind, *lines in one.merge_groups():
-        if kind == "conflict":
-            n_conflicts += 1
-            pieces += (THEIRS + "\n", _closed(lines[1]), BETWEEN + "\n", _closed(lines[2]), MINE + "\n")
+    for was, one, other in _parted(lines_of(base), lines_of(theirs), lines_of(mine)):
+        if other in (one, was):
+            pieces += one
+        elif was == one:
+            pieces += other
         else:
-            pieces += lines[0]
+            n_conflicts += 1
+            pieces += (THEIRS + "\n", _closed(one), BETWEEN + "\n", _closed(other), MINE + "\n")
     return Merged("".join(pieces), n_conflicts)
+
+
+def _parted(
+    base: Sequence[str], theirs: Sequence[str], mine: Sequence[str]
+) -> Iterator[tuple[Sequence[str], Sequence[str], Sequence[str]]]:
+    """The three texts in pieces that belong together: what all agree on, and what lies between."""
+    at, in_theirs, in_mine = 0, 0, 0
+    for start, stop, one, other in _agreed(opcodes(base, theirs), opcodes(base, mine)):
+        yield base[at:start], theirs[in_theirs:one], mine[in_mine:other]
+        yield (base[start:stop],) * 3
+        at, in_theirs, in_mine = stop, one + stop - start, other + stop - start
+    yield base[at:], theirs[in_theirs:], mine[in_mine:]
+
+
+def _agreed(ones: Sequence[Opcode], others: Sequence[Opcode]) -> Iterator[tuple[int, int, int, int]]:
+    """Runs of the base that stand in both edits: (start, stop, start in the one, start in the other)."""
+    left, right = [one for one in ones if one[0]], [one for one in others if one[0]]
+    i = j = 0
+    while i < len(left) and j < len(right):
+        _, a_start, a_stop, one, _ = left[i]
+        _, b_start, b_stop, other, _ = right[j]
+        start, stop = max(a_start, b_start), min(a_stop, b_stop)
+        if start < stop:
+            yield start, stop, one + start - a_start, other + start - b_start
+        if a_stop < b_stop:
+            i += 1
+        else:
+            j += 1
 
 
 def find_mark(text: str, original: str = "") -> int | None:

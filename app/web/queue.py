@@ -5,7 +5,7 @@ import sys
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +20,7 @@ from app.models import CandidateRow, JobRow, Status
 from app.ordering import OLDEST, ORDERS, Order
 from app.queue import Filter
 from app.settings import Settings
-from app.web.deps import Db, Project
+from app.web.deps import Db, Now, Project
 from app.web.forms import Form
 from app.web.render import THEMES, page, see_other, url
 
@@ -180,9 +180,9 @@ def root() -> Response:
 
 
 @router.get("/queue")
-def show_queue(request: Request, session: Db, project: Project, after: str = "") -> Response:
+def show_queue(request: Request, session: Db, project: Project, now: Now, after: str = "") -> Response:
     """One page of candidates, with filters and counts."""
-    view, wanted = _view(request, session, project, after, known=None)
+    view, wanted = _view(request, session, project, after, now, known=None)
     return page(
         request,
         "queue.html",
@@ -198,6 +198,7 @@ def live(
     request: Request,
     session: Db,
     project: Project,
+    now: Now,
     known: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
     seen: str = "",
     after: str = "",
@@ -206,12 +207,12 @@ def live(
     """What an open page asks every second: 204 while it is up to date, else the list as it is now."""
     if seen == queue.take_pulse(session, project).beat:
         return Response(status_code=204)
-    view, _ = _view(request, session, project, after, known=known)
+    view, _ = _view(request, session, project, after, now, known=known)
     return page(request, "queue.html", view, fragment="main" if empty else "list", status=422 if view.fault else 200)
 
 
 def _view(
-    request: Request, session: Session, project: int, after: str, *, known: int | None
+    request: Request, session: Session, project: int, after: str, now: datetime, *, known: int | None
 ) -> tuple[QueueView, Filter]:
     """The page, and the filter that it shows; `known` is the newest candidate when it was opened, None for now."""
     fault: Fault | None = None
@@ -238,7 +239,7 @@ def _view(
         fault=fault,
         heads=_heads(wanted),
         orders=ORDERS,
-        now=datetime.now(UTC),
+        now=now,
         candidates=found.candidates,
         count=next(tab.n for tab in tabs if tab.current),
         query=query,

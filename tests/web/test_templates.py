@@ -12,10 +12,12 @@ from jinja2 import meta
 from app.web import (
     bulk_page,
     cluster_page,
+    diff_page,
     edit_page,
     examples_page,
     exports_page,
     imports,
+    insight_page,
     jobs_page,
     ladder,
     preferences_page,
@@ -24,6 +26,7 @@ from app.web import (
     releases_page,
     review_page,
     templates_page,
+    views_page,
 )
 from app.web.render import ErrorView, environment
 
@@ -52,6 +55,9 @@ VIEWS: dict[str, Any] = {
     "bulk_act.html": bulk_page.ActView,
     "cluster.html": cluster_page.ClusterView,
     "clusters.html": cluster_page.ClustersView,
+    "diff.html": diff_page.PieceView,
+    "insight.html": insight_page.InsightView,
+    "views.html": views_page.ViewsView,
     "error.html": ErrorView,
 }
 ROUTES = [
@@ -59,9 +65,11 @@ ROUTES = [
     for module in (
         bulk_page,
         cluster_page,
+        diff_page,
         edit_page,
         exports_page,
         imports,
+        insight_page,
         jobs_page,
         ladder,
         project_page,
@@ -69,6 +77,7 @@ ROUTES = [
         releases_page,
         review_page,
         templates_page,
+        views_page,
     )
 ]
 
