@@ -1,0 +1,68 @@
+"""Take the pictures of docs/screenshots: every page, light and dark, on the sample patches.
+
+python scripts/screenshots.py
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+from playwright.sync_api import Page
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.e2e.conftest import serving  # noqa: E402
+from tests.servers import chromium  # noqa: E402
+
+TARGET = ROOT / "docs/screenshots"
+PAGES = {
+    "queue": "/queue?status=all", "review": "/candidates/6", "side-by-side": "/candidates/6?view=split",
+    "edit": "/candidates/8/edit", "yields": "/candidates/6/examples", "bulk": "/bulk?status=pending",
+    "clusters": "/clusters", "views": "/views", "insight": "/insight?since=", "imports": "/imports",
+    "report": "/imports/1", "quarantine": "/quarantine", "releases": "/releases", "release": "/releases/1",
+    "release-preview": "/releases/new", "exports": "/exports", "templates": "/templates",
+    "template": "/templates/scaffold", "project": "/project", "preferences": "/preferences", "job": "/jobs/1",
+}  # fmt: skip
+
+
+def send(address: str, path: str, body: dict[str, object] | bytes) -> None:
+    """POST to the API."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"}
+    with urlopen(Request(address + path, content, headers), timeout=60):
+        pass
+
+
+def fill(page: Page, address: str) -> None:
+    """The twelve samples, some of them decided, a line that cannot be read, a view, a release."""
+    send(address, "/samples", b"")
+    page.wait_for_timeout(3000)
+    send(address, "/api/v1/ingest?name=broken.jsonl", b'{"issue": "cut her\n')
+    for number, verdict in enumerate(("accept", "reject", "accept", "skip", "accept"), 1):
+        send(address, f"/api/v1/candidates/{number}/decisions", {"verdict": verdict, "version": 1, "key": f"k{number}"})
+    send(address, "/api/v1/views", {"name": "Small ones", "filter": "status:pending size:<20"})
+    send(address, "/api/v1/releases", {"name": "first"})
+    page.wait_for_timeout(6000)
+
+
+def main() -> None:
+    """Start a server on an empty folder, fill it, and look at every page."""
+    TARGET.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as address, chromium() as browser:
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        fill(page, address)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            for name, path in PAGES.items():
+                answer = page.goto(address + path)
+                page.wait_for_timeout(700)
+                status = answer.status if answer else 0
+                sys.stderr.write(f"{status} {path}\n")
+                page.screenshot(path=TARGET / f"{name}{'-dark' if scheme == 'dark' else ''}.png")
+
+
+if __name__ == "__main__":
+    main()
