@@ -69,11 +69,11 @@ function dropAct(act) {
   showOutbox();
 }
 
-/** The reject that waits for its reason, or null: only the last act does, and not for long. */
+/** The reject that waits for its reason, or null: only the last act does, and not for long, with a server or without. */
 function findHeld() {
-  const acts = listWaiting();
-  const rest = acts.length === 1 ? (acts[0].until ?? 0) - Date.now() : 0;
-  return rest > 0 && rest <= REASON_MS && !acts[0].isTried ? acts[0] : null;
+  const last = listWaiting().at(-1);
+  const rest = (last?.until ?? 0) - Date.now();
+  return rest > 0 && rest <= REASON_MS && !last.isTried ? last : null;
 }
 
 // ---------------------------------------------------------------- sending
@@ -124,7 +124,7 @@ function conclude(act, { isStored, said }) {
 async function deliverAll() {
   for (;;) {
     const act = listWaiting()[0];
-    if (!act || findHeld()) return;
+    if (!act || act.name === findHeld()?.name) return;
     // From here on the server may have it, whatever becomes of the answer.
     changeAct(act, { isTried: true });
     beingSent = act.name;
@@ -154,7 +154,7 @@ function wake() {
   clearTimeout(waking);
   if (listWaiting().length === 0) return;
   const held = findHeld();
-  const pause = held ? held.until - Date.now() : nFailed > 0 ? RETRY_MS[Math.min(nFailed, RETRY_MS.length) - 1] : 0;
+  const pause = held?.name === listWaiting()[0].name ? held.until - Date.now() : nFailed > 0 ? RETRY_MS[Math.min(nFailed, RETRY_MS.length) - 1] : 0;
   waking = setTimeout(deliver, pause + 1);
 }
 

@@ -4,6 +4,7 @@ pygal puts a style sheet, scripts, tooltips and its own remarks into what it dra
 classes of `static/insight.css` say the colours, so that both themes and the content policy hold (docs/decisions/0032).
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from math import ceil
@@ -77,6 +78,9 @@ def _plot(series: Sequence[str], ordered: Sequence[Line], *, in_time: bool) -> s
     """What pygal draws of it."""
     import pygal  # noqa: PLC0415  (a tenth of a second, and only this page needs it)
     from pygal.style import Style  # noqa: PLC0415
+
+    # pygal hooks a finder of its plugins into every import; it is of a kind that Python warns of, and none is used.
+    sys.meta_path[:] = [one for one in sys.meta_path if type(one).__name__ != "PluginImportFixer"]
 
     names = [_label(line, in_time=in_time) for line in ordered]
     chart = (pygal.StackedBar if in_time else pygal.HorizontalStackedBar)(

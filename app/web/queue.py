@@ -42,6 +42,8 @@ FINDINGS = (
     "never_validated", "run_cut_short", "no_run", "script_unsure", "post_image_differs",
     "script_unparsable", "script_too_large", "no_codemod", "several_codemods", "bidi", "hidden", "control", "nul",
     "lone_surrogate", "injection", "secret",
+    "test_removed", "test_skipped", "test_weakened", "bare_except", "exception_swallowed", "check_silenced",
+    "debug_left", "runs_code", "opens_network", "placeholder", "special_case", "format_only", "docs_only",
     "spec_not_yaml", "spec_cut", "spec_not_plain", "spec_field", "spec_operation", "spec_files_missing",
     "spec_duplicate_key", "refined_not_pairs", "refined_cut", "refined_field", "unified_not_json",
     "unified_cut", "unified_field", "unified_disagrees",
@@ -189,7 +191,10 @@ def show_queue(request: Request, session: Db, project: Project, now: Now, after:
         view,
         fragment="list",
         status=422 if view.fault else 200,
-        headers=_clean(request, wanted, after),
+        # A wrong search is told in the list that it would have made, in the place that htmx asked for.
+        headers=_clean(request, wanted, after)
+        if view.fault is None
+        else {"HX-Retarget": "#list", "HX-Reswap": "outerHTML"},
     )
 
 

@@ -108,7 +108,7 @@ def test_a_folder_without_logs_is_not_sent(page: Page, tmp_path: Path) -> None:
 
 
 def test_the_browser_leaves_out_what_the_server_would_not_walk() -> None:
-    script = (ROOT / "static" / "app.js").read_text()
+    script = (ROOT / "static" / "drop.js").read_text()
     listed = script.partition("NOT_WALKED = new Set([")[2].partition("]")[0]
 
     assert {name.strip().strip('"') for name in listed.split(",") if name.strip()} == NOT_WALKED

@@ -49,12 +49,13 @@ def test_a_share_ends_with_the_digest_of_the_whole_file(tmp_path: Path) -> None:
 def test_whoever_stops_listening_leaves_no_process_behind(tmp_path: Path) -> None:
     import multiprocessing
 
+    before = multiprocessing.active_children()
     reading = read_ahead(share_of(tmp_path, (line("One") + b"\n") * 5000, max_line_bytes=1 << 20))
     assert len(list(islice(reading, 10))) == 10
 
     reading.close()
 
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= set(before)
 
 
 def test_changed_lines_are_counted_without_the_headers() -> None:

@@ -155,7 +155,7 @@ def test_what_cannot_be_is_a_sentence_beside_what_was_typed(judged: TestClient) 
 def test_days_of_a_split_by_time_begin_at_midnight(judged: TestClient) -> None:
     page = judged.get("/releases/new?by=time&validation_from=2026-01-01&test_from=2026-02-01").text
 
-    assert 'class="notice bad"' not in page
+    assert 'class="notice bad" role="alert"' not in page
     assert "Held back" in text(page)
 
 
@@ -442,7 +442,7 @@ def test_files_are_kept_listed_and_removed(client: TestClient, db: Database, pro
     for kind, content in (("block_list", b"two words of nothing\n"), ("tokenizer", b"{}"), ("benchmark", b"\xff")):
         bad = client.post("/project/files", data={"kind": kind}, files={"files": ("bad.txt", content)})
         assert 400 <= bad.status_code < 500
-        assert 'class="notice bad"' in bad.text
+        assert 'class="notice bad" role="alert"' in bad.text
     assert client.post("/project/files", data={"kind": "moon"}, files=good).status_code == 422
     gone = client.post("/project/files/remove", data={"digest": kept.digest}).text
     assert "The file is gone" in text(gone)
@@ -490,6 +490,7 @@ def test_ten_more_releases_cost_no_more_queries(client: TestClient, db: Database
         return len(asked)
 
     make(2)
+    queries()  # what is looked up once for all pages
     few = queries()
     make(10)
     assert queries() == few
