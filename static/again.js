@@ -1,5 +1,5 @@
-// What the review page does after its first decision: undo and redo, a reason after the fact, what comes back, and the
-// page that stands where a candidate would while the server is away. Fetched then, so that the first page needs less.
+// What the review page does after its first decision: undo and redo, a reason after the fact, what comes back, and the way
+// that needs the server. Fetched then, so that the first page needs less.
 
 // ---------------------------------------------------------------- a reason after the fact
 
@@ -80,7 +80,7 @@ async function takeBackLast() {
   } finally {
     inFlight -= 1;
   }
-  if (!answer) return notify("The server cannot be reached, and this decision is not here any more. Try again when it is back.");
+  if (!answer) return notifyAway();
   undoKey = null;
   if (!answer.isStored) return notify(answer.said.error.message);
   const { candidate: { id }, bulk, said } = answer.said;
@@ -96,14 +96,6 @@ async function takeBackLast() {
     putBack();
   }
   await arrive(`/candidates/${id}${queryHere()}`, said || `Undone: #${id}`);
-}
-
-async function isReached() {
-  try {
-    return (await fetch("/healthz")).ok;
-  } catch {
-    return false;
-  }
 }
 
 export function doAgain() {
@@ -225,19 +217,4 @@ export async function arrive(address, said = "", hint = "") {
   } finally {
     inFlight -= 1;
   }
-}
-
-/** Stands where a candidate would while the server is away; goes on by itself. */
-export function showAway(address, said) {
-  if (!one("#candidate[data-away]")) {
-    const node = one("#away").content.firstElementChild.cloneNode(true);
-    node.dataset.query = queryHere();
-    noteOpen();
-    one("#candidate").replaceWith(node);
-    htmx.process(node);
-    settle(node, said);
-    if (said) showToast(said);
-  }
-  one("#candidate").dataset.away = address;
-  setTimeout(() => one(`#candidate[data-away="${CSS.escape(address)}"]`) && inFlight === 0 && arrive(address, said), AGAIN_MS);
 }

@@ -158,7 +158,7 @@ document.addEventListener("htmx:before:response", (event) => {
 });
 
 document.addEventListener("htmx:error", (event) => {
-  if (event.detail.ctx && !isLive(event)) notify("The server cannot be reached. Nothing typed is lost; try again when it is back.");
+  if (event.detail.ctx && !isLive(event)) notifyAway();
 });
 
 document.addEventListener("htmx:before:swap", (event) => {

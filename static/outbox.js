@@ -17,6 +17,8 @@ let beingSent = "";
 let delivering = null;
 let waking = 0;
 let hasSent = false;
+// Something that was asked of the server had no answer; the next link asks first whether there is one.
+let isCut = false;
 
 const token = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
@@ -67,6 +69,12 @@ function changeAct(act, change) {
 function dropAct(act) {
   localStorage.removeItem(act.name);
   showOutbox();
+}
+
+/** What was decided on a candidate and waits, or undefined; a verdict that was taken back does not. */
+function findDecided(id) {
+  const last = listWaiting().findLast((act) => act.id === id);
+  return last?.verdict === "undo" ? undefined : last;
 }
 
 /** The reject that waits for its reason, or null: only the last act does, and not for long, with a server or without. */
@@ -135,6 +143,7 @@ async function deliverAll() {
       return;
     }
     nFailed = 0;
+    isCut = false;
     conclude(act, answer);
     showOutbox();
   }
@@ -207,17 +216,68 @@ document.addEventListener("outbox:answer", (event) => {
   if (!isStored) showRefused();
 });
 
-// What is looked at next must count what was decided before.
-document.addEventListener("click", async (event) => {
+// ---------------------------------------------------------------- leaving, with and without a network
+
+/** The link of ours that a plain click follows to another page or fragment, or null. */
+function followed(event) {
   const link = event.target.closest?.("a[href]");
   const isOurs = link && link.origin === location.origin && !link.target && !link.hasAttribute("download");
   const isPlain = event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
-  if (!isOurs || !isPlain || event.defaultPrevented || listWaiting().length === 0) return;
-  if (link.hash && link.pathname === location.pathname && link.search === location.search) return;
+  if (!isOurs || !isPlain || event.defaultPrevented) return null;
+  return link.hash && link.pathname === location.pathname && link.search === location.search ? null : link;
+}
+
+// What is looked at next must count what was decided before.
+document.addEventListener("click", async (event) => {
+  const link = followed(event);
+  if (!link || listWaiting().length === 0) return;
   event.preventDefault();
   await flush();
   location.assign(link.href);
 });
+
+async function isReached() {
+  try {
+    isCut = !(await fetch("/healthz", { cache: "no-store" })).ok;
+  } catch {
+    isCut = true;
+  }
+  return !isCut;
+}
+
+/** What a key or a link that needs the server says without one. */
+function notifyAway() {
+  isCut = true;
+  const n = listWaiting().length;
+  const waits = n === 0 ? "" : n === 1 ? " 1 decision waits here and is sent when it is back." : ` ${n} decisions wait here and are sent when it is back.`;
+  notify(`There is no network, or the server does not answer: this needs it.${waits} Nothing typed is lost.`);
+}
+
+// Without a network a link would leave for the browser's own page of errors. A server on this machine needs none, so it
+// is asked. Below the document, where what is here already has answered the click.
+let isLetThrough = false;
+
+function askFirst(event, isLeaving, again) {
+  const isUnsure = !navigator.onLine || nFailed > 0 || isCut;
+  if (isLetThrough || !isUnsure || !isLeaving) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  isReached().then((isHere) => {
+    if (!isHere) return notifyAway();
+    isLetThrough = true;
+    again();
+    isLetThrough = false;
+  });
+}
+
+document.body.addEventListener("click", (event) => {
+  const link = followed(event);
+  askFirst(event, link, () => link.click());
+}, true);
+document.body.addEventListener("submit", (event) => {
+  const { target: form, submitter } = event;
+  askFirst(event, form.method !== "dialog" && !form.matches("#edit"), () => form.requestSubmit(submitter));
+}, true);
 
 window.addEventListener("pagehide", () => {
   const acts = listWaiting();
@@ -226,6 +286,7 @@ window.addEventListener("pagehide", () => {
 });
 window.addEventListener("online", () => {
   nFailed = 0;
+  isCut = false;
   deliver();
 });
 window.addEventListener("storage", (event) => event.key?.startsWith(OUTBOX) && showOutbox());

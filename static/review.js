@@ -92,6 +92,7 @@ async function fillAhead() {
     for (const one of fetched.keys()) if (!wanted.has(one)) forget(one);
   } catch {
     // The server is away: what is here already can still be decided on.
+    isCut = true;
     orderedAt = -Infinity;
   } finally {
     isFilling = false;
@@ -194,6 +195,11 @@ function count(by) {
 
 function takeVerdict(form, verdict) {
   const { id, query } = onScreen;
+  const earlier = findDecided(id) ?? (decided.get(id) === one("#candidate") ? past.findLast((act) => act.id === id) : undefined);
+  if (earlier) {
+    notify(`${saidOf(earlier)} already; ${keyOf("undo")} takes that back.`);
+    return true;
+  }
   const fields = new FormData(form);
   const reasons = fields.getAll("reasons");
   if (reasons.length > 0 && verdict !== "reject" && verdict !== "flag") {
@@ -289,11 +295,35 @@ async function later(name, ...given) {
   try {
     await loadAgain();
   } catch {
-    return notify("The server cannot be reached. Every decision waits here; try again when it is back.");
+    return name === "arrive" ? showAway(...given) : notifyAway();
   } finally {
     inFlight -= 1;
   }
   return again[name](...given);
+}
+
+/** Stands where a candidate would while the server is away; goes on by itself. */
+function showAway(address, said) {
+  if (!one("#candidate[data-away]")) {
+    const node = one("#away").content.firstElementChild.cloneNode(true);
+    node.dataset.query = queryHere();
+    countWaiting(node);
+    noteOpen();
+    one("#candidate").replaceWith(node);
+    htmx.process(node);
+    settle(node, said);
+    if (said) showToast(said);
+  }
+  countWaiting(one("#candidate"));
+  one("#candidate").dataset.away = address;
+  setTimeout(() => one(`#candidate[data-away="${CSS.escape(address)}"]`) && inFlight === 0 && later("arrive", address, said), AGAIN_MS);
+}
+
+function countWaiting(node) {
+  const n = listWaiting().length;
+  const said = n === 1 ? "1 decision waits" : `${n} decisions wait`;
+  one("[data-waiting]", node).textContent = said;
+  node.dataset.says = `No further candidate is here; ${said}.`;
 }
 
 document.addEventListener("outbox:answer", (event) => {

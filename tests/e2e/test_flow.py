@@ -159,9 +159,15 @@ def go_on_alone(page: Page, sitting: Sitting, context: BrowserContext, trouble: 
     shown(page)
     page.keyboard.press("f")
     sitting.decide(STATUS["f"])
-    expect(page.get_by_role("heading", level=1)).to_have_text("The next candidate comes when the server is back")
+    expect(page.get_by_role("heading", level=1)).to_have_text("No further candidate is here")
+    expect(page.locator("[data-waiting]")).to_have_text("4 decisions wait")
     expect(page.locator("#outbox")).to_have_text("4 waiting for the server")
     assert violations(page) == []
+    for keys in ("a", "p", "gq"):
+        for key in keys:
+            page.keyboard.press(key)
+    expect(page.locator("#notice")).to_contain_text("There is no network")
+    expect(page.locator("#notice")).to_contain_text("4 decisions wait here")
     context.set_offline(False)
     # The browser's console names the failed requests, rightly.
     trouble.found.clear()
@@ -187,6 +193,30 @@ def test_what_waits_survives_a_tab_that_goes_away_and_is_stored_once(
     other.goto("/imports")
     expect(other.locator("#outbox")).to_have_text("Saved")
     assert states(server, 6) == {1: ("accepted", ()), 2: ("rejected", ())}
+
+
+def test_without_a_network_nothing_is_decided_twice_and_no_key_leaves_the_page(
+    page: Page, server: str, context: BrowserContext, trouble: Trouble
+) -> None:
+    fill(server, 3)
+    for script in ("**/again.js*", "**/queue/ahead*"):  # nothing was fetched before the network went
+        context.route(script, lambda route: route.abort())
+    page.goto("/candidates/1")
+    shown(page)
+    context.set_offline(True)
+    for keys in ("e", "p", "n", "gq"):
+        for key in keys:
+            page.keyboard.press(key)
+        expect(page.locator("#notice")).to_contain_text("There is no network, or the server does not answer")
+        page.evaluate("one('#notice').replaceChildren()")
+    page.evaluate("for (let n = 0; n < 2; n += 1) one('button.accept').click()")
+    expect(page.get_by_role("heading", level=1)).to_have_text("No further candidate is here")
+    expect(page.locator("[data-waiting]")).to_have_text("1 decision waits")
+    assert trouble.found == []
+    context.unroute("**/again.js*")
+    context.set_offline(False)
+    assert shown(page) == 2
+    assert states(server, 3) == {1: ("accepted", ())}
 
 
 def test_a_refused_decision_comes_back_and_keeps_the_others_moving(page: Page, server: str) -> None:
