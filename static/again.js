@@ -172,13 +172,21 @@ export function restore(act) {
 
 const thousands = new Intl.NumberFormat("en");
 
+/** Which one of the sitting is on the screen; more that came in make the sitting longer, nothing makes it shorter. */
+function placeHere() {
+  const n_done = Math.max(0, sitting.n - sitting.before);
+  const known = n_done + (isFound(sitting.query) || sitting.isCapped ? 1 : sitting.left);
+  sitting.total = Math.max(sitting.total, known);
+  return n_done + 1;
+}
+
 export function showPace() {
   const line = one("#pace");
-  if (!line || sitting.left === null) return;
+  if (!line || sitting.left === null || sitting.total === null) return;
   const capped = sitting.isCapped ? "+" : "";
   const sign = one("[data-left]");
   sign.textContent = `${thousands.format(sitting.left)}${capped} ${sign.dataset.left}`;
-  const said = [`${thousands.format(sitting.n + 1)} of ${thousands.format(sitting.n + sitting.left)}${capped} in this sitting`];
+  const said = [`${thousands.format(placeHere())} of ${thousands.format(sitting.total)}${capped} in this sitting`];
   const hours = (sitting.to - sitting.from) / 3_600_000;
   if (sitting.n >= 3 && hours > 0) {
     const pace = sitting.n / hours;

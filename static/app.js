@@ -73,6 +73,17 @@ function press(target, event) {
   const folded = target.closest("details:not([open])");
   if (folded && !target.matches("summary")) folded.open = true;
   target.click();
+  if (target.matches("summary") && target.parentElement.open) bring(target.parentElement);
+}
+
+// What a key opens below the fold comes up, and once more when what it asked for is there and the page is long enough.
+let brought = null;
+
+function bring(fold) {
+  brought = fold;
+  const { top, bottom } = fold.getBoundingClientRect();
+  // The bar with the verdicts covers what lies below it.
+  if (top < 0 || bottom > innerHeight - (one(".decide")?.offsetHeight ?? 0)) fold.scrollIntoView({ block: "start" });
 }
 
 // What opens to be typed into gets the keys: the first letter of a reason must not decide. Opened here and not by the
@@ -169,6 +180,7 @@ document.addEventListener("htmx:before:swap", (event) => {
 
 document.addEventListener("htmx:after:swap", (event) => {
   if (!isLive(event) && !isAside(event)) settle(event.detail.ctx.target);
+  if (brought && event.detail.ctx.sourceElement === brought) bring(brought);
   if (sought && document.getElementById(sought)) land(sought);
 });
 
@@ -267,6 +279,9 @@ document.addEventListener("click", (event) => {
 
 document.addEventListener("DOMContentLoaded", () => {
   if (location.hash === "#q") one("#q")?.focus();
+  // Where the pages stand in one row that is wider than the screen.
+  const here = one(".top nav [aria-current]");
+  if (here) here.parentElement.scrollLeft = here.offsetLeft - (here.parentElement.clientWidth - here.offsetWidth) / 2;
   autostart();
   showRung();
 });

@@ -3,6 +3,7 @@
 const CHECK_MS = 400;
 const KEEP_MS = 800;
 const RETRY_MS = 5000;
+const PAUSE_MS = 600_000;
 // What a browser sends after a page is gone; the rest stays in this browser until the page is opened again.
 const MOST_AFTER_BYTES = 60_000;
 // Editors that are opened at once; the others come when they are scrolled to.
@@ -185,6 +186,7 @@ async function save() {
     else {
       isOver = true;
       forgetHere();
+      countEdit();
       location.assign(form.dataset.next);
     }
   } catch {
@@ -192,6 +194,20 @@ async function save() {
     refuse("The server cannot be reached. Your text is still here; try again when it is back.");
   } finally {
     isSaving = false;
+  }
+}
+
+/** The review page tells place and pace of a sitting; an edit is one decision of it. */
+function countEdit() {
+  try {
+    const sitting = JSON.parse(sessionStorage.getItem("sitting"));
+    if (!sitting) return;
+    const now = Date.now();
+    const isNew = now - sitting.to > PAUSE_MS;
+    const begun = isNew ? { from: now - Math.round(performance.now()), before: 0, total: sitting.left } : {};
+    sessionStorage.setItem("sitting", JSON.stringify({ ...sitting, ...begun, n: isNew ? 1 : sitting.n + 1, to: now }));
+  } catch {
+    // Forbidden: then the page counts what it sees.
   }
 }
 

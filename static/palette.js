@@ -30,6 +30,16 @@ function listPlaces() {
   }));
 }
 
+/** The filter that the page shows, so that the next candidate after a visited one is the next of this filter. */
+function filterHere() {
+  const shown = one("#candidate[data-query]")?.dataset.query;
+  if (shown !== undefined) return shown;
+  if (location.pathname !== "/queue") return "?status=all";
+  const query = new URLSearchParams(location.search);
+  query.delete("after");
+  return query.size > 0 ? `?${query}` : "";
+}
+
 /** Letters in their order, anywhere: `gre` finds "Go to Releases". Whole words come first. */
 function score(label, asked) {
   const text = label.toLowerCase();
@@ -52,7 +62,7 @@ function search(asked) {
     link.remove();
   };
   const number = asked.match(/^#?(\d{1,15})$/)?.[1];
-  if (number) found.push({ label: `Open candidate #${number}`, run: visit(`/candidates/${number}?status=all`) });
+  if (number) found.push({ label: `Open candidate #${number}`, run: visit(`/candidates/${number}${filterHere()}`) });
   const ranked = [...listCommands(), ...listPlaces()]
     .map((choice) => ({ choice, rank: score(choice.label, asked.toLowerCase()) }))
     .filter(({ rank }) => rank !== null)

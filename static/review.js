@@ -6,7 +6,7 @@ const N_AHEAD = 3;
 const ORDER_MS = 5000;
 const MOST_KEPT = 10;
 const MOST_PAST = 500;
-const PAUSE_MS = 10 * 60 * 1000;
+const PAUSE_MS = 600_000;
 const AGAIN_MS = 2000;
 const DONE = { accept: "Accepted", reject: "Rejected", skip: "Skipped", flag: "Flagged" };
 
@@ -62,6 +62,8 @@ function forget(id) {
 }
 
 async function readOrder(id, query) {
+  const isQuiet = () => listWaiting().length === 0;
+  const [wasQuiet, n] = [isQuiet(), sitting.n];
   const response = await fetch(withQuery("/queue/ahead", query, "after", id));
   if (!response.ok) throw new Error(`${response.status}`);
   const found = await response.json();
@@ -69,8 +71,14 @@ async function readOrder(id, query) {
   orderedAt = performance.now();
   const gone = new Set([...listWaiting(), ...listRefused()].map((act) => act.id));
   order = found.ahead.filter(([one]) => !gone.has(one));
-  sitting.left = found.left - (query.includes("status=") ? 0 : listWaiting().filter((act) => act.verdict !== "undo").length);
-  sitting.isCapped = found.capped;
+  const isNew = sitting.query !== query || sitting.total === null;
+  // What was on its way meanwhile is in this count or is not: then what was counted here is right.
+  if (isNew || (wasQuiet && isQuiet() && sitting.n === n)) {
+    sitting.left = found.left - (isFound(query) ? 0 : listWaiting().filter((act) => act.verdict !== "undo").length);
+    sitting.isCapped = found.capped;
+  }
+  if (isNew) beginPlace(query);
+  store("sitting", sitting);
   again?.showPace();
 }
 
@@ -180,14 +188,27 @@ document.addEventListener("visibilitychange", () => {
 // ---------------------------------------------------------------- place, pace
 
 // A sitting ends when nothing was decided for ten minutes.
-let sitting = { n: 0, from: 0, to: 0, left: null, isCapped: false, ...Object.fromEntries(Object.entries(stored("sitting"))) };
+let sitting = {
+  n: 0, from: 0, to: 0, left: null, isCapped: false, query: "", before: 0, total: null, ...Object.fromEntries(Object.entries(stored("sitting"))),
+};
+
+// With a status in the filter what is decided stays found.
+const isFound = (query) => /status(=|%3A)|view%3A/i.test(query);
+
+/** The place counts from here on: what this filter finds now is the whole of it. */
+function beginPlace(query) {
+  Object.assign(sitting, { query, before: sitting.n, total: sitting.left });
+}
 
 function count(by) {
   const now = Date.now();
-  if (now - sitting.to > PAUSE_MS) Object.assign(sitting, { n: 0, from: now - spentMs() });
+  if (now - sitting.to > PAUSE_MS) {
+    Object.assign(sitting, { n: 0, from: now - spentMs() });
+    beginPlace(queryHere());
+  }
   sitting.to = now;
   sitting.n = Math.max(0, sitting.n + by);
-  if (sitting.left !== null && !queryHere().includes("status=")) sitting.left = Math.max(0, sitting.left - by);
+  if (sitting.left !== null && !isFound(queryHere())) sitting.left = Math.max(0, sitting.left - by);
   store("sitting", sitting);
 }
 

@@ -234,11 +234,13 @@ def _view(
         typed = dict.fromkeys(typed, "") | link_query(wanted)
     query, is_empty = link_query(wanted), not any(decisions.count_by_status(session, project).values())
     tabs = _tabs(session, project, wanted)
+    saved = _views(session, project, wanted, tabs)
     live = {"after": after, "known": known, "seen": pulse.beat, "empty": "yes" if is_empty else ""}
     view = QueueView(
         n_quarantined=sources.count_quarantine(session, project),
-        tabs=tabs,
-        views=_views(session, project, wanted, tabs),
+        # One list is shown: where a view has its name, that is it.
+        tabs=[replace(tab, current=False) for tab in tabs] if any(one.current for one in saved) else tabs,
+        views=saved,
         save_url=save_url(wanted),
         typed=typed,
         fault=fault,

@@ -276,6 +276,13 @@ def test_reasons_hints_place_and_pace_are_told(page: Page, server: str) -> None:
     assert (blind["n_seen"], blind["n_hunks"]) == (0, 1)
     assert 0 < rejected["spent_ms"] < 600_000
     assert violations(page) == []
+    page.keyboard.press("e")
+    expect(page.locator(".editor .cm-content").first).to_be_focused()
+    page.keyboard.type("# said otherwise")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".toast")).to_have_text("Edited #3")
+    expect(page.locator("#pace")).to_contain_text("4 of 6 in this sitting")
+    expect(page.locator("[data-left]")).to_have_text("3 left")
 
 
 def test_the_palette_finds_commands_pages_and_candidates(page: Page, server: str) -> None:
@@ -290,11 +297,18 @@ def test_the_palette_finds_commands_pages_and_candidates(page: Page, server: str
     expect(page.locator("#palette [role=option]").first).to_contain_text("Skip")
     page.keyboard.press("Enter")
     assert shown(page) == 2
-    page.keyboard.press("Control+k")
-    field.fill("#3")
-    page.keyboard.press("Enter")
-    expect(page).to_have_url(re.compile("/candidates/3"))
+    page.goto("/candidates/2?order=newest")
     shown(page)
+    page.keyboard.press("Control+k")
+    field.fill("3")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/candidates/3\?order=newest"))
+    shown(page)
+    page.set_viewport_size({"width": 900, "height": 400})
+    for fold in ("c", "y"):
+        page.keyboard.press(fold)
+    expect(page.locator("#yields")).to_be_in_viewport()
+    expect(page.locator("#yields-body")).to_be_in_viewport()
     page.keyboard.press("g")
     page.keyboard.press("q")
     expect(page).to_have_url(re.compile("/queue$"))
