@@ -43,7 +43,7 @@ def serve(settings: Settings, *, fixed_port: bool, open_browser: bool, worker_to
     refuse_open(settings)
     listening = _listen(settings.host, settings.port, 1 if fixed_port else _TRIES)
     port = listening.getsockname()[1]
-    claimed = _claim_folder(settings)
+    claimed = claim_folder(settings)
     _bring_up_to_date(settings)
     child = _fork_worker(settings) if worker_too else None
     try:
@@ -125,8 +125,13 @@ def _listen(host: str, port: int, tries: int) -> socket.socket:
     raise AppError(f"{taken} on {host} cannot be had: {reason}. Choose another with --port, or --port 0 for any.")
 
 
-def _claim_folder(settings: Settings) -> BinaryIO:
-    """Hold a lock beside the SQLite file, so that a second server says so and does not share it."""
+def claim_folder(settings: Settings) -> BinaryIO:
+    """Hold a lock beside the SQLite file until what is given back is closed; a second server says so and stops.
+
+    Raises:
+        AppError: a server holds it.
+
+    """
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     claimed = (settings.data_dir / "server.lock").open("ab")
     if not settings.url.startswith("sqlite"):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app import __version__
+from app.cli.database import database
 from app.cli.exports import export
 from app.cli.groups import groups
 from app.cli.projects import benchmark, projects
@@ -53,7 +54,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 quarantine = typer.Typer(help="Lines that could not be read: look at them, correct them, read them again.")
-database = typer.Typer(help="The database: bring it up to date, verify what it holds.")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(prompts, name="template")
 app.add_typer(releases, name="release")
@@ -397,30 +397,6 @@ def retry_quarantined(
 
 
 # ------------------------------------------------------------------------------------------------ operation
-
-
-@database.command("upgrade")
-def upgrade(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: ProjectName = None) -> None:
-    """Bring the schema up to date; every start does this by itself."""
-    from app import migrations  # noqa: PLC0415
-    from app.db import Database  # noqa: PLC0415
-
-    db = Database(settings_of(data_dir, database_url, project))
-    done = migrations.upgrade(db)
-    say(f"The schema is at {migrations.HEAD}" + (" now." if done else " already."))
-
-
-@database.command("verify")
-def verify(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: ProjectName = None) -> None:
-    """Walk the chain of decisions and the digests of entries; exit 1 at the first that does not fit."""
-    from app import decisions, sources  # noqa: PLC0415
-
-    with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.read() as session:
-        broken = decisions.verify_chain(session, project_id)
-        if broken is not None:
-            raise AppError(f"Decision {broken} or the one before it was changed: its digest does not fit.")
-        n_entries = sources.verify_entries(session, project_id)
-    say(f"Every decision fits the one before it; {n_entries:,} entries fit their digests.")
 
 
 @app.command()

@@ -1,0 +1,112 @@
+"""patchsift db: bring the database up to date, verify it, back it up, put it back, move it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.terminal import DatabaseUrl, DataDir, Json, ProjectName, bar, now, opened, print_json, say, settings_of
+from app.errors import AppError
+
+database = typer.Typer(help="The database: bring it up to date, verify it, back it up, put it back, move it.")
+
+
+@database.command("upgrade")
+def upgrade(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: ProjectName = None) -> None:
+    """Bring the schema up to date; every start does this by itself."""
+    from app import migrations  # noqa: PLC0415
+    from app.db import Database  # noqa: PLC0415
+
+    db = Database(settings_of(data_dir, database_url, project))
+    done = migrations.upgrade(db)
+    say(f"The schema is at {migrations.HEAD}" + (" now." if done else " already."))
+
+
+@database.command("verify")
+def verify(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: ProjectName = None) -> None:
+    """Walk the chain of decisions and the digests of entries; exit 1 at the first that does not fit."""
+    from app import decisions, sources  # noqa: PLC0415
+
+    with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.read() as session:
+        broken = decisions.verify_chain(session, project_id)
+        if broken is not None:
+            raise AppError(f"Decision {broken} or the one before it was changed: its digest does not fit.")
+        n_entries = sources.verify_entries(session, project_id)
+    say(f"Every decision fits the one before it; {n_entries:,} entries fit their digests.")
+
+
+@database.command("backup")
+def backup(
+    folder: Annotated[Path, typer.Argument(help="A folder that is not there yet.")],
+    as_json: Json = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    project: ProjectName = None,
+) -> None:
+    """Write a verified backup of everything, while people work: database, releases, what was too long for it."""
+    from app import backups  # noqa: PLC0415
+
+    settings = settings_of(data_dir, database_url, project)
+    with opened(settings) as (db, _), bar("backup", quiet=as_json) as step:
+        facts = backups.back_up(db, settings, folder, now=now(), progress=_steps(step))
+    if as_json:
+        print_json({"folder": str(folder), "made_at": facts.made_at, "schema": facts.schema, "rows": facts.rows})
+    say(f"{folder} holds everything as it stood at {facts.made_at}: {sum(facts.rows.values()):,} rows, verified.")
+
+
+@database.command("restore")
+def restore(
+    folder: Annotated[Path, typer.Argument(help="A backup.")],
+    check: Annotated[bool, typer.Option("--verify", help="Only say whether the backup is whole.")] = False,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    project: ProjectName = None,
+) -> None:
+    """Put a backup back into an installation that holds nothing yet, on SQLite or PostgreSQL."""
+    from app import backups  # noqa: PLC0415
+
+    if check:
+        facts = backups.verify(folder)
+    else:
+        settings = settings_of(data_dir, database_url, project)
+        with opened(settings) as (db, _), bar("restore", quiet=as_json) as step:
+            facts = backups.restore(folder, db, settings, progress=_steps(step))
+    if as_json:
+        print_json({"folder": str(folder), "made_at": facts.made_at, "rows": facts.rows, "restored": not check})
+    what = "is whole" if check else "is back"
+    say(f"{folder} {what}: everything as it stood at {facts.made_at}, {sum(facts.rows.values()):,} rows.")
+
+
+@database.command("move")
+def move(
+    to: Annotated[str, typer.Option("--to", help="postgresql://NAME:PASSWORD@HOST/DATABASE, one that is empty.")],
+    as_json: Json = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    project: ProjectName = None,
+) -> None:
+    """Copy everything to another database, such as from SQLite to a team's PostgreSQL. Stop the server before.
+
+    The data folder with the releases stays where it is, and the old database as well.
+    """
+    from app import backups  # noqa: PLC0415
+    from app.db import Database  # noqa: PLC0415
+    from app.serving import claim_folder as claimed  # noqa: PLC0415
+
+    settings = settings_of(data_dir, database_url, project)
+    with claimed(settings), opened(settings) as (db, _), bar("move", quiet=as_json) as step:
+        target = Database(settings_of(data_dir, to, project))
+        try:
+            copied = backups.move(db, target, progress=_steps(step))
+        finally:
+            target.close()
+    if as_json:
+        print_json({"rows": copied})
+    say(f"{sum(copied.values()):,} rows are there, and every decision with its digest.")
+    say("Start with that --database-url from now on; the old database stays where it is.")
+
+
+def _steps(step: Callable[[int, int], None] | None) -> Callable[[str, int, int], None] | None:
+    return None if step is None else lambda _, done, total: step(done, total)
