@@ -1,11 +1,14 @@
 """Every error that a person can cause.
 
 AppError              400  what you asked for cannot be done
+|- NotKnownError      401  nobody known asks: log in first
+|- RefusedError       403  this person may not do that here
 |- NotFoundError      404  no such thing, or not yours to see
 |- ConflictError      409  someone else changed it first
 |- TooLargeError      413  more bytes than the limit allows
 |- UnsupportedError   415  a kind of file or body that is not read here
 |- BadInputError      422  the input does not parse; says where
+|- TooManyError       429  too often in too short a time
 `- NotStoredError     507  the disk is full or read-only; nothing was stored
 
 The message is a sentence for the person who caused the error: what, where, what to do. Anything else that
@@ -73,3 +76,24 @@ class NotStoredError(AppError):
 
     status = 507
     code = "not_stored"
+
+
+class NotKnownError(AppError):
+    """Nobody known asks; who is must say so first."""
+
+    status = 401
+    code = "not_known"
+
+
+class RefusedError(AppError):
+    """This person may not do that here."""
+
+    status = 403
+    code = "refused"
+
+
+class TooManyError(AppError):
+    """Too often in too short a time; the message says when to come again."""
+
+    status = 429
+    code = "too_many"

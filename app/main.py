@@ -8,16 +8,19 @@ from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
 from app import __version__, migrations, review
+from app.accounts import Person
 from app.db import Database
+from app.models import Role
 from app.settings import MIB, Settings
 from app.web import (
+    accounts_page,
     api,
     bulk_api,
     bulk_page,
@@ -32,6 +35,7 @@ from app.web import (
     jobs_page,
     keys,
     ladder,
+    members_page,
     parts,
     preferences_page,
     project_page,
@@ -40,6 +44,7 @@ from app.web import (
     releases_page,
     render,
     review_page,
+    rights,
     templates_page,
     views_page,
 )
@@ -67,6 +72,8 @@ _PARTS = (
     templates_page,
     views_page,
     jobs_page,
+    accounts_page,
+    members_page,
     api,
     bulk_api,
     releases_api,
@@ -115,8 +122,9 @@ def create_app(settings: Settings, db: Database | None = None) -> FastAPI:
     now = datetime.now(UTC)
     with database.write() as session:
         project = review.ensure_project(session, settings.project, now=now)
-        project_id, began_at = project.id, project.created_at
-        reviewer_id = review.ensure_local_reviewer(session, now=now).id
+        local = review.ensure_local_reviewer(session, now=now)
+        anybody = Person(local.id or 0, local.name, project.id or 0, Role.ADMIN, is_admin=True)
+        began_at = project.created_at
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -135,15 +143,14 @@ def create_app(settings: Settings, db: Database | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.db = database
-    app.state.project_id = project_id
-    app.state.reviewer_id = reviewer_id
     app.state.insights = insight_page.Kept()
     # Whose work waits in a browser: another database on the same port must not be sent it.
-    app.state.desk = f"{project_id}.{reviewer_id}.{began_at:%Y%m%d%H%M%S%f}"
+    app.state.began = f"{began_at:%Y%m%d%H%M%S%f}"
     app.state.personal = keys.Personal(database)
+    app.state.door = rights.Door(settings, anybody)
     app.state.templates = render.environment(settings.data_dir / "cache" / __version__)
     for part in _PARTS:
-        app.include_router(part.router)
+        app.include_router(part.router, dependencies=[Depends(rights.authorise, scope="function")])
     app.mount("/static", _Static(directory=render.STATIC), name="static")
     render.add_handlers(app)
     app.add_middleware(GZipMiddleware, minimum_size=800, compresslevel=5)

@@ -11,6 +11,7 @@ from enum import StrEnum
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Index,
@@ -63,6 +64,15 @@ class Verdict(StrEnum):
     SPLIT = "split"
 
 
+class Role(StrEnum):
+    """What a member of a project may do; each may what those before it may."""
+
+    VIEWER = "viewer"
+    REVIEWER = "reviewer"
+    CURATOR = "curator"
+    ADMIN = "admin"
+
+
 class JobState(StrEnum):
     """Where long work stands."""
 
@@ -112,7 +122,10 @@ class ProjectRow(SQLModel, table=True):
 
 
 class ReviewerRow(SQLModel, table=True):
-    """A person who decides; on loopback there is one local reviewer.
+    """A person who decides; on loopback there is one local reviewer, who has no password.
+
+    `password` is an Argon2id hash, `totp` the secret of the second factor and `totp_used` the last time step that was
+    taken. `is_admin`: of the server, and so of every project.
 
     `preferences` holds what this person set for the pages, such as `{"keys": {"accept": "y"}}`; None: nothing yet.
     """
@@ -122,7 +135,93 @@ class ReviewerRow(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True)
     created_at: datetime
+    password: str | None = None
+    totp: str | None = None
+    totp_used: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0")))
+    is_admin: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
+    disabled_at: datetime | None = None
     preferences: dict[str, object] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+
+
+class MemberRow(SQLModel, table=True):
+    """What a person may do in a project."""
+
+    __tablename__ = "member"
+    __table_args__ = (_one_of("role", Role),)
+
+    project_id: int = Field(primary_key=True, foreign_key="project.id", sa_column_kwargs={"autoincrement": False})
+    reviewer_id: int = Field(primary_key=True, foreign_key="reviewer.id", sa_column_kwargs={"autoincrement": False})
+    role: str
+
+
+class LoginRow(SQLModel, table=True):
+    """A browser that somebody logged in with; `digest` is of the cookie's secret, which is stored nowhere."""
+
+    __tablename__ = "login"
+    __table_args__ = (Index("ix_login_reviewer", "reviewer_id", "id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
+    reviewer_id: int = Field(foreign_key="reviewer.id")
+    project_id: int = Field(foreign_key="project.id")
+    made_at: datetime
+    seen_at: datetime
+    ends_at: datetime
+    ended_at: datetime | None = None
+    address: str
+    agent: str
+
+
+class TokenRow(SQLModel, table=True):
+    """What a program shows instead of a login; `digest` is of the secret, which was shown once."""
+
+    __tablename__ = "token"
+    __table_args__ = (Index("ix_token_reviewer", "reviewer_id", "id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
+    name: str
+    reviewer_id: int = Field(foreign_key="reviewer.id")
+    project_id: int = Field(foreign_key="project.id")
+    scopes: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    made_at: datetime
+    used_at: datetime | None = None
+    ends_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+class TicketRow(SQLModel, table=True):
+    """A link that can be used once: to set the server up, or to come in and choose a password."""
+
+    __tablename__ = "ticket"
+
+    digest: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    reviewer_id: int | None = Field(default=None, foreign_key="reviewer.id")
+    made_at: datetime
+    ends_at: datetime
+    used_at: datetime | None = None
+
+
+class AuditRow(SQLModel, table=True):
+    """A change of state: who, what, when, from where. Append-only: triggers refuse UPDATE and DELETE.
+
+    `digest` is SHA-256 over the previous row's digest and this row's canonical JSON. Decisions have a chain of their
+    own, and are not here.
+    """
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("ix_audit_project", "project_id", "id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    made_at: datetime
+    project_id: int | None = None
+    reviewer_id: int | None = None
+    who: str
+    address: str
+    what: str
+    about: dict[str, object] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    previous_digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
 class DeliveryRow(SQLModel, table=True):

@@ -8,15 +8,16 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import BinaryIO
 
 import uvicorn
 
-from app import migrations, worker
+from app import accounts, migrations, worker
 from app.db import Database
 from app.errors import AppError
 from app.main import create_app
-from app.settings import LOOPBACK, Settings
+from app.settings import EVERYWHERE, LOOPBACK, Settings
 
 Say = Callable[[str], None]
 
@@ -37,10 +38,9 @@ def serve(settings: Settings, *, fixed_port: bool, open_browser: bool, worker_to
         say: takes each fact.
 
     Raises:
-        AppError: the address is taken, open to others without accounts, or another server has the data folder.
+        AppError: the address is taken, or another server has the data folder.
 
     """
-    refuse_open(settings)
     listening = _listen(settings.host, settings.port, 1 if fixed_port else _TRIES)
     port = listening.getsockname()[1]
     claimed = claim_folder(settings)
@@ -52,8 +52,14 @@ def serve(settings: Settings, *, fixed_port: bool, open_browser: bool, worker_to
         say(f"data      {settings.data_dir}")
         say(f"database  {db.url.render_as_string(hide_password=True)}")
         say("worker    " + ("beside this server" if worker_too else "none here; start it with: patchsift worker"))
-        address = f"http://{'localhost' if settings.host in LOOPBACK else settings.host}:{port}"
+        near = settings.host in LOOPBACK | EVERYWHERE
+        address = f"http://{'localhost' if near else settings.host}:{port}"
         say(f"open      {address}")
+        if link := _setup_link(settings, db, address):
+            say(f"set up    {link}")
+            say("          (works once, for a day: it makes the first administrator; nobody else comes in before)")
+            if not settings.public_url and settings.host in EVERYWHERE:
+                say("          (for other machines say where this is: PATCHSIFT_PUBLIC_URL=https://NAME)")
         if open_browser and _is_desktop():
             threading.Timer(0.5, webbrowser.open, [address]).start()
         config = uvicorn.Config(
@@ -61,6 +67,8 @@ def serve(settings: Settings, *, fixed_port: bool, open_browser: bool, worker_to
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=True,
+            forwarded_allow_ips=settings.trusted_proxies,
             timeout_graceful_shutdown=_GRACE_SECONDS,
             limit_concurrency=512,
             lifespan="on",
@@ -74,26 +82,21 @@ def serve(settings: Settings, *, fixed_port: bool, open_browser: bool, worker_to
         claimed.close()
 
 
+def _setup_link(settings: Settings, db: Database, address: str) -> str:
+    """A one-time link where others can reach the server and nobody has a password yet; else nothing."""
+    with db.read() as session:
+        if settings.is_private or accounts.has_accounts(session):
+            return ""
+    with db.write() as session:
+        secret = accounts.make_ticket(session, None, now=datetime.now(UTC))
+    return f"{settings.public_url.rstrip('/') or address}/come-in/{secret}"
+
+
 def _bring_up_to_date(settings: Settings) -> None:
     """Migrate before there is a second process; every connection is closed again, for the worker is forked next."""
     db = Database(settings)
     migrations.upgrade(db)
     db.close()
-
-
-def refuse_open(settings: Settings) -> None:
-    """Refuse to serve without accounts where others could reach it.
-
-    Raises:
-        AppError: the address is no loopback address, and nobody said that this is meant.
-
-    """
-    if settings.host not in LOOPBACK and not settings.allow_open:
-        raise AppError(
-            f"{settings.host} can be reached from other machines, and there are no accounts yet: anybody there could "
-            "decide and export. Listen on 127.0.0.1, or set PATCHSIFT_ALLOW_OPEN=yes if something in front of it, such "
-            "as a container's published port or a proxy with a login, keeps others out."
-        )
 
 
 def work(settings: Settings, *, say: Say) -> None:

@@ -1,12 +1,14 @@
 """Settings: one frozen class, read by the command line, the web server and the worker."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
+EVERYWHERE = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104  to know it by, not to bind to it
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
 
 
@@ -32,7 +34,14 @@ class Settings(BaseSettings):
         default="", description="Further host names that a browser may ask for, separated by commas."
     )
     allow_open: bool = Field(
-        default=False, description="Serve on an address that others can reach although there are no accounts."
+        default=False,
+        description="Let everybody in without a name until there are accounts: something in front keeps others out.",
+    )
+    public_url: str = Field(
+        default="", description="The address that people type, behind a proxy: https://patchsift.example."
+    )
+    trusted_proxies: str = Field(
+        default="127.0.0.1", description="Addresses of proxies that may say whom a request came from; commas between."
     )
     max_line_bytes: int = Field(default=16 * MIB, ge=1024, description="A longer log line is quarantined.")
     max_upload_bytes: int = Field(default=200 * MIB, ge=1024, description="A larger request is refused.")
@@ -60,7 +69,14 @@ class Settings(BaseSettings):
         return self.database_url
 
     @property
+    def is_private(self) -> bool:
+        """Whether only this machine can reach the server, or somebody said that something in front keeps others out."""
+        return self.host in LOOPBACK or self.allow_open
+
+    @property
     def hosts(self) -> frozenset[str]:
         """Host names that are answered, in lower case: loopback, the bind address and `allowed_hosts`."""
         named = {name.strip().lower() for name in self.allowed_hosts.split(",") if name.strip()}
-        return LOOPBACK | named | ({self.host.lower()} if self.host not in {"0.0.0.0", "::"} else set())  # noqa: S104
+        public = urlsplit(self.public_url).hostname
+        here = {self.host.lower()} if self.host not in EVERYWHERE else set()
+        return LOOPBACK | named | here | ({public.lower()} if public else set())

@@ -25,15 +25,18 @@ def upgrade(data_dir: DataDir = None, database_url: DatabaseUrl = None, project:
 
 @database.command("verify")
 def verify(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: ProjectName = None) -> None:
-    """Walk the chain of decisions and the digests of entries; exit 1 at the first that does not fit."""
-    from app import decisions, sources  # noqa: PLC0415
+    """Walk the chains of decisions and audit, and the digests of entries; exit 1 at the first that does not fit."""
+    from app import audit, decisions, sources  # noqa: PLC0415
 
     with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.read() as session:
         broken = decisions.verify_chain(session, project_id)
         if broken is not None:
             raise AppError(f"Decision {broken} or the one before it was changed: its digest does not fit.")
+        broken = audit.verify(session)
+        if broken is not None:
+            raise AppError(f"Row {broken} of the audit log or the one before it was changed: its digest does not fit.")
         n_entries = sources.verify_entries(session, project_id)
-    say(f"Every decision fits the one before it; {n_entries:,} entries fit their digests.")
+    say(f"Every decision and audit row fits the one before it; {n_entries:,} entries fit their digests.")
 
 
 @database.command("backup")

@@ -10,14 +10,16 @@ from typing import Annotated
 from fastapi import Depends, File, Form, Request, UploadFile
 from sqlmodel import Session
 
+from app.accounts import Person
 from app.db import Database
 from app.deliveries import check_format
 from app.errors import NotStoredError
 from app.ingest import Upload
 from app.queue import Filter
 from app.settings import Settings
+from app.web import rights
+from app.web.rights import SAFE_METHODS
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _CHUNK = 1 << 20
 
 
@@ -36,8 +38,13 @@ async def _database(request: Request) -> Database:
 
 def _session(request: Request) -> Iterator[Session]:
     db: Database = request.app.state.db
-    with db.read() if request.method in SAFE_METHODS else db.write() as session:
+    if request.method in SAFE_METHODS:
+        with db.read() as session:
+            yield session
+        return
+    with db.write() as session:
         yield session
+        rights.tell(request, session)
 
 
 async def _now() -> datetime:
@@ -45,13 +52,18 @@ async def _now() -> datetime:
 
 
 async def _project(request: Request) -> int:
-    project_id: int = request.app.state.project_id
-    return project_id
+    person: Person = request.state.person
+    return person.project_id
 
 
 async def _me(request: Request) -> int:
-    reviewer_id: int = request.app.state.reviewer_id
-    return reviewer_id
+    person: Person = request.state.person
+    return person.reviewer_id
+
+
+async def _who(request: Request) -> Person:
+    person: Person = request.state.person
+    return person
 
 
 async def _filter(request: Request) -> Filter:
@@ -113,6 +125,7 @@ Db = Annotated[Session, Depends(_session, scope="function")]
 Now = Annotated[datetime, Depends(_now)]
 Project = Annotated[int, Depends(_project)]
 Me = Annotated[int, Depends(_me)]
+Who = Annotated[Person, Depends(_who)]
 Query = Annotated[Filter, Depends(_filter)]
 Uploads = Annotated[Sent, Depends(_sent)]
 Body = Annotated[Path, Depends(_body)]

@@ -22,7 +22,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app import __version__
-from app.errors import AppError
+from app.accounts import Person
+from app.errors import AppError, NotKnownError
 from app.web.keys import KEYS, Key
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -153,14 +154,21 @@ def page(
     theme = request.cookies.get("theme", THEMES[0])
     values = {field.name: getattr(view, field.name) for field in dataclasses.fields(view)}  # type: ignore[arg-type]
     values |= {"path": request.url.path, "theme": theme if theme in THEMES else THEMES[0]}
-    state = request.app.state
-    keys = state.personal.keys_of(state.reviewer_id)
-    values |= {"desk": state.desk, "keys": keys, "ui": _ui_with(found.environment, tuple(keys.values()))}
+    values |= _of_person(request, found.environment)
     if fragment is not None and is_partial(request):
         html = "".join(found.blocks[fragment](found.new_context(values)))
     else:
         html = found.render(values)
     return HTMLResponse(_SURROGATES.sub("\ufffd", html), status_code=status, headers={"Vary": VARY, **(headers or {})})
+
+
+def _of_person(request: Request, made: Environment) -> dict[str, object]:
+    """What every page knows of who asks: nobody where they are yet to say so."""
+    person: Person | None = getattr(request.state, "person", None)
+    state = request.app.state
+    keys = KEYS if person is None else state.personal.keys_of(person.reviewer_id)
+    desk = "" if person is None else f"{person.project_id}.{person.reviewer_id}.{state.began}"
+    return {"me": person, "desk": desk, "keys": keys, "ui": _ui_with(made, tuple(keys.values()))}
 
 
 def see_other(address: str) -> Response:
@@ -198,6 +206,7 @@ class ErrorView:
 
 _TITLES = {
     400: "That cannot be done",
+    401: "Log in first",
     403: "Refused",
     404: "Not found",
     405: "Not that way",
@@ -205,6 +214,7 @@ _TITLES = {
     413: "Too large",
     415: "Not a kind that is read here",
     422: "That cannot be done",
+    429: "Too often",
     503: "Not available right now",
     507: "Not stored",
 }
@@ -214,12 +224,14 @@ SENTENCES = {
     413: "This is more than the server takes at once (PATCHSIFT_MAX_UPLOAD_BYTES). `patchsift ingest` reads any size.",
 }
 
+# What an answer of this status says besides.
+_WITH = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "300"}, 503: {"Retry-After": "5"}}
 _CODES = {404: "not_found", 405: "bad_method", 413: "too_large"}
 
 
 def answer_error(request: Request, status: int, code: str, message: str, where: str | None = None) -> Response:
     """One error, in the shape that the caller reads: JSON, a notice for htmx, or a page."""
-    headers = {"Retry-After": "5"} if status == 503 else {}  # noqa: PLR2004
+    headers = dict(_WITH.get(status, {}))
     if request.url.path.startswith("/api/"):
         return as_json({"error": {"code": code, "message": message, "where": where}}, status, headers)
     if is_partial(request):
@@ -230,7 +242,16 @@ def answer_error(request: Request, status: int, code: str, message: str, where: 
 
 def _app_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, AppError)  # noqa: S101
+    if isinstance(error, NotKnownError) and not request.url.path.startswith("/api/"):
+        if request.method == "GET" and not is_partial(request):
+            return see_other(url("/login", next=_address(request)))
+        message = "Your login has ended. Log in again in another tab, then come back: nothing typed is lost."
+        return answer_error(request, 401, error.code, message)
     return answer_error(request, error.status, error.code, error.message, error.where)
+
+
+def _address(request: Request) -> str:
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
 def _http_error(request: Request, error: Exception) -> Response:

@@ -1,0 +1,654 @@
+"""Accounts: who comes in, by password and second factor, login, token or one-time link; and what they may do.
+
+Secrets are 256 random bits and stand in the database as SHA-256 digests only: whoever reads it cannot come in with what
+is there. Passwords are Argon2id hashes (RFC 9106, through pwdlib), the second factor is TOTP (RFC 6238).
+"""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING
+
+from sqlalchemy import exists, func, select, update
+from sqlmodel import Session, col
+
+from app.errors import BadInputError, ConflictError, NotFoundError, NotKnownError, RefusedError
+from app.models import LoginRow, MemberRow, ProjectRow, ReviewerRow, Role, TicketRow, TokenRow
+
+if TYPE_CHECKING:
+    from pwdlib import PasswordHash
+
+LIFETIME = timedelta(days=14)
+IDLE = timedelta(days=3)
+TOUCH = timedelta(minutes=10)
+TICKET_LIFETIME = timedelta(days=3)
+SETUP_LIFETIME = timedelta(hours=24)
+TOKEN_PREFIX = "pst_"  # noqa: S105  (what secret scanners know a token by)
+
+SCOPES: dict[str, str] = {
+    "read": "look at everything that its owner may look at",
+    "ingest": "send logs",
+    "review": "decide, undo, edit",
+    "curate": "make releases, exports, templates, groups and views",
+    "admin": "members and settings of the project",
+}
+_ROLES = tuple(Role)
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._@+-]{0,62}[A-Za-z0-9])?")
+_LEAST, _MOST, _VARIED = 12, 200, 5
+_STEP_SECONDS = 30
+_LONGEST_LABEL = 100
+_WRONG = "That name and password do not belong together, or the code of the second factor is wrong or used already."
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who asks, and what they may do in the project that they are in.
+
+    Attributes:
+        reviewer_id: whose decisions these are.
+        name: as others see it.
+        project_id: the project that the login or token is for.
+        role: in that project.
+        is_admin: of the server, and so of every project.
+        scopes: of a token; None means everything that the role may.
+        login_id: the login that this came with, or None.
+    """
+
+    reviewer_id: int
+    name: str
+    project_id: int
+    role: Role
+    is_admin: bool = False
+    scopes: frozenset[str] | None = None
+    login_id: int | None = None
+
+    def may(self, role: Role, scope: str) -> bool:
+        """Whether the role reaches so far: `Person(…, role=CURATOR).may(Role.REVIEWER, "review")` → True."""
+        reaches = _ROLES.index(self.role) >= _ROLES.index(role)
+        return reaches and (self.scopes is None or scope in self.scopes)
+
+
+def has_accounts(session: Session) -> bool:
+    """Whether anybody has a password: from then on nobody comes in without."""
+    return bool(session.execute(select(exists().where(col(ReviewerRow.password).is_not(None)))).scalar())
+
+
+# ------------------------------------------------------------------------------------------------ people
+
+
+def create(
+    session: Session, name: str, *, now: datetime, hashed: str | None = None, is_admin: bool = False
+) -> ReviewerRow:
+    """A person who can come in once there is a password (`hashed`, from `hash_password`), by `make_ticket` if not now.
+
+    Raises:
+        BadInputError: the name cannot be one.
+        ConflictError: the name is taken.
+
+    """
+    if not _NAME.fullmatch(name):
+        raise BadInputError(
+            "A name has 1 to 64 letters, digits and . _ @ + - between them; it begins and ends with a letter or digit.",
+            where="field name",
+        )
+    taken = select(col(ReviewerRow.id)).where(func.lower(col(ReviewerRow.name)) == name.lower())
+    if session.execute(taken).first() is not None:
+        raise ConflictError(f"There is somebody called {name} already.", where="field name")
+    row = ReviewerRow(name=name, created_at=now, is_admin=is_admin, password=hashed)
+    session.add(row)
+    session.flush()
+    return row
+
+
+def get_person(session: Session, name: str) -> ReviewerRow:
+    """The person of this name, whatever the case of the letters.
+
+    Raises:
+        NotFoundError: there is none.
+
+    """
+    wanted = select(ReviewerRow).where(func.lower(col(ReviewerRow.name)) == name.lower())
+    found: ReviewerRow | None = session.execute(wanted).scalar()
+    if found is None:
+        raise NotFoundError(f"There is nobody called {name[:64]!r}.")
+    return found
+
+
+def get_reviewer(session: Session, reviewer_id: int) -> ReviewerRow:
+    """The person of this number.
+
+    Raises:
+        NotFoundError: there is none.
+
+    """
+    found = session.get(ReviewerRow, reviewer_id)
+    if found is None:
+        raise NotFoundError("There is no such person.")
+    return found
+
+
+def list_people(session: Session) -> list[ReviewerRow]:
+    """Everybody, by name."""
+    return list(session.execute(select(ReviewerRow).order_by(func.lower(col(ReviewerRow.name)))).scalars())
+
+
+def disable(session: Session, person: ReviewerRow, *, now: datetime) -> None:
+    """Nobody comes in as this person any more; what they decided stays.
+
+    Raises:
+        ConflictError: nobody would be left to administer the server.
+
+    """
+    if person.is_admin and not _others(session, person):
+        raise ConflictError(f"{person.name} is the only administrator. Make somebody else one first.")
+    person.disabled_at = now
+    session.add(person)
+    end_logins(session, person.id or 0, now=now)
+    tokens = update(TokenRow).where(col(TokenRow.reviewer_id) == person.id, col(TokenRow.ended_at).is_(None))
+    session.execute(tokens.values(ended_at=now))
+
+
+def enable(session: Session, person: ReviewerRow) -> None:
+    """Let a person come in again, with the password they had."""
+    person.disabled_at = None
+    session.add(person)
+
+
+def set_admin(session: Session, person: ReviewerRow, *, is_admin: bool) -> None:
+    """Make somebody an administrator of the server, or no longer.
+
+    Raises:
+        ConflictError: nobody would be left.
+
+    """
+    if person.is_admin and not is_admin and not _others(session, person):
+        raise ConflictError(f"{person.name} is the only administrator. Make somebody else one first.")
+    person.is_admin = is_admin
+    session.add(person)
+
+
+def _others(session: Session, person: ReviewerRow) -> bool:
+    """Whether another administrator can come in."""
+    wanted = exists().where(
+        col(ReviewerRow.is_admin),
+        col(ReviewerRow.id) != person.id,
+        col(ReviewerRow.disabled_at).is_(None),
+        col(ReviewerRow.password).is_not(None),
+    )
+    return bool(session.execute(select(wanted)).scalar())
+
+
+# ------------------------------------------------------------------------------------------------ passwords
+
+
+@cache
+def _hasher() -> "PasswordHash":
+    from pwdlib import PasswordHash  # noqa: PLC0415  (Argon2 is slow to import and rarely needed)
+
+    return PasswordHash.recommended()
+
+
+@cache
+def _nobody() -> str:
+    """A hash that no password fits: who is not known must take as long to refuse as who is."""
+    return _hasher().hash(secrets.token_urlsafe(32))
+
+
+def hash_password(name: str, password: str) -> str:
+    """The Argon2id hash of a password, for `set_password`. It takes a while on purpose: hold no lock meanwhile.
+
+    Source: OWASP ASVS 5.0, 6.2.1 to 6.2.10: length and no obvious ones, no rules of composition.
+
+    Raises:
+        BadInputError: it is too short, too long, or one that is tried first.
+
+    """
+    if not _LEAST <= len(password) <= _MOST:
+        raise BadInputError(f"A password has {_LEAST} to {_MOST} characters.", where="field password")
+    plain = password.lower()
+    if len(set(plain)) < _VARIED or name.lower() in plain or "patchsift" in plain:
+        raise BadInputError(
+            "This password would be among the first to be tried. A few words that have nothing to do with each other "
+            "make a good one.",
+            where="field password",
+        )
+    hashed: str = _hasher().hash(password)
+    return hashed
+
+
+def set_password(session: Session, person: ReviewerRow, hashed: str, *, now: datetime) -> None:
+    """Give a person a password; every login of theirs ends."""
+    person.password = hashed
+    session.add(person)
+    end_logins(session, person.id or 0, now=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Somebody whose password and second factor fit; `step` is the code's time step, which `log_in` uses up."""
+
+    reviewer_id: int
+    step: int | None
+    better: str | None
+
+
+def check_password(session: Session, name: str, password: str, code: str = "", *, now: datetime) -> Checked:
+    """Whom name, password and second factor belong to. Reads only: hashing takes too long to hold a lock meanwhile.
+
+    Raises:
+        NotKnownError: they do not belong together; which of them is wrong is not said.
+
+    """
+    person = session.execute(select(ReviewerRow).where(func.lower(col(ReviewerRow.name)) == name.lower())).scalar()
+    stored = person.password if person is not None and person.password else _nobody()
+    fits, better = _hasher().verify_and_update(password[: _MOST + 1], stored)
+    if person is None or not fits or person.password is None or person.disabled_at is not None:
+        raise NotKnownError(_WRONG)
+    step = None
+    if person.totp is not None:
+        step = _find_step(person.totp, person.totp_used, code, now)
+        if step is None:
+            raise NotKnownError(_WRONG)
+    return Checked(person.id or 0, step, better)
+
+
+def _find_step(secret: str, used: int, code: str, now: datetime) -> int | None:
+    """The time step, this or a neighbour, that the code is of, when it was not used before (RFC 6238, 5.2)."""
+    import pyotp  # noqa: PLC0415
+
+    made = pyotp.TOTP(secret)
+    given = code.replace(" ", "")
+    at = int(now.timestamp()) // _STEP_SECONDS
+    for step in (at - 1, at, at + 1):
+        if step > used and given.isascii() and secrets.compare_digest(made.at(step * _STEP_SECONDS), given):
+            return step
+    return None
+
+
+def new_totp(person: ReviewerRow) -> tuple[str, str]:
+    """A secret for a second factor, and the address that an authenticator reads; nothing is stored yet."""
+    import pyotp  # noqa: PLC0415
+
+    made = pyotp.random_base32()
+    return made, pyotp.TOTP(made).provisioning_uri(name=person.name, issuer_name="Patchsift")
+
+
+def confirm_totp(session: Session, person: ReviewerRow, secret: str, code: str, *, now: datetime) -> None:
+    """Ask for a second factor from now on, once a code shows that the authenticator has the secret.
+
+    Raises:
+        BadInputError: the code is not of that secret.
+
+    """
+    if not re.fullmatch(r"[A-Z2-7]{16,64}", secret):
+        raise BadInputError("That is no secret of this page. Begin again.", where="field secret")
+    step = _find_step(secret, 0, code, now)
+    if step is None:
+        raise BadInputError("This code does not fit. Is the clock of the telephone right?", where="field code")
+    person.totp, person.totp_used = secret, step
+    session.add(person)
+
+
+def remove_totp(session: Session, person: ReviewerRow) -> None:
+    """Ask for the password alone from now on."""
+    person.totp, person.totp_used = None, 0
+    session.add(person)
+
+
+# ------------------------------------------------------------------------------------------------ logins
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def log_in(session: Session, checked: Checked, *, address: str, agent: str, now: datetime) -> str:
+    """The secret of a new login, for a cookie; it opens the first project that the person is a member of.
+
+    Raises:
+        NotKnownError: the code of the second factor was used by somebody else meanwhile.
+        RefusedError: the person is a member of no project.
+
+    """
+    person = session.get_one(ReviewerRow, checked.reviewer_id)
+    if checked.step is not None:
+        unused = (col(ReviewerRow.id) == person.id, col(ReviewerRow.totp_used) < checked.step)
+        taken = session.execute(
+            update(ReviewerRow).where(*unused).values(totp_used=checked.step).returning(col(ReviewerRow.id))
+        )
+        if taken.first() is None:
+            raise NotKnownError(_WRONG)
+    if checked.better is not None:
+        person.password = checked.better
+        session.add(person)
+    projects = list_projects(session, person)
+    if not projects:
+        raise RefusedError(f"{person.name} is a member of no project yet. Ask an administrator.")
+    secret = secrets.token_urlsafe(32)
+    session.add(
+        LoginRow(
+            digest=_digest(secret),
+            reviewer_id=person.id or 0,
+            project_id=projects[0][0].id or 0,
+            made_at=now,
+            seen_at=now,
+            ends_at=now + LIFETIME,
+            address=address[:_LONGEST_LABEL],
+            agent=agent[:_LONGEST_LABEL],
+        )
+    )
+    return secret
+
+
+def find_login(session: Session, secret: str, *, now: datetime) -> tuple[Person, datetime] | None:
+    """Who has this cookie, and when they were last seen; None where the login has ended or never was."""
+    found = session.execute(
+        select(LoginRow, ReviewerRow, col(MemberRow.role))
+        .join(ReviewerRow, col(ReviewerRow.id) == col(LoginRow.reviewer_id))
+        .outerjoin(
+            MemberRow,
+            (col(MemberRow.reviewer_id) == col(LoginRow.reviewer_id))
+            & (col(MemberRow.project_id) == col(LoginRow.project_id)),
+        )
+        .where(
+            col(LoginRow.digest) == _digest(secret),
+            col(LoginRow.ended_at).is_(None),
+            col(LoginRow.ends_at) > now,
+            col(LoginRow.seen_at) > now - IDLE,
+            col(ReviewerRow.disabled_at).is_(None),
+        )
+    ).first()
+    if found is None:
+        return None
+    login, person, role = found
+    made = _person(person, login.project_id, role, login_id=login.id)
+    return None if made is None else (made, login.seen_at)
+
+
+def _person(
+    row: ReviewerRow,
+    project_id: int,
+    role: str | None,
+    *,
+    scopes: Iterable[str] | None = None,
+    login_id: int | None = None,
+) -> Person | None:
+    if row.is_admin:
+        role = Role.ADMIN
+    if role is None:
+        return None
+    kept = None if scopes is None else frozenset(scopes)
+    return Person(row.id or 0, row.name, project_id, Role(role), row.is_admin, kept, login_id)
+
+
+def touch(session: Session, login_id: int, *, now: datetime) -> None:
+    """Remember that a login was used; who was away for three days comes in anew."""
+    session.execute(update(LoginRow).where(col(LoginRow.id) == login_id).values(seen_at=now))
+
+
+def list_logins(session: Session, reviewer_id: int, *, now: datetime) -> list[LoginRow]:
+    """The logins of a person that are open, the newest first."""
+    wanted = select(LoginRow).where(
+        col(LoginRow.reviewer_id) == reviewer_id,
+        col(LoginRow.ended_at).is_(None),
+        col(LoginRow.ends_at) > now,
+        col(LoginRow.seen_at) > now - IDLE,
+    )
+    return list(session.execute(wanted.order_by(col(LoginRow.id).desc())).scalars())
+
+
+def count_logins(session: Session, *, now: datetime) -> dict[int, int]:
+    """How many logins are open, by person; who has none is left out."""
+    wanted = select(col(LoginRow.reviewer_id), func.count()).where(
+        col(LoginRow.ended_at).is_(None), col(LoginRow.ends_at) > now, col(LoginRow.seen_at) > now - IDLE
+    )
+    return dict(session.execute(wanted.group_by(col(LoginRow.reviewer_id))).tuples().all())
+
+
+def end_login(session: Session, reviewer_id: int, login_id: int, *, now: datetime) -> None:
+    """End one login of a person.
+
+    Raises:
+        NotFoundError: it is not theirs.
+
+    """
+    ended = session.execute(
+        update(LoginRow)
+        .where(col(LoginRow.id) == login_id, col(LoginRow.reviewer_id) == reviewer_id, col(LoginRow.ended_at).is_(None))
+        .values(ended_at=now)
+        .returning(col(LoginRow.id))
+    ).first()
+    if ended is None:
+        raise NotFoundError("There is no such login of yours that is open.")
+
+
+def end_logins(session: Session, reviewer_id: int, *, now: datetime, but: int | None = None) -> None:
+    """End every login of a person, but one."""
+    wanted = update(LoginRow).where(col(LoginRow.reviewer_id) == reviewer_id, col(LoginRow.ended_at).is_(None))
+    if but is not None:
+        wanted = wanted.where(col(LoginRow.id) != but)
+    session.execute(wanted.values(ended_at=now))
+
+
+def enter(session: Session, person: Person, name: str) -> None:
+    """Go on in another project with this login.
+
+    Raises:
+        NotFoundError: there is no such project, or the person is no member.
+
+    """
+    row = session.get_one(ReviewerRow, person.reviewer_id)
+    found = next((project for project, _ in list_projects(session, row) if project.name == name), None)
+    if found is None or person.login_id is None:
+        raise NotFoundError(f"There is no project {name[:64]!r} that you are a member of.")
+    session.execute(update(LoginRow).where(col(LoginRow.id) == person.login_id).values(project_id=found.id))
+
+
+# ------------------------------------------------------------------------------------------------ members
+
+
+def list_projects(session: Session, person: ReviewerRow) -> list[tuple[ProjectRow, Role]]:
+    """The projects that a person may enter, the oldest first, with the role there."""
+    if person.is_admin:
+        return [(project, Role.ADMIN) for project in list_all_projects(session)]
+    found = session.execute(
+        select(ProjectRow, col(MemberRow.role))
+        .join(MemberRow, col(MemberRow.project_id) == col(ProjectRow.id))
+        .where(col(MemberRow.reviewer_id) == person.id)
+        .order_by(col(ProjectRow.id))
+    )
+    return [(project, Role(role)) for project, role in found]
+
+
+def list_all_projects(session: Session) -> list[ProjectRow]:
+    """Every project of the server, the oldest first."""
+    return list(session.execute(select(ProjectRow).order_by(col(ProjectRow.id))).scalars())
+
+
+def get_project(session: Session, project_id: int) -> ProjectRow:
+    """The project of this number, which is one that somebody is in."""
+    return session.get_one(ProjectRow, project_id)
+
+
+def list_members(session: Session, project_id: int) -> list[tuple[ReviewerRow, Role]]:
+    """Who may do what in a project, by name; administrators of the server may everything and are not listed for it."""
+    found = session.execute(
+        select(ReviewerRow, col(MemberRow.role))
+        .join(MemberRow, col(MemberRow.reviewer_id) == col(ReviewerRow.id))
+        .where(col(MemberRow.project_id) == project_id)
+        .order_by(func.lower(col(ReviewerRow.name)))
+    )
+    return [(person, Role(role)) for person, role in found]
+
+
+def change_member(session: Session, person: Person, reviewer_id: int, role: str | None) -> None:
+    """What a member's role is from now on, by `person`, in the project that they are in; None ends the membership.
+
+    Raises:
+        NotFoundError: there is no such member.
+        RefusedError: nobody changes their own role.
+        BadInputError: there is no such role.
+
+    """
+    if session.get(MemberRow, (person.project_id, reviewer_id)) is None:
+        raise NotFoundError("There is no such member of this project.")
+    if reviewer_id == person.reviewer_id and not person.is_admin:
+        raise RefusedError("Nobody changes their own role. Ask another admin.")
+    set_role(session, person.project_id, reviewer_id, role)
+
+
+def set_role(session: Session, project_id: int, reviewer_id: int, role: str | None) -> None:
+    """Make a person a member of a project, in another role, or no member any more (None).
+
+    Raises:
+        BadInputError: there is no such role.
+
+    """
+    if role is not None and role not in [one.value for one in Role]:
+        raise BadInputError(f"role must be one of {', '.join(Role)}; it is {role[:40]!r}.", where="field role")
+    row = session.get(MemberRow, (project_id, reviewer_id))
+    if role is None:
+        if row is not None:
+            session.delete(row)
+        return
+    row = row or MemberRow(project_id=project_id, reviewer_id=reviewer_id, role=role)
+    row.role = role
+    session.add(row)
+
+
+# ------------------------------------------------------------------------------------------------ tokens
+
+
+def make_token(
+    session: Session, person: Person, name: str, scopes: Sequence[str], *, now: datetime, days: int | None = None
+) -> tuple[TokenRow, str]:
+    """A token for a program, for the project that the person is in; the secret is shown once and stored nowhere.
+
+    `("nightly import", ["ingest"])` → `(row, "pst_Zb3…")`
+
+    Raises:
+        BadInputError: no name, an unknown scope, or none.
+
+    """
+    if not name.strip() or len(name) > _LONGEST_LABEL:
+        raise BadInputError(f"Give the token a name of 1 to {_LONGEST_LABEL} characters.", where="field name")
+    unknown = sorted(set(scopes) - set(SCOPES))
+    if unknown or not scopes:
+        raise BadInputError(f"A token has one or more of the scopes {', '.join(SCOPES)}.", where="field scopes")
+    if days is not None and not 1 <= days <= 3650:  # noqa: PLR2004
+        raise BadInputError("A token ends after 1 to 3650 days, or never.", where="field days")
+    secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    row = TokenRow(
+        digest=_digest(secret),
+        name=name.strip(),
+        reviewer_id=person.reviewer_id,
+        project_id=person.project_id,
+        scopes=sorted(set(scopes)),
+        made_at=now,
+        ends_at=None if days is None else now + timedelta(days=days),
+    )
+    session.add(row)
+    session.flush()
+    return row, secret
+
+
+def find_token(session: Session, secret: str, *, now: datetime) -> Person | None:
+    """Who shows this token, or None where it ended or never was."""
+    found = session.execute(
+        select(TokenRow, ReviewerRow, col(MemberRow.role))
+        .join(ReviewerRow, col(ReviewerRow.id) == col(TokenRow.reviewer_id))
+        .outerjoin(
+            MemberRow,
+            (col(MemberRow.reviewer_id) == col(TokenRow.reviewer_id))
+            & (col(MemberRow.project_id) == col(TokenRow.project_id)),
+        )
+        .where(
+            col(TokenRow.digest) == _digest(secret),
+            col(TokenRow.ended_at).is_(None),
+            col(TokenRow.ends_at).is_(None) | (col(TokenRow.ends_at) > now),
+            col(ReviewerRow.disabled_at).is_(None),
+        )
+    ).first()
+    if found is None:
+        return None
+    token, person, role = found
+    return _person(person, token.project_id, role, scopes=token.scopes)
+
+
+def list_tokens(session: Session, reviewer_id: int | None = None, project_id: int | None = None) -> list[TokenRow]:
+    """Tokens that have not ended, the newest first; of a person, of a project, or all."""
+    wanted = select(TokenRow).where(col(TokenRow.ended_at).is_(None))
+    if reviewer_id is not None:
+        wanted = wanted.where(col(TokenRow.reviewer_id) == reviewer_id)
+    if project_id is not None:
+        wanted = wanted.where(col(TokenRow.project_id) == project_id)
+    return list(session.execute(wanted.order_by(col(TokenRow.id).desc())).scalars())
+
+
+def end_token(session: Session, token_id: int, *, now: datetime, reviewer_id: int | None = None) -> TokenRow:
+    """End a token; of this person, or of anybody.
+
+    Raises:
+        NotFoundError: there is no such token, or it has ended.
+
+    """
+    row = session.get(TokenRow, token_id)
+    if row is None or row.ended_at is not None or reviewer_id not in {None, row.reviewer_id}:
+        raise NotFoundError("There is no such token that is open.")
+    row.ended_at = now
+    session.add(row)
+    return row
+
+
+# ------------------------------------------------------------------------------------------------ links
+
+
+def make_ticket(session: Session, reviewer_id: int | None, *, now: datetime) -> str:
+    """The secret of a link that works once: for a person to choose a password, or, of nobody, to set the server up.
+
+    Links of the same kind that were made before end.
+    """
+    same = col(TicketRow.reviewer_id).is_(None) if reviewer_id is None else col(TicketRow.reviewer_id) == reviewer_id
+    session.execute(update(TicketRow).where(same, col(TicketRow.used_at).is_(None)).values(used_at=now))
+    secret = secrets.token_urlsafe(32)
+    lifetime = SETUP_LIFETIME if reviewer_id is None else TICKET_LIFETIME
+    session.add(TicketRow(digest=_digest(secret), reviewer_id=reviewer_id, made_at=now, ends_at=now + lifetime))
+    return secret
+
+
+def get_ticket(session: Session, secret: str, *, now: datetime) -> TicketRow:
+    """A link that can still be used.
+
+    Raises:
+        NotFoundError: it was used, has run out, or never was.
+
+    """
+    row = session.get(TicketRow, _digest(secret))
+    if row is None or row.used_at is not None or row.ends_at <= now:
+        raise NotFoundError("This link was used already, or has run out. Ask an administrator for another.")
+    if row.reviewer_id is None and has_accounts(session):
+        raise NotFoundError("This server is set up already.")
+    return row
+
+
+def use_ticket(session: Session, secret: str, name: str, hashed: str, *, now: datetime) -> ReviewerRow:
+    """Choose a password by a link; a setup link makes the first administrator, of this name.
+
+    Raises:
+        NotFoundError: the link cannot be used any more.
+        BadInputError: the name cannot be one.
+
+    """
+    ticket = get_ticket(session, secret, now=now)
+    if ticket.reviewer_id is None:
+        person = create(session, name, hashed=hashed, is_admin=True, now=now)
+    else:
+        person = session.get_one(ReviewerRow, ticket.reviewer_id)
+        set_password(session, person, hashed, now=now)
+    ticket.used_at = now
+    session.add(ticket)
+    return person

@@ -1,0 +1,302 @@
+"""Coming in and going: the login, one-time links, and what people see and change of their own account."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Request
+from markupsafe import Markup
+from starlette.responses import Response
+
+from app import accounts, audit
+from app.accounts import Person
+from app.errors import AppError, BadInputError, NotFoundError
+from app.models import LoginRow, TokenRow
+from app.web.deps import AppDb, Db, Now, Who
+from app.web.forms import Form
+from app.web.render import page, see_other, url
+from app.web.rights import COOKIE, Door
+
+if TYPE_CHECKING:
+    from app.web.limits import Tries
+
+router = APIRouter()
+
+
+@dataclass(frozen=True)
+class LoginView:
+    """What `login.html` may read."""
+
+    next: str
+    name: str
+    notice: str
+
+
+@dataclass(frozen=True)
+class ComeInView:
+    """What `come_in.html` may read; `name` is None where the server is set up and its first person chooses one."""
+
+    action: str
+    name: str | None
+    typed: str
+    notice: str
+
+
+@dataclass(frozen=True)
+class AccountView:
+    """What `account.html` may read."""
+
+    person: Person
+    has_totp: bool
+    totp_secret: str
+    totp_address: str
+    totp_picture: Markup
+    logins: list[LoginRow]
+    tokens: list[TokenRow]
+    scopes: dict[str, str]
+    projects: list[tuple[str, str]]
+    project: str
+    new_token: str = ""
+    notice: str = ""
+    said: str = ""
+    typed: dict[str, str] = field(default_factory=dict)
+
+
+def _tries(request: Request) -> "Tries":
+    from app.web.limits import Tries  # noqa: PLC0415  (slow to import and rarely needed)
+
+    state = request.app.state
+    if not hasattr(state, "tries"):
+        state.tries = Tries()
+    found: Tries = state.tries
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ log in and out
+
+
+def inside(address: str) -> str:
+    r"""Where to go on after the login: a path of this server, or the queue.
+
+    `"/releases/3?x=1"` → itself; `"//evil.example"`, `"/\\evil.example"`, `"https://…"` → `"/queue"`.
+    """
+    parts = urlsplit(address)
+    own = address.startswith("/") and not address.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
+    return address if own and address.isprintable() and not address.startswith("/login") else "/queue"
+
+
+@router.get("/login")
+def show_login(request: Request, next: str = "") -> Response:
+    """The form for name, password and code."""
+    return page(request, "login.html", LoginView(inside(next), "", ""))
+
+
+@router.post("/login")
+def log_in(request: Request, form: Form, db: AppDb, now: Now) -> Response:
+    """Come in: a cookie that scripts cannot read, and the page that was asked for."""
+    fields = form.allow(("name", "password", "code", "next"))
+    name, target = fields.one("name").strip(), inside(fields.one("next"))
+    address = request.client.host if request.client else ""
+    try:
+        _tries(request).take(name, address)
+        with db.read() as session:
+            checked = accounts.check_password(session, name, fields.one("password"), fields.one("code"), now=now)
+        with db.write() as session:
+            secret = accounts.log_in(
+                session, checked, address=address, agent=request.headers.get("user-agent", ""), now=now
+            )
+            actor = audit.Actor(checked.reviewer_id, name, address)
+            audit.note(session, actor, "logged in", now=now)
+    except AppError as error:
+        with db.write() as session:
+            audit.note(session, audit.Actor(None, name[:64], address), "login refused", now=now)
+        return page(request, "login.html", LoginView(target, name, error.message), status=error.status)
+    _tries(request).forget(name)
+    answer = see_other(target)
+    _set_cookie(request, answer, secret)
+    return answer
+
+
+def _set_cookie(request: Request, answer: Response, secret: str) -> None:
+    answer.set_cookie(
+        COOKIE,
+        secret,
+        max_age=int(accounts.LIFETIME.total_seconds()),
+        httponly=True,
+        samesite="lax",
+        secure=request.url.scheme == "https",
+    )
+
+
+@router.post("/logout")
+def log_out(session: Db, who: Who, now: Now) -> Response:
+    """End this login, here and on the server."""
+    if who.login_id is not None:
+        accounts.end_login(session, who.reviewer_id, who.login_id, now=now)
+    answer = see_other("/login")
+    answer.delete_cookie(COOKIE)
+    return answer
+
+
+# ------------------------------------------------------------------------------------------------ one-time links
+
+
+def _asked(db: AppDb, secret: str, now: Now) -> str | None:
+    with db.read() as session:
+        ticket = accounts.get_ticket(session, secret, now=now)
+        return None if ticket.reviewer_id is None else accounts.get_reviewer(session, ticket.reviewer_id).name
+
+
+@router.get("/come-in/{secret}")
+def show_come_in(request: Request, db: AppDb, now: Now, secret: str) -> Response:
+    """Choose a password; on a new server also the name of its first administrator."""
+    return page(request, "come_in.html", ComeInView(request.url.path, _asked(db, secret, now), "", ""))
+
+
+@router.post("/come-in/{secret}")
+def come_in(request: Request, form: Form, db: AppDb, now: Now, secret: str) -> Response:
+    """Take the name and the password, and go on to the login."""
+    fields = form.allow(("name", "password", "again"))
+    known = _asked(db, secret, now)
+    name = fields.one("name").strip() if known is None else known
+    try:
+        if fields.one("password") != fields.one("again"):
+            raise BadInputError("The two passwords differ.", where="field again")
+        hashed = accounts.hash_password(name, fields.one("password"))
+        with db.write() as session:
+            person = accounts.use_ticket(session, secret, name, hashed, now=now)
+            address = request.client.host if request.client else ""
+            audit.note(session, audit.Actor(person.id, person.name, address), "chose a password by a link", now=now)
+    except NotFoundError:
+        raise
+    except AppError as error:
+        view = ComeInView(request.url.path, known, name, error.message)
+        return page(request, "come_in.html", view, status=error.status)
+    door: Door = request.app.state.door
+    door.look()
+    return see_other(url("/login", next="/queue"))
+
+
+# ------------------------------------------------------------------------------------------------ one's own account
+
+
+def _account(request: Request, session: Db, who: Who, now: Now, status: int = 200, **more: object) -> Response:
+    row = accounts.get_reviewer(session, who.reviewer_id)
+    projects = accounts.list_projects(session, row)
+    secret, address = ("", "") if row.totp else accounts.new_totp(row)
+    view = AccountView(
+        person=who,
+        has_totp=row.totp is not None,
+        totp_secret=secret,
+        totp_address=address,
+        totp_picture=_picture(address),
+        logins=accounts.list_logins(session, who.reviewer_id, now=now),
+        tokens=accounts.list_tokens(session, reviewer_id=who.reviewer_id),
+        scopes=accounts.SCOPES,
+        projects=[(project.name, role) for project, role in projects],
+        project=next((project.name for project, _ in projects if project.id == who.project_id), ""),
+        **more,  # type: ignore[arg-type]
+    )
+    return page(request, "account.html", view, status=status)
+
+
+def _picture(address: str) -> Markup:
+    """A QR code as SVG without style or script, which the page's policy would block."""
+    if not address:
+        return Markup()
+    import segno  # noqa: PLC0415
+
+    drawn = segno.make(address, error="m").svg_inline(scale=4, border=2, svgclass="qr", lineclass=None, omitsize=True)
+    return Markup(drawn)  # noqa: S704  made of an address that is percent-encoded, as rectangles
+
+
+@router.get("/account")
+def show_account(request: Request, session: Db, who: Who, now: Now) -> Response:
+    """Password, second factor, logins, tokens and projects of whoever asks."""
+    return _account(request, session, who, now)
+
+
+@router.post("/account/password")
+def change_password(request: Request, form: Form, db: AppDb, who: Who, now: Now) -> Response:
+    """Another password, for whoever knows the one before; every other login ends."""
+    fields = form.allow(("old", "code", "password", "again"))
+    try:
+        if fields.one("password") != fields.one("again"):
+            raise BadInputError("The two passwords differ.", where="field again")
+        _tries(request).take(who.name, request.client.host if request.client else "")
+        with db.read() as session:
+            row = accounts.get_reviewer(session, who.reviewer_id)
+            checked = accounts.check_password(session, row.name, fields.one("old"), fields.one("code"), now=now)
+        hashed = accounts.hash_password(who.name, fields.one("password"))
+        with db.write() as session:
+            row = accounts.get_reviewer(session, checked.reviewer_id)
+            accounts.set_password(session, row, hashed, now=now)
+    except AppError as error:
+        with db.read() as session:
+            return _account(request, session, who, now, error.status, notice=error.message)
+    answer = see_other("/login")
+    answer.delete_cookie(COOKIE)
+    return answer
+
+
+@router.post("/account/totp")
+def begin_totp(request: Request, form: Form, session: Db, who: Who, now: Now) -> Response:
+    """Ask for a code of the authenticator from now on."""
+    fields = form.allow(("secret", "code"))
+    row = accounts.get_reviewer(session, who.reviewer_id)
+    try:
+        accounts.confirm_totp(session, row, fields.one("secret"), fields.one("code"), now=now)
+    except BadInputError as error:
+        return _account(request, session, who, now, error.status, notice=error.message)
+    return see_other("/account")
+
+
+@router.post("/account/totp/remove")
+def end_totp(request: Request, form: Form, db: AppDb, who: Who, now: Now) -> Response:
+    """Ask for the password alone from now on; whoever does so shows both once more."""
+    fields = form.allow(("old", "code"))
+    try:
+        _tries(request).take(who.name, request.client.host if request.client else "")
+        with db.read() as session:
+            row = accounts.get_reviewer(session, who.reviewer_id)
+            accounts.check_password(session, row.name, fields.one("old"), fields.one("code"), now=now)
+        with db.write() as session:
+            accounts.remove_totp(session, accounts.get_reviewer(session, who.reviewer_id))
+    except AppError as error:
+        with db.read() as session:
+            return _account(request, session, who, now, error.status, notice=error.message)
+    return see_other("/account")
+
+
+@router.post("/account/logins/{login_id}/end")
+def end_login(session: Db, who: Who, now: Now, login_id: int) -> Response:
+    """End one of one's logins, on whatever machine it is."""
+    accounts.end_login(session, who.reviewer_id, login_id, now=now)
+    return see_other("/login" if login_id == who.login_id else "/account")
+
+
+@router.post("/account/tokens")
+def make_token(request: Request, form: Form, session: Db, who: Who, now: Now) -> Response:
+    """A token for a program; its secret is shown on this page and never again."""
+    fields = form.allow(("name", "days"), ("scopes",))
+    days = fields.one("days").strip()
+    if days and not (days.isascii() and days.isdigit() and len(days) < 6):  # noqa: PLR2004
+        raise BadInputError("A token ends after 1 to 3650 days, or never.", where="field days")
+    _, secret = accounts.make_token(
+        session, who, fields.one("name"), fields.many("scopes"), now=now, days=int(days) if days else None
+    )
+    return _account(request, session, who, now, new_token=secret)
+
+
+@router.post("/account/tokens/{token_id}/end")
+def end_token(session: Db, who: Who, now: Now, token_id: int) -> Response:
+    """End one of one's tokens."""
+    accounts.end_token(session, token_id, now=now, reviewer_id=who.reviewer_id)
+    return see_other("/account")
+
+
+@router.post("/account/project")
+def enter_project(form: Form, session: Db, who: Who) -> Response:
+    """Go on in another project."""
+    accounts.enter(session, who, form.allow(("project",)).one("project"))
+    return see_other("/queue")

@@ -1,0 +1,234 @@
+"""Who comes in: passwords, second factors, logins, tokens and links, on both databases."""
+
+from datetime import timedelta
+
+import pyotp
+import pytest
+from sqlmodel import Session
+
+from app import accounts, audit
+from app.accounts import IDLE, LIFETIME, Person
+from app.audit import Actor
+from app.db import Database
+from app.errors import BadInputError, ConflictError, NotFoundError, NotKnownError, RefusedError
+from app.models import ReviewerRow, Role
+from tests.conftest import NOON
+
+PASSWORD = "seven quiet wonders"
+HASHED = accounts.hash_password("ann", PASSWORD)
+
+
+@pytest.fixture
+def ann(db: Database, project_id: int) -> ReviewerRow:
+    """A reviewer of the project who has a password."""
+    with db.write() as session:
+        row = accounts.create(session, "ann", hashed=HASHED, now=NOON)
+        accounts.set_role(session, project_id, row.id or 0, "reviewer")
+    return row
+
+
+def come_in(db: Database, code: str = "", at: timedelta = timedelta(0), password: str = PASSWORD) -> str:
+    with db.read() as session:
+        checked = accounts.check_password(session, "Ann", password, code, now=NOON + at)
+    with db.write() as session:
+        return accounts.log_in(session, checked, address="10.0.0.7", agent="Firefox", now=NOON + at)
+
+
+def who(db: Database, secret: str, at: timedelta = timedelta(0)) -> Person | None:
+    with db.read() as session:
+        found = accounts.find_login(session, secret, now=NOON + at)
+    return None if found is None else found[0]
+
+
+def test_a_login_lasts_until_it_is_ended_idle_or_old(db: Database, ann: ReviewerRow) -> None:
+    secret = come_in(db)
+
+    person = who(db, secret)
+    assert person is not None
+    assert (person.name, person.role, person.is_admin, person.scopes) == ("ann", Role.REVIEWER, False, None)
+    assert who(db, secret, IDLE) is None
+    for day in range(1, 14):
+        with db.write() as session:
+            accounts.touch(session, person.login_id or 0, now=NOON + timedelta(days=day))
+        assert who(db, secret, timedelta(days=day)) is not None
+    assert who(db, secret, LIFETIME) is None
+    with db.write() as session:
+        accounts.end_login(session, ann.id or 0, person.login_id or 0, now=NOON)
+        with pytest.raises(NotFoundError):
+            accounts.end_login(session, ann.id or 0, person.login_id or 0, now=NOON)
+    assert who(db, secret) is None
+    assert who(db, "") is who(db, secret + "x") is None
+
+
+@pytest.mark.usefixtures("ann")
+@pytest.mark.parametrize(
+    ("name", "password"), [("ann", "seven quiet wonder"), ("ben", PASSWORD), ("", ""), ("ann", ""), ("local", "")]
+)
+def test_what_does_not_belong_together_is_refused_alike(db: Database, name: str, password: str) -> None:
+    with db.read() as session, pytest.raises(NotKnownError, match="do not belong together"):
+        accounts.check_password(session, name, password, now=NOON)
+
+
+def test_who_is_locked_out_is_out_at_once_and_keeps_the_password(
+    db: Database, ann: ReviewerRow, project_id: int
+) -> None:
+    secret = come_in(db)
+    with db.write() as session:
+        row = session.get_one(ReviewerRow, ann.id)
+        person = Person(row.id or 0, row.name, project_id, Role.REVIEWER)
+        token = accounts.make_token(session, person, "import", ["ingest"], now=NOON)[1]
+        assert accounts.find_token(session, token, now=NOON) is not None
+        accounts.disable(session, row, now=NOON)
+
+    assert who(db, secret) is None
+    with db.read() as session:
+        assert accounts.find_token(session, token, now=NOON) is None
+    with pytest.raises(NotKnownError):
+        come_in(db)
+    with db.write() as session:
+        accounts.enable(session, session.get_one(ReviewerRow, ann.id))
+    assert who(db, come_in(db)) is not None
+    assert who(db, secret) is None
+
+
+def test_a_code_of_the_second_factor_is_taken_once(db: Database, ann: ReviewerRow) -> None:
+    with db.write() as session:
+        row = session.get_one(ReviewerRow, ann.id)
+        secret, address = accounts.new_totp(row)
+        assert address.startswith("otpauth://totp/Patchsift:ann?secret=")
+        with pytest.raises(BadInputError, match="does not fit"):
+            accounts.confirm_totp(session, row, secret, "000000", now=NOON)
+        accounts.confirm_totp(session, row, secret, pyotp.TOTP(secret).at(NOON), now=NOON)
+    later = timedelta(minutes=2)
+    code = pyotp.TOTP(secret).at(NOON + later)
+
+    with pytest.raises(NotKnownError):
+        come_in(db, "", later)
+    with pytest.raises(NotKnownError):
+        come_in(db, pyotp.TOTP(secret).at(NOON), later)
+    with db.read() as session:
+        first, second = (
+            accounts.check_password(session, "ann", PASSWORD, f" {code[:3]} {code[3:]}", now=NOON + later) for _ in "ab"
+        )
+    with db.write() as session:
+        accounts.log_in(session, first, address="", agent="", now=NOON + later)
+    # Two at once: both had the right code before either was in.
+    with pytest.raises(NotKnownError), db.write() as session:
+        accounts.log_in(session, second, address="", agent="", now=NOON + later)
+    with pytest.raises(NotKnownError):
+        come_in(db, code, later)
+
+
+def test_a_new_password_ends_every_login(db: Database, ann: ReviewerRow) -> None:
+    secret = come_in(db)
+    with db.write() as session:
+        hashed = accounts.hash_password("ann", "another of these")
+        accounts.set_password(session, session.get_one(ReviewerRow, ann.id), hashed, now=NOON)
+    assert who(db, secret) is None
+    assert come_in(db, password="another of these")
+
+
+@pytest.mark.parametrize(
+    "password", ["short", "x" * 201, "aaaaaaaaaaaaaaaa", "i am Ann, let me in", "my patchsift word"]
+)
+def test_a_password_that_is_tried_first_is_none(password: str) -> None:
+    with pytest.raises(BadInputError):
+        accounts.hash_password("ann", password)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "<b>", "-ann", "ann-", "a" * 65, "ann\n", "аnn"])  # noqa: RUF001
+def test_what_is_no_name(db: Database, name: str) -> None:
+    with db.write() as session, pytest.raises(BadInputError):
+        accounts.create(session, name, now=NOON)
+
+
+@pytest.mark.usefixtures("ann")
+def test_a_name_is_taken_whatever_its_case(db: Database) -> None:
+    with db.write() as session, pytest.raises(ConflictError, match="somebody called ANN"):
+        accounts.create(session, "ANN", now=NOON)
+
+
+def test_the_last_administrator_stays(db: Database, ann: ReviewerRow) -> None:
+    with db.write() as session:
+        row = session.get_one(ReviewerRow, ann.id)
+        accounts.set_admin(session, row, is_admin=True)
+        with pytest.raises(ConflictError):
+            accounts.disable(session, row, now=NOON)
+        with pytest.raises(ConflictError):
+            accounts.set_admin(session, row, is_admin=False)
+        accounts.create(session, "ben", hashed=HASHED, is_admin=True, now=NOON)
+        accounts.disable(session, row, now=NOON)
+
+
+def test_who_is_no_member_does_not_come_in_and_who_leaves_is_out(
+    db: Database, ann: ReviewerRow, project_id: int
+) -> None:
+    secret = come_in(db)
+    with db.write() as session:
+        accounts.set_role(session, project_id, ann.id or 0, None)
+    assert who(db, secret) is None
+    with pytest.raises(RefusedError, match="member of no project"):
+        come_in(db)
+
+
+def test_a_link_works_once(db: Database, ann: ReviewerRow) -> None:
+    with db.write() as session:
+        early = accounts.make_ticket(session, ann.id, now=NOON)
+        secret = accounts.make_ticket(session, ann.id, now=NOON)
+        hashed = accounts.hash_password("ann", "a password by link")
+        with pytest.raises(NotFoundError):
+            accounts.use_ticket(session, early, "", hashed, now=NOON)
+        with pytest.raises(NotFoundError):
+            accounts.get_ticket(session, secret, now=NOON + accounts.TICKET_LIFETIME)
+        accounts.use_ticket(session, secret, "somebody else", hashed, now=NOON)
+        with pytest.raises(NotFoundError):
+            accounts.use_ticket(session, secret, "", hashed, now=NOON)
+    assert come_in(db, password="a password by link")
+
+
+def test_a_server_is_set_up_once(db: Database) -> None:
+    with db.write() as session:
+        assert not accounts.has_accounts(session)
+        secret = accounts.make_ticket(session, None, now=NOON)
+        person = accounts.use_ticket(session, secret, "root", HASHED, now=NOON)
+        assert person.is_admin
+        assert accounts.has_accounts(session)
+        another = accounts.make_ticket(session, None, now=NOON)
+        with pytest.raises(NotFoundError, match="set up already"):
+            accounts.get_ticket(session, another, now=NOON)
+
+
+def test_no_secret_stands_in_the_database(db: Database, ann: ReviewerRow, project_id: int) -> None:
+    secret = come_in(db)
+    with db.write() as session:
+        person = Person(ann.id or 0, "ann", project_id, Role.REVIEWER)
+        token = accounts.make_token(session, person, "import", ["ingest"], now=NOON)[1]
+        ticket = accounts.make_ticket(session, ann.id, now=NOON)
+        everything = "".join(
+            str(tuple(row)) for table in ("reviewer", "login", "token", "ticket", "audit")
+            for row in session.connection().exec_driver_sql(f"SELECT * FROM {table}")
+        )  # fmt: skip
+    assert not [one for one in (secret, token, ticket, PASSWORD) if one in everything or one[-12:] in everything]
+
+
+# ------------------------------------------------------------------------------------------------ audit
+
+
+def fill(session: Session) -> None:
+    for number in range(3):
+        audit.note(session, Actor(None, "ann", "10.0.0.7"), "POST /releases", now=NOON, about={"number": number})
+
+
+def test_the_chain_holds_and_a_change_is_found(db: Database) -> None:
+    with db.write() as session:
+        fill(session)
+        assert audit.verify(session) is None
+        rows = audit.list_page(session, None, audit.Wanted(who="ann", what="releases"))
+        assert [row.about["number"] for row in rows] == [2, 1, 0]
+        with pytest.raises(Exception, match="append-only"), session.begin_nested():
+            session.connection().exec_driver_sql("UPDATE audit SET who = 'ben' WHERE id = 2")
+        drop = "DROP TRIGGER audit_no_update" if db.is_sqlite else "DROP TRIGGER audit_no_change ON audit"
+        session.connection().exec_driver_sql(drop)
+        session.connection().exec_driver_sql("UPDATE audit SET who = 'ben' WHERE id = 2")
+        session.expire_all()
+        assert audit.verify(session) == 2

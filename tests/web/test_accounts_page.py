@@ -1,0 +1,210 @@
+"""Coming in over HTTP: the setup link, the login, tokens, members, the audit log."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app import accounts, decisions, review
+from app.db import Database
+from app.main import create_app
+from app.models import Role
+from app.settings import Settings
+from app.web.accounts_page import inside
+from tests.conftest import NOON
+from tests.logs import read_issues
+from tests.web.pages import HTMX, hidden, text
+
+PASSWORD = "seven quiet wonders"
+HASHED = accounts.hash_password("nobody", PASSWORD)
+
+
+@pytest.fixture
+def server(settings: Settings, db: Database) -> Iterator[TestClient]:
+    """A server that others can reach, as a browser sees it."""
+    reached = settings.model_copy(update={"host": "0.0.0.0"})
+    with TestClient(create_app(reached, db), headers={"Sec-Fetch-Site": "same-origin"}) as made:
+        yield made
+
+
+def person(db: Database, name: str, role: Role, *, is_admin: bool = False) -> int:
+    with db.write() as session:
+        project = review.ensure_project(session, "default", now=NOON).id or 0
+        row = accounts.create(session, name, hashed=HASHED, is_admin=is_admin, now=NOON)
+        accounts.set_role(session, project, row.id or 0, role)
+        return row.id or 0
+
+
+def log_in(server: TestClient, name: str, password: str = PASSWORD, next: str = "/queue") -> int:
+    form = {"name": name, "password": password, "code": "", "next": next}
+    return int(server.post("/login", data=form, follow_redirects=False).status_code)
+
+
+def be(server: TestClient, cookie: str) -> None:
+    """Go on as whoever has this cookie."""
+    server.cookies.clear()
+    server.cookies.set("patchsift", cookie)
+
+
+def test_a_new_server_lets_nobody_in_but_by_its_link(server: TestClient, db: Database) -> None:
+    assert server.get("/queue", follow_redirects=False).headers["location"] == "/login?next=%2Fqueue"
+    assert server.get("/api/v1/candidates").status_code == 401
+    with db.write() as session:
+        secret = accounts.make_ticket(session, None, now=NOON)
+    assert server.get(f"/come-in/{secret}").status_code == 404  # it has run out since NOON
+    with db.write() as session:
+        from datetime import UTC, datetime
+
+        secret = accounts.make_ticket(session, None, now=datetime.now(UTC))
+
+    assert "Set this server up" in server.get(f"/come-in/{secret}").text
+    form = {"name": "root-9", "password": PASSWORD, "again": PASSWORD}
+    refused = server.post(f"/come-in/{secret}", data=form | {"again": "x"})
+    assert (refused.status_code, "The two passwords differ" in refused.text, PASSWORD in refused.text) == (
+        422,
+        True,
+        False,
+    )
+    assert "Log in" in server.post(f"/come-in/{secret}", data=form).text
+    assert server.post(f"/come-in/{secret}", data=form).status_code == 404
+
+    assert log_in(server, "root-9", "wrong") == 401
+    assert log_in(server, "ROOT-9") == 303
+    assert "root-9" in server.get("/queue").text
+    cookie = server.cookies["patchsift"]
+    assert server.post("/logout", follow_redirects=False).headers["location"] == "/login"
+    be(server, cookie)
+    assert server.get("/queue", follow_redirects=False).status_code == 303
+
+
+def test_the_cookie_is_out_of_the_reach_of_scripts(server: TestClient, db: Database) -> None:
+    person(db, "ann", Role.REVIEWER)
+    form = {"name": "ann", "password": PASSWORD, "code": "", "next": ""}
+    said = server.post("/login", data=form, follow_redirects=False).headers["set-cookie"]
+    assert "HttpOnly" in said
+    assert "SameSite=lax" in said
+    safe = server.post("https://testserver/login", data=form, follow_redirects=False).headers["set-cookie"]
+    assert "Secure" in safe
+
+
+def test_this_machine_is_open_until_somebody_has_a_password(client: TestClient, db: Database) -> None:
+    assert client.get("/queue").status_code == 200
+    person(db, "ann", Role.REVIEWER)
+    client.app.state.door.look()  # type: ignore[attr-defined]
+    assert client.get("/queue", follow_redirects=False).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ("/releases/3?x=1", "/releases/3?x=1"), ("", "/queue"), ("//evil.example", "/queue"),
+        ("/\\evil.example", "/queue"),
+        ("https://evil.example", "/queue"), ("javascript:alert(1)", "/queue"), ("/\tx", "/queue"), ("/login", "/queue"),
+        ("/a\r\nSet-Cookie: x=1", "/queue"),
+    ],
+)  # fmt: skip
+def test_after_the_login_nobody_is_sent_elsewhere(asked: str, given: str) -> None:
+    assert inside(asked) == given
+
+
+def test_who_tries_too_often_waits(server: TestClient, db: Database) -> None:
+    person(db, "ann", Role.REVIEWER)
+    person(db, "ben", Role.REVIEWER)
+    assert {log_in(server, "ann", "wrong") for _ in range(10)} == {401}
+    assert log_in(server, "ann") == 429
+    assert log_in(server, "ben") == 303
+
+
+def test_a_login_that_ended_loses_nothing_that_was_typed(
+    server: TestClient, db: Database, settings: Settings, tmp_path: Path
+) -> None:
+    number = person(db, "ann", Role.REVIEWER)
+    with db.read() as session:
+        project = accounts.list_projects(session, accounts.get_person(session, "ann"))[0][0].id or 0
+    (candidate,) = read_issues(db, settings, project, tmp_path, "Fix the parser")
+    log_in(server, "ann")
+    page = server.get(f"/candidates/{candidate}").text
+    with db.write() as session:
+        accounts.end_logins(session, number, now=NOON)
+    form = {"verdict": "accept", "version": hidden(page, "version"), "key": hidden(page, "key")}
+    refused = server.post(f"/candidates/{candidate}/decisions", data=form, headers=HTMX)
+    assert refused.status_code == 401
+    assert refused.headers["HX-Retarget"] == "#notice"
+    assert "nothing typed is lost" in refused.text
+    log_in(server, "ann")
+    assert server.post(f"/candidates/{candidate}/decisions", data=form, headers=HTMX).status_code == 200
+    with db.read() as session:
+        assert [name for _, name, _ in decisions.list_history(session, candidate)] == ["ann"]
+
+
+def test_a_token_is_shown_once_and_does_what_it_may(server: TestClient, db: Database) -> None:
+    person(db, "ann", Role.REVIEWER)
+    log_in(server, "ann")
+    made = server.post("/account/tokens", data={"name": "<b>nightly</b>", "scopes": ["ingest", "read"], "days": "30"})
+    (secret,) = re.findall(r"<code>(pst_[\w-]{43})</code>", made.text)
+    assert secret not in server.get("/account").text
+    server.cookies.clear()
+    shown = {"Authorization": f"Bearer {secret}"}
+    assert server.get("/api/v1/candidates", headers=shown).status_code == 200
+    assert server.post("/api/v1/ingest?name=a.jsonl", content=b"", headers=shown).status_code < 400
+    assert (
+        server.post("/api/v1/undo", headers=shown).json()["error"]["message"].startswith("This token may not do that")
+    )
+    assert server.get("/api/v1/candidates", headers={"Authorization": "Bearer pst_x"}).status_code == 401
+    log_in(server, "ann")
+    number = re.findall(r"/account/tokens/(\d+)/end", server.get("/account").text)[0]
+    server.post(f"/account/tokens/{number}/end")
+    server.cookies.clear()
+    assert server.get("/api/v1/candidates", headers=shown).status_code == 401
+
+
+def test_members_come_by_link_and_their_role_counts_at_once(server: TestClient, db: Database) -> None:
+    root = person(db, "root", Role.ADMIN, is_admin=True)
+    log_in(server, "root")
+    added = server.post("/members", data={"name": "cleo", "role": "viewer"}).text
+    (path,) = re.findall(r"http://testserver(/come-in/[\w-]{43})", added)
+    number = re.findall(r'action="/members/(\d+)"', added)[0]
+    admin = server.cookies["patchsift"]
+    server.cookies.clear()
+    assert "You will be" in server.get(path).text
+    server.post(path, data={"name": "", "password": PASSWORD, "again": PASSWORD})
+    assert log_in(server, "cleo") == 303
+    cleo = server.cookies["patchsift"]
+    refused = server.get("/releases/new")
+    assert (refused.status_code, "This is for a curator" in refused.text) == (403, True)
+
+    be(server, admin)
+    server.post(f"/members/{number}", data={"role": "curator", "do": "change"})
+    be(server, cleo)
+    assert server.get("/releases/new").status_code == 200
+    be(server, admin)
+    server.post(f"/members/{number}", data={"role": "curator", "do": "remove"})
+    be(server, cleo)
+    assert server.get("/queue", follow_redirects=False).status_code == 303
+    be(server, admin)
+    assert server.post(f"/members/{root + 50}", data={"role": "viewer", "do": "change"}).status_code == 404
+
+    log = text(server.get("/audit").text)
+    for what in ("logged in", "POST /members", "chose a password by a link"):
+        assert what in log
+    rows = [json.loads(line) for line in server.get("/audit.jsonl").text.splitlines()]
+    assert [row["who"] for row in rows if row["what"] == "logged in"] == ["root", "cleo"]
+    assert PASSWORD not in server.get("/audit.jsonl").text
+
+
+def test_the_server_page_is_for_administrators(server: TestClient, db: Database) -> None:
+    person(db, "root", Role.ADMIN, is_admin=True)
+    ann = person(db, "ann", Role.ADMIN)
+    log_in(server, "ann")
+    assert server.get("/server").status_code == 403
+    log_in(server, "root")
+    assert "next door" in server.post("/server/projects", data={"name": "next door"}).text
+    assert "next door" in server.get("/account").text
+    server.post("/account/project", data={"project": "next door"})
+    assert "next door" in text(server.get("/members").text)
+    server.post(f"/server/people/{ann}", data={"do": "disable"})
+    assert "locked out" in server.get("/server").text
+    assert log_in(server, "ann") == 401
