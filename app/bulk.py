@@ -22,7 +22,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from app import decisions, jobs, queue, review
+from app import decisions, jobs, queue, review, turns
 from app.candidates import Severity
 from app.db import Database, lock_chain, lock_ingest
 from app.errors import BadInputError, ConflictError, NotFoundError
@@ -198,6 +198,7 @@ def order(
     act = _checked(asked)
     named = wanted.query() if isinstance(wanted, Filter) else None
     with db.read() as session:
+        queue.asks(session, reviewer_id)
         known = _find_by_key(session, project_id, reviewer_id, asked, named)
         members = None if known is not None else _find_confirmed(session, project_id, asked, wanted)
     if members is not None:
@@ -377,6 +378,7 @@ def _decide_some(session: Session, job: JobRow, bulk: str, seen: Mapping[int, in
     made = [_decision_on(row, job, bulk, verdict, one) for row, one in zip(right, keys, strict=True)]
     decisions.append_all(session, made)
     decisions.move_all(session, [(row, decisions.STATUS_OF[verdict]) for row in right])
+    turns.finish(session, cast("int", job.args["reviewer"]), [row.id or 0 for row in right], None, now=job.created_at)
     return left
 
 

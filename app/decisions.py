@@ -34,7 +34,7 @@ _ADD = (
 _MOVE = (
     update(_candidate)
     .where(_candidate.c.id == bindparam("candidate"))
-    .values(status=bindparam("named"), version=bindparam("next"), lease_by=None, lease_until=None)
+    .values(status=bindparam("named"), version=bindparam("next"), lease_by=None, lease_since=None, lease_until=None)
 )
 _APPEND = insert(_decision)
 _LAST_DIGEST = (
@@ -217,7 +217,8 @@ def move_all(session: Session, moves: Sequence[tuple[CandidateRow, Status]]) -> 
     numbered = [{"candidate": row.id, "named": status, "next": row.version + 1} for row, status in moves]
     session.connection().execute(_MOVE, numbered)
     for row, status in moves:
-        moved = {"status": status, "version": row.version + 1, "lease_by": None, "lease_until": None}
+        moved = {"status": status, "version": row.version + 1}
+        moved |= {"lease_by": None, "lease_since": None, "lease_until": None}
         for name, value in moved.items():
             set_committed_value(row, name, value)
     add_to_tally(session, moves[0][0].project_id, changes)

@@ -15,6 +15,8 @@ The message is a sentence for the person who caused the error: what, where, what
 escapes a route is a bug and becomes a 500.
 """
 
+from collections.abc import Mapping
+
 
 class AppError(Exception):
     """What was asked for cannot be done.
@@ -44,10 +46,28 @@ class NotFoundError(AppError):
 
 
 class ConflictError(AppError):
-    """Someone else changed it first; what was typed is kept by the caller."""
+    """Someone else changed it first; what was typed is kept by the caller.
+
+    Args:
+        message: the sentence.
+        where: the place of the fault, or None.
+        code: a short name that programs can test.
+        both: `yours`, what was sent and not stored, and `theirs`, what stands instead; None where nothing was written.
+    """
 
     status = 409
     code = "conflict"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str | None = None,
+        code: str | None = None,
+        both: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(message, where=where, code=code)
+        self.both = dict(both or {})
 
 
 class TooLargeError(AppError):

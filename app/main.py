@@ -45,6 +45,7 @@ from app.web import (
     render,
     review_page,
     rights,
+    team_api,
     templates_page,
     views_page,
 )
@@ -77,6 +78,7 @@ _PARTS = (
     api,
     bulk_api,
     releases_api,
+    team_api,
 )
 
 

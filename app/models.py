@@ -297,6 +297,14 @@ class CandidateRow(SQLModel, table=True):
         Index("ix_candidate_status", "project_id", "status", "id"),
         Index("ix_candidate_patch_source", "project_id", "patch_source", "id"),
         Index("ix_candidate_source", "source_id", "id"),
+        # Who has what: few rows, and no other index changes when a lease is renewed.
+        Index(
+            "ix_candidate_leased",
+            "project_id",
+            "lease_by",
+            sqlite_where=text("lease_by IS NOT NULL"),
+            postgresql_where=text("lease_by IS NOT NULL"),
+        ),
         # What lists are ordered by. New candidates have none of it, and so stand side by side in each of these.
         Index("ix_candidate_score", "project_id", "status", "score", "id"),
         Index("ix_candidate_mildness", "project_id", "status", "mildness", "id"),
@@ -357,6 +365,7 @@ class CandidateRow(SQLModel, table=True):
     findings: str = Field(default="", sa_column_kwargs={"server_default": ""})
     checks_version: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     lease_by: int | None = None
+    lease_since: datetime | None = None
     lease_until: datetime | None = None
     lease_number: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     n_attempts: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
@@ -371,6 +380,52 @@ class CandidateRow(SQLModel, table=True):
     mildness: int | None = None
     alike: int | None = Field(default=None, sa_column=Column(BigInteger))
     created_at: datetime
+
+
+class PresenceRow(SQLModel, table=True):
+    """What a person looks at: one row each, written with the lease. `since` when they came, `seen_at` when last."""
+
+    __tablename__ = "presence"
+
+    reviewer_id: int = Field(primary_key=True, foreign_key="reviewer.id", sa_column_kwargs={"autoincrement": False})
+    project_id: int = Field(primary_key=True, foreign_key="project.id", sa_column_kwargs={"autoincrement": False})
+    candidate_id: int = Field(foreign_key="candidate.id")
+    since: datetime
+    seen_at: datetime
+
+
+class TurnRow(SQLModel, table=True):
+    """A candidate that one person sent to another with a sentence.
+
+    `done_at` is when that one decided, by `decision_id`, or said done; `read_at` when the sender has seen that.
+    """
+
+    __tablename__ = "turn"
+    __table_args__ = (
+        Index(
+            "uq_turn_open",
+            "to_id",
+            "candidate_id",
+            "from_id",
+            unique=True,
+            sqlite_where=text("done_at IS NULL"),
+            postgresql_where=text("done_at IS NULL"),
+        ),
+        Index("ix_turn_candidate", "candidate_id"),
+        Index("ix_turn_from", "from_id", "read_at"),
+        Index("ix_turn_decision", "decision_id"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    project_id: int = Field(foreign_key="project.id")
+    candidate_id: int = Field(foreign_key="candidate.id")
+    from_id: int = Field(foreign_key="reviewer.id")
+    to_id: int = Field(foreign_key="reviewer.id")
+    sentence: str = Field(sa_column=Column(Text, nullable=False))
+    sent_at: datetime
+    done_at: datetime | None = None
+    decision_id: int | None = Field(default=None, foreign_key="decision.id")
+    read_at: datetime | None = None
 
 
 class PartRow(SQLModel, table=True):

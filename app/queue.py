@@ -1,4 +1,4 @@
-"""What stands in a list and what comes next: the filter with its one parser, pages by keyset, counts, and the lease.
+"""What stands in a list and what comes next: the filter with its one parser, pages by keyset, counts.
 
 A page, a queue, a saved view and a release mean the same by the same filter.
 """
@@ -25,7 +25,6 @@ from sqlalchemy import (
     select,
     true,
     union_all,
-    update,
 )
 from sqlmodel import Session, col
 
@@ -43,12 +42,12 @@ from app.models import (
     SavedViewRow,
     SourceRow,
     Status,
+    TurnRow,
     metadata,
 )
 from app.ordering import ORDERS, Order, Range
 from app.syntax import Term
 
-LEASE = timedelta(minutes=15)
 COUNT_CAP = 1000
 _MOST_EARLIER_WORDS = 20
 
@@ -377,6 +376,34 @@ def _like(_: Session, __: int, value: str) -> ColumnElement[bool]:
     return (_candidate.c.id == int(value)) | _candidate.c.id.in_(alike)
 
 
+def _turn(session: Session, _: int, value: str) -> ColumnElement[bool]:
+    """Sent to a person, or by the one who asks, and not done."""
+    if value not in {syntax.ME, syntax.SENT}:
+        named = select(ReviewerRow.id).where(col(ReviewerRow.name) == value)  # type: ignore[call-overload]
+        known = session.execute(named).scalar()
+        if known is None:
+            raise BadInputError(f"turn: there is no reviewer {value[:40]!r}.", where="field q")
+        return is_sent_to(known)
+    me = session.info.get(_ASKS)
+    if me is None:
+        raise BadInputError(f"turn:{value} means another list for everybody; name a person here.", where="field q")
+    return is_sent_to(me) if value == syntax.ME else exists().where(*_TURN, col(TurnRow.from_id) == me)
+
+
+_TURN = (col(TurnRow.candidate_id) == _candidate.c.id, col(TurnRow.done_at).is_(None))
+_ASKS = "reviewer_id"
+
+
+def is_sent_to(reviewer_id: int) -> ColumnElement[bool]:
+    """What waits for this person because somebody sent it: a condition on candidates."""
+    return exists().where(*_TURN, col(TurnRow.to_id) == reviewer_id)
+
+
+def asks(session: Session, reviewer_id: int) -> None:
+    """Say who asks in this session: whom `turn:me` means."""
+    session.info[_ASKS] = reviewer_id
+
+
 _DIGITS = 64
 _FINDERS: Mapping[str, _Finder] = {
     "status": _equal("status"),
@@ -403,6 +430,7 @@ _FINDERS: Mapping[str, _Finder] = {
     "came": _came,
     "group": _group,
     "like": _like,
+    "turn": _turn,
 }
 """How each field that holds no free text is found."""
 
@@ -473,10 +501,16 @@ def list_candidates(session: Session, project_id: int, wanted: Filter, *, after:
 
 
 def _walk(
-    session: Session, project_id: int, wanted: Filter, along: Iterable[Range], limit: int, *, but: int = 0
+    session: Session,
+    project_id: int,
+    wanted: Filter,
+    along: Iterable[Range],
+    limit: int,
+    *,
+    also: Iterable[ColumnElement[bool]] = (),
 ) -> Iterator[int]:
     """The ids of candidates in an order, range after range, up to a limit."""
-    where = [*conditions(session, project_id, wanted), *([_candidate.c.id != but] if but else [])]
+    where = [*conditions(session, project_id, wanted), *also]
     # Where no status is asked for, each has its own walk along the index of an order, and they are merged.
     is_merged = not wanted.status and (order_of(wanted).column is not None or _is_plain_status(wanted))
     statuses = SHOWN if is_merged else ()
@@ -502,6 +536,12 @@ def _first(
         sorts = [_sorted(merged.c[f"by{n}"], down=along.down) for n in range(len(along.columns))]
         found = select(merged).order_by(*sorts).limit(limit)
     return [row[0] for row in session.connection().execute(found)]
+
+
+def first_of(where: Iterable[ColumnElement[bool]], along: Range) -> Select[Any]:
+    """The numbers of candidates that meet all of this, in an order; for whoever takes the first of them."""
+    sorts = (_sorted(column, down=along.down) for column in along.columns)
+    return select(_candidate.c.id).where(*where).order_by(*sorts)
 
 
 def _sorted(column: ColumnElement[Any], *, down: bool) -> ColumnElement[Any]:
@@ -597,9 +637,27 @@ def list_patch_sources(session: Session, project_id: int, limit: int = 50) -> li
     return found
 
 
-def find_next(session: Session, project_id: int, wanted: Filter, after_id: int, *, back: bool = False) -> int | None:
-    """The candidate that follows (or goes before) in the queue; at the end the first one left, or None."""
-    if wanted.status and wanted == Filter(status=wanted.status) and not back:
+def find_next(
+    session: Session,
+    project_id: int,
+    wanted: Filter,
+    after_id: int,
+    *,
+    back: bool = False,
+    but: ColumnElement[bool] | None = None,
+) -> int | None:
+    """The candidate that follows (or goes before) in the queue; at the end the first one left, or None.
+
+    Args:
+        session: to read from.
+        project_id: whose queue.
+        wanted: the filter.
+        after_id: where to go on from; 0 for the beginning.
+        back: go the other way, and never round.
+        but: pass over what meets this: what others have.
+
+    """
+    if wanted.status and wanted == Filter(status=wanted.status) and not back and but is None:
         named = {"project": project_id, "named": wanted.status, "after": after_id}
         found = session.connection().execute(_FOLLOWING, named).scalar()
         if found is not None:
@@ -607,9 +665,11 @@ def find_next(session: Session, project_id: int, wanted: Filter, after_id: int, 
     order = order_of(wanted)
     place = ordering.find_place(session, order, after_id) if after_id else None
     behind = ordering.ranges(order, place, back=back)
-    found = next(_walk(session, project_id, wanted, behind, 1), None)
+    skipped = () if but is None else (but.is_not(true()),)
+    found = next(_walk(session, project_id, wanted, behind, 1, also=skipped), None)
     if found is None and not back:
-        found = next(_walk(session, project_id, wanted, ordering.ranges(order), 1, but=after_id), None)
+        others = (*skipped, _candidate.c.id != after_id)
+        found = next(_walk(session, project_id, wanted, ordering.ranges(order), 1, also=others), None)
     return found
 
 
@@ -625,52 +685,3 @@ def list_ahead(
     versions = select(_candidate.c.id, _candidate.c.version).where(_candidate.c.id.in_(found))
     named = {number: version for number, version in session.connection().execute(versions)}  # noqa: C416
     return [(number, named[number]) for number in found if number in named]
-
-
-# ------------------------------------------------------------------------------------------------ lease
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """A time-limited claim; `number` grows with each, so a late answer of an old one can be told."""
-
-    candidate_id: int
-    number: int
-    until: datetime
-
-
-def lease_next(session: Session, project_id: int, reviewer_id: int, wanted: Filter, *, now: datetime) -> Lease | None:
-    """Claim the next pending candidate for 15 minutes, in one statement; None when nothing waits."""
-    free = (
-        col(CandidateRow.lease_until).is_(None)
-        | (col(CandidateRow.lease_until) < now)
-        | (col(CandidateRow.lease_by) == reviewer_id)
-    )
-    pending = replace(wanted, status=wanted.status or Status.PENDING)
-    where = conditions(session, project_id, pending)
-    for along in ordering.ranges(order_of(wanted)):
-        claimed = _claim(session, [*where, *along.where, free], along, reviewer_id, now)
-        if claimed is not None:
-            return claimed
-    return None
-
-
-def _claim(
-    session: Session, where: list[ColumnElement[bool]], along: Range, reviewer_id: int, now: datetime
-) -> Lease | None:
-    first = (
-        select(col(CandidateRow.id))
-        .where(*where)
-        .order_by(*(_sorted(column, down=along.down) for column in along.columns))
-        .limit(1)
-        .with_for_update(skip_locked=True)
-        .scalar_subquery()
-    )
-    claimed = session.execute(
-        update(CandidateRow)
-        .where(col(CandidateRow.id) == first)
-        .values(lease_by=reviewer_id, lease_until=now + LEASE, lease_number=CandidateRow.lease_number + 1)
-        .returning(CandidateRow.id, CandidateRow.lease_number, CandidateRow.lease_until)  # type: ignore[call-overload]
-        .execution_options(synchronize_session=False)
-    ).first()
-    return None if claimed is None else Lease(*claimed)

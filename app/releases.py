@@ -135,16 +135,26 @@ def parse_filter(given: object) -> Filter:
     `parse_filter("source:LLMCore rating:5")`.
 
     Raises:
-        BadInputError: a field that is not known, is named twice, or has a value that cannot be.
+        BadInputError: a field that is not known, is named twice, or has a value that cannot be; or one that means
+            another list for everybody.
 
     """
+    found = _parse_filter(given)
+    if any(term.field == "turn" for term in found.terms()):
+        raise BadInputError(
+            "turn: says what waits for whom today, which no release can keep. Take it out.", where="field filter"
+        )
+    return found
+
+
+def _parse_filter(given: object) -> Filter:
     if isinstance(given, str) and not _IN_ADDRESS.match(given):
         return Filter.parse({"q": given}) if given.strip() else Filter()
     if isinstance(given, str):
         pairs = parse_qsl(given.removeprefix("?"), keep_blank_values=True)
         if len(dict(pairs)) != len(pairs):
             raise BadInputError("The filter names a field twice; it has one value a field.", where="field filter")
-        return parse_filter(dict(pairs))
+        return _parse_filter(dict(pairs))
     if not isinstance(given, Mapping):
         raise BadInputError("filter is an object of fields, or text as in a queue's address.", where="field filter")
     for key, value in given.items():

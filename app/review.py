@@ -1,4 +1,7 @@
-"""The queue and what people decide: filter, next, lease, decide, undo. Decisions are append-only, state is derived."""
+"""One candidate with its evidence, and what people decide: decide, undo, join, split.
+
+Decisions are append-only, state is derived.
+"""
 
 import hashlib
 import time
@@ -11,7 +14,7 @@ from sqlalchemy import bindparam, exists, insert, select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from app import checks, decisions, drafts, editing, evidence, jobs, joining, prepare
+from app import checks, decisions, drafts, editing, evidence, jobs, joining, prepare, turns
 from app.candidates import Candidate, Finding, Kind, Severity
 from app.db import LARGEST_ID, lock_chain, lock_ingest
 from app.diffs.edit import normalise_edit
@@ -224,6 +227,7 @@ class Act:
         edited: `("script", text)` or `("diff", text)`; with `edit` only.
         n_seen: how many of the changes were on the screen before, of `n_hunks`; None where nobody measured.
         spent_ms: milliseconds from the painted candidate to the decision, or None.
+        lease: the number of the lease that the reviewer was given, or None where nobody kept it.
     """
 
     verdict: Verdict
@@ -236,13 +240,15 @@ class Act:
     n_seen: int | None = None
     n_hunks: int | None = None
     spent_ms: int | None = None
+    lease: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of an act; `decision` is None where an edit changed nothing, `repeated` where the key was known.
 
-    Where a bulk act was taken back, `bulk` names it, and `rest` is the job that goes on with it, if any.
+    Where a bulk act was taken back, `bulk` names it, and `rest` is the job that goes on with it, if any. `late` is a
+    decision that counts although its lease was over: nobody else had decided.
     """
 
     decision: DecisionRow | None
@@ -250,6 +256,7 @@ class Outcome:
     repeated: bool = False
     bulk: str | None = None
     rest: int | None = None
+    late: bool = False
 
 
 def decide(
@@ -270,7 +277,8 @@ def decide(
     if earlier is not None:
         return Outcome(earlier, row, repeated=True)
     if row.version != act.version or row.status == Status.JOINED:
-        raise ConflictError(_changed(session, row, act.version), where=f"candidate {candidate_id}")
+        raise _stale(session, row, act.version, _sent(act))
+    is_late = act.lease is not None and not _is_running(row, reviewer_id, act.lease, now)
     revision = None
     if act.edited is not None:
         revision = _revise(session, row, *act.edited, now)
@@ -294,9 +302,27 @@ def decide(
     )
     decisions.append(session, decision, revision)
     decisions.move(session, row, decisions.STATUS_OF[act.verdict])
+    turns.finish(session, reviewer_id, [candidate_id], decision.id, now=now)
     if revision is not None:
         drafts.discard(session, reviewer_id, candidate_id)
-    return Outcome(decision, row)
+    return Outcome(decision, row, late=is_late)
+
+
+def _is_running(row: CandidateRow, reviewer_id: int, number: int, now: datetime) -> bool:
+    ends = row.lease_until
+    return row.lease_by == reviewer_id and row.lease_number == number and ends is not None and ends >= now
+
+
+def _sent(act: Act) -> dict[str, object]:
+    """What was sent and is not stored, for whoever sent it."""
+    return {
+        "verdict": act.verdict,
+        "version": act.version,
+        "reasons": list(act.reasons),
+        "comment": act.comment,
+        "rating": act.rating,
+        "edited": None if act.edited is None else dict([act.edited]),
+    }
 
 
 def undo(session: Session, project_id: int, reviewer_id: int, *, key: str, of: str = "", now: datetime) -> Outcome:
@@ -337,6 +363,7 @@ def undo(session: Session, project_id: int, reviewer_id: int, *, key: str, of: s
         decided_at=now,
     )
     decisions.append(session, decision, None)
+    turns.reopen(session, last.id or 0)
     if last.other_id is not None:
         joining.settle(session, project_id, [last.candidate_id, last.other_id])
     elif row.status != Status.JOINED:
@@ -467,7 +494,7 @@ def check_act(act: Act) -> None:
 
 
 def _check_measured(act: Act) -> None:
-    for name in ("n_seen", "n_hunks", "spent_ms"):
+    for name in ("n_seen", "n_hunks", "spent_ms", "lease"):
         value = getattr(act, name)
         if value is not None and not 0 <= value <= LARGEST_ID:
             raise BadInputError(
@@ -504,6 +531,32 @@ def refuse_unstorable(field: str, text: str) -> None:
                 f"Character {at + 1} (line {line}) is U+{ord(sign):04X}, which cannot be stored. Remove it.",
                 where=f"field {field}",
             )
+
+
+def _stale(session: Session, row: CandidateRow, seen: int, yours: Mapping[str, object]) -> ConflictError:
+    """The refusal of a write that saw an earlier version: what was sent, and what stands instead."""
+    history = decisions.list_history(session, row.id or 0)
+    last, who, revision = history[-1] if history else (None, "", None)
+    said = evidence.read_candidate(session, row).said
+    theirs: dict[str, object] = {
+        "version": row.version,
+        "status": row.status,
+        "texts": dict(_with_edit(said, history, row.judged_from).texts),
+        "joined_with": find_lead(session, row) if row.status == Status.JOINED else None,
+        "decision": None,
+    }
+    if last is not None:
+        theirs["decision"] = {
+            "verdict": last.verdict,
+            "by": who,
+            "at": last.decided_at,
+            "reasons": last.reasons,
+            "comment": last.comment,
+            "rating": last.rating,
+            "edited": None if revision is None else {revision.field: revision.text},
+        }
+    both = {"yours": dict(yours), "theirs": theirs}
+    return ConflictError(_changed(session, row, seen), where=f"candidate {row.id}", both=both)
 
 
 def _changed(session: Session, row: CandidateRow, seen: int) -> str:
@@ -631,7 +684,7 @@ def join(
         BadInputError: the two are one, are joined already, or one of them is no patch.
 
     """
-    earlier = _begin(session, project_id, candidate_id, Verdict.JOIN, key, version)
+    earlier = _begin(session, project_id, candidate_id, Verdict.JOIN, key, version, other_id)
     if isinstance(earlier, Outcome):
         return earlier
     other = get_candidate(session, project_id, other_id)
@@ -664,7 +717,7 @@ def split(
         BadInputError: the one is no part of the other.
 
     """
-    earlier = _begin(session, project_id, candidate_id, Verdict.SPLIT, key, version)
+    earlier = _begin(session, project_id, candidate_id, Verdict.SPLIT, key, version, part_id)
     if isinstance(earlier, Outcome):
         return earlier
     part = get_candidate(session, project_id, part_id)
@@ -674,7 +727,7 @@ def split(
 
 
 def _begin(
-    session: Session, project_id: int, candidate_id: int, verdict: Verdict, key: str, version: int
+    session: Session, project_id: int, candidate_id: int, verdict: Verdict, key: str, version: int, other: int
 ) -> Outcome | CandidateRow:
     """The candidate, locked and of the version that was seen; or what the same key brought before."""
     _check_key(key)
@@ -685,7 +738,7 @@ def _begin(
     if known is not None:
         return Outcome(known, row, repeated=True)
     if row.version != version:
-        raise ConflictError(_changed(session, row, version), where=f"candidate {candidate_id}")
+        raise _stale(session, row, version, {"verdict": verdict, "version": version, "other": other})
     return row
 
 

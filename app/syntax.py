@@ -145,6 +145,10 @@ def _group(value: str) -> str:
     return value.lower() if len(value) > 10 else str(int(value))  # noqa: PLR2004
 
 
+def _turn(value: str) -> str:
+    return value.lower() if value.lower() in {ME, SENT} else _text(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Range:
     """Numbers between two bounds, each of them in or out: `>200` is `Range(low=200, has_low=False)`."""
@@ -227,6 +231,7 @@ class Field:
 
 STATUSES = ("pending", "accepted", "rejected", "edited", "skipped", "flagged")
 NEVER, NONE = "never", "none"
+ME, SENT = "me", "sent"
 
 _TABLE = (
     Field("issue", "Words of the issue", "issue:unicode", _words, is_text=True, group="Texts"),
@@ -243,6 +248,7 @@ _TABLE = (
     Field("seen", "Share of the changes that was on the screen before the decision", "seen:<0.5",
           _numbers(whole=False, none=True, example="<0.5, 1, or none"), group="Review"),
     Field("bulk", "Decided together with others, or by itself", "bulk:yes", _one_of("yes", "no"), group="Review"),
+    Field("turn", "Sent to this person and not done; me: to you; sent: by you", "turn:me", _turn, group="Review"),
     Field("kind", "What is judged", "kind:patch", _one_of(*Kind)),
     Field("source", "Patch source, in full", "source:Unknown", _text),
     Field("finding", "What the checks noticed", "finding:secret", _code),

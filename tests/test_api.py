@@ -54,11 +54,11 @@ def act(key: str = "key-1", **more: object) -> dict[str, object]:
     return {"verdict": "accept", "version": 1, "key": key} | more
 
 
-def assert_error(answer: Any, status: int, code: str) -> dict[str, Any]:
+def assert_error(answer: Any, status: int, code: str, *also: str) -> dict[str, Any]:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/json"
     error: dict[str, Any] = answer.json()["error"]
-    assert set(error) == {"code", "message", "where"}
+    assert set(error) == {"code", "message", "where", *also}
     assert error["code"] == code
     assert error["message"].endswith((".", "?"))
     return error
@@ -314,9 +314,16 @@ def test_the_same_key_again_gets_the_first_answer(three: TestClient) -> None:
 def test_a_stale_version_is_a_conflict(three: TestClient) -> None:
     three.post(DECISIONS, json=act(verdict="reject"))
 
-    error = assert_error(three.post(DECISIONS, json=act("key-2")), 409, "conflict")
+    stale = act("key-2", comment="Good", lease=1)
+    error = assert_error(three.post(DECISIONS, json=stale), 409, "conflict", "yours", "theirs")
 
     assert error["where"] == "candidate 1"
+    assert error["yours"] == {
+        "verdict": "accept", "version": 1, "reasons": [], "comment": "Good", "rating": None, "edited": None
+    }  # fmt: skip
+    assert (error["theirs"]["version"], error["theirs"]["status"]) == (2, "rejected")
+    assert error["theirs"]["decision"]["by"] == "local"
+    assert error["theirs"]["texts"] == {"script": SCRIPT, "diff": DIFF}
     assert counts(three) == {"rejected": 1, "pending": 2}
 
 

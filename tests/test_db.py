@@ -8,13 +8,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app import decisions, migrations, queue, review
+from app import decisions, leases, migrations, queue, review
 from app.db import Database, insert_rows, is_fixed, is_reachable, sqlite_module
 from app.errors import AppError, NotStoredError
 from app.models import JobRow, ProjectRow, TallyRow
 from app.settings import Settings
 from tests.conftest import NOON
 from tests.logs import read_issues
+from tests.people import hire
 
 N_THREADS, N_TURNS = 8, 25
 
@@ -97,12 +98,12 @@ def test_eight_reviewers_decide_each_candidate_once(
 
 def test_no_two_reviewers_get_one_lease(db: Database, settings: Settings, project_id: int, tmp_path: Path) -> None:
     ids = read_issues(db, settings, project_id, tmp_path, *(f"Issue {n}" for n in range(16)))
-    leased: list[int] = []
+    people, leased = hire(db, *(f"reviewer {n}" for n in range(16))), []
 
     def lease(number: int) -> None:
         for turn in range(2):
             with db.write() as session:
-                found = queue.lease_next(session, project_id, 100 + number * 2 + turn, queue.Filter(), now=NOON)
+                found = leases.take_next(session, project_id, people[number * 2 + turn], queue.Filter(), now=NOON)
                 assert found is not None
                 leased.append(found.candidate_id)
 

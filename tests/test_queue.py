@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import Session, col
 
-from app import queue
+from app import leases, queue
 from app.db import Database
 from app.errors import BadInputError
 from app.models import CandidateRow, Status
@@ -56,7 +56,9 @@ def walk(session: Session, project_id: int, wanted: Filter, limit: int) -> list[
 
 @pytest.mark.usefixtures("shelf")
 @pytest.mark.parametrize("order", [*WALKS])
-def test_pages_and_review_follow_one_walk_whatever_the_statuses(db: Database, project_id: int, order: str) -> None:
+def test_pages_and_review_follow_one_walk_whatever_the_statuses(
+    db: Database, project_id: int, reviewer_id: int, order: str
+) -> None:
     expected, every = WALKS[order], Filter(order=order)
     pending = Filter(status="pending", order=order)
     with db.write() as session:
@@ -69,7 +71,7 @@ def test_pages_and_review_follow_one_walk_whatever_the_statuses(db: Database, pr
         for number in (2, 3, 4):
             set_to(session, number, status=Status.ACCEPTED)
         assert walk(session, project_id, every, 3) == expected
-        lease = queue.lease_next(session, project_id, 1, Filter(order=order), now=NOON)
+        lease = leases.take_next(session, project_id, reviewer_id, Filter(order=order), now=NOON)
 
     assert lease is not None
     assert lease.candidate_id == next(one for one in expected if one not in {2, 3, 4})

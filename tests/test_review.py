@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app import decisions, queue, review
+from app import decisions, leases, queue, review
 from app.db import Database
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.models import CandidateRow, DecisionRow, Status, Verdict
@@ -15,6 +15,7 @@ from app.review import Act
 from app.settings import Settings
 from tests.conftest import NOON
 from tests.logs import DIFF, SCRIPT, line, read, read_issues
+from tests.people import hire
 
 
 @pytest.fixture
@@ -355,13 +356,13 @@ def test_next_goes_on_and_comes_round_to_what_was_left(act: Actor, db: Database,
 
 
 def test_a_lease_is_taken_once_and_runs_out(db: Database, project_id: int, ids: list[int], reviewer_id: int) -> None:
-    other = reviewer_id + 1
+    (other,) = hire(db, "bob")
     with db.write() as session:
-        mine = queue.lease_next(session, project_id, reviewer_id, Filter(), now=NOON)
+        mine = leases.take_next(session, project_id, reviewer_id, Filter(), now=NOON)
     with db.write() as session:
-        theirs = queue.lease_next(session, project_id, other, Filter(), now=NOON)
+        theirs = leases.take_next(session, project_id, other, Filter(), now=NOON)
     with db.write() as session:
-        late = queue.lease_next(session, project_id, other, Filter(), now=NOON + queue.LEASE * 2)
+        late = leases.take_next(session, project_id, other, Filter(), now=NOON + leases.LEASE * 2)
 
     assert mine is not None
     assert theirs is not None

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import bulk, deliveries, drafts, editing, ingest, jobs, migrations, outlook, queue, releases, review
+from app import bulk, deliveries, drafts, editing, ingest, jobs, leases, migrations, outlook, queue, releases, review
 from app.candidates import Finding, Run
 from app.db import is_reachable
 from app.diffs.edit import normalise_edit
@@ -31,7 +31,7 @@ Model = TypeVar("Model", bound=BaseModel)
 # ------------------------------------------------------------------------------------------------ shapes
 
 
-def candidate_json(row: CandidateRow) -> dict[str, object]:
+def candidate_json(row: CandidateRow, lease: leases.Lease | None = None) -> dict[str, object]:
     """A candidate in a list: `{"id": 7, "kind": "patch", "status": "pending", "version": 1, "title": "Fix x", …}`."""
     return {
         "id": row.id,
@@ -53,17 +53,23 @@ def candidate_json(row: CandidateRow) -> dict[str, object]:
         "n_added": row.n_added,
         "n_removed": row.n_removed,
         "has_script": row.has_script,
+        "lease": None if lease is None else lease_json(lease),
     }
+
+
+def lease_json(lease: leases.Lease) -> dict[str, object]:
+    """Who has a candidate: `{"number": 3, "by": "Ada", "since": "…", "until": "…"}`."""
+    return {"number": lease.number, "by": lease.name, "since": lease.since, "until": lease.until}
 
 
 def _finding_json(found: Finding) -> dict[str, object]:
     return {"code": found.code, "severity": found.severity, "place": found.place, "message": found.message}
 
 
-def _opened_json(session: Session, opened: review.Opened) -> dict[str, object]:
+def _opened_json(session: Session, opened: review.Opened, now: datetime) -> dict[str, object]:
     said, entry = opened.said, opened.entry
     hunks = editing.hunks_of(said, opened.stands)
-    return candidate_json(opened.row) | {
+    return candidate_json(opened.row, leases.find_lease(session, opened.row.id or 0, now=now)) | {
         "findings": list(dict.fromkeys(found.code for found in opened.findings)),
         "findings_detail": [_finding_json(found) for found in opened.findings],
         "issue": said.issue,
@@ -180,6 +186,7 @@ class DecisionIn(BaseModel):
     n_seen: int | None = None
     n_hunks: int | None = None
     spent_ms: int | None = None
+    lease: int | None = None
 
 
 class DraftIn(BaseModel):
@@ -288,35 +295,40 @@ def post_ingest(
 def get_candidates(
     session: Db,
     project: Project,
+    now: Now,
     wanted: FilterQuery,
     after: str = "",
     limit: Annotated[int, Query(ge=1, le=_MOST)] = 50,
 ) -> Response:
     """One page of candidates; `after` is the cursor of the page before."""
     page = queue.list_candidates(session, project, wanted, after=after, limit=limit)
-    return as_json({"candidates": [candidate_json(row) for row in page.candidates], "after": page.after})
+    held = leases.list_leases(session, [row.id or 0 for row in page.candidates], now=now)
+    shown = [candidate_json(row, held.get(row.id or 0)) for row in page.candidates]
+    return as_json({"candidates": shown, "after": page.after})
 
 
 @router.get("/api/v1/candidates/{candidate_id}")
-def get_candidate(session: Db, project: Project, candidate_id: int) -> Response:
-    """One candidate with its texts, findings and history."""
-    return as_json(_opened_json(session, review.open_candidate(session, project, candidate_id)))
+def get_candidate(session: Db, project: Project, now: Now, candidate_id: int) -> Response:
+    """One candidate with its texts, findings, history, and who has it."""
+    return as_json(_opened_json(session, review.open_candidate(session, project, candidate_id), now))
 
 
 @router.post("/api/v1/queue/next")
 def post_next(session: Db, project: Project, me: Me, now: Now, wanted: FilterQuery) -> Response:
-    """Claim the next pending candidate of a filter; 204 when nothing waits."""
-    lease = queue.lease_next(session, project, me, wanted, now=now)
+    """Take the next pending candidate of a filter that nobody else has; 204 when nothing waits."""
+    lease = leases.take_next(session, project, me, wanted, now=now, patient=True)
     if lease is None:
         return Response(status_code=204)
     opened = review.open_candidate(session, project, lease.candidate_id)
-    shown = {"number": lease.number, "until": lease.until}
-    return as_json({"candidate": _opened_json(session, opened), "lease": shown})
+    return as_json({"candidate": _opened_json(session, opened, now), "lease": lease_json(lease)})
 
 
 @router.post("/api/v1/candidates/{candidate_id}/decisions", openapi_extra=takes(DecisionIn))
 def post_decision(body: JsonObject, session: Db, project: Project, me: Me, now: Now, candidate_id: int) -> Response:
-    """Record a verdict; the same key gets the same answer, a stale version 409. `releases` hold examples of it."""
+    """Record a verdict; the same key gets the same answer, a stale version 409 with what was sent and what stands.
+
+    `releases` hold examples of it. `late`: the lease that `lease` names was over, and nobody else had decided.
+    """
     given = read_as(DecisionIn, body)
     act = review.Act(
         verdict=review.parse_verdict(given.verdict),
@@ -329,6 +341,7 @@ def post_decision(body: JsonObject, session: Db, project: Project, me: Me, now: 
         n_seen=given.n_seen,
         n_hunks=given.n_hunks,
         spent_ms=given.spent_ms,
+        lease=given.lease,
     )
     outcome = review.decide(session, project, me, candidate_id, act, now=now)
     return as_json(_outcome_json(session, outcome))
@@ -356,6 +369,7 @@ def _outcome_json(session: Session, outcome: review.Outcome) -> dict[str, object
         "decision": None if outcome.decision is None else decision_json(outcome.decision),
         "candidate": candidate_json(outcome.candidate),
         "repeated": outcome.repeated,
+        "late": outcome.late,
         "releases": outlook.list_touched(session, outcome.candidate),
     }
     if outcome.decision is None:

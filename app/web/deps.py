@@ -15,7 +15,7 @@ from app.db import Database
 from app.deliveries import check_format
 from app.errors import NotStoredError
 from app.ingest import Upload
-from app.queue import Filter
+from app.queue import Filter, asks
 from app.settings import Settings
 from app.web import rights
 from app.web.rights import SAFE_METHODS
@@ -38,11 +38,14 @@ async def _database(request: Request) -> Database:
 
 def _session(request: Request) -> Iterator[Session]:
     db: Database = request.app.state.db
+    person: Person | None = getattr(request.state, "person", None)
     if request.method in SAFE_METHODS:
         with db.read() as session:
+            asks(session, 0 if person is None else person.reviewer_id)
             yield session
         return
     with db.write() as session:
+        asks(session, 0 if person is None else person.reviewer_id)
         yield session
         rights.tell(request, session)
 

@@ -23,7 +23,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app import __version__
 from app.accounts import Person
-from app.errors import AppError, NotKnownError
+from app.errors import AppError, ConflictError, NotKnownError
 from app.web.keys import KEYS, Key
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -229,11 +229,21 @@ _WITH = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "300"}, 503: 
 _CODES = {404: "not_found", 405: "bad_method", 413: "too_large"}
 
 
-def answer_error(request: Request, status: int, code: str, message: str, where: str | None = None) -> Response:
-    """One error, in the shape that the caller reads: JSON, a notice for htmx, or a page."""
+def answer_error(
+    request: Request,
+    status: int,
+    code: str,
+    message: str,
+    where: str | None = None,
+    both: Mapping[str, object] | None = None,
+) -> Response:
+    """One error, in the shape that the caller reads: JSON, a notice for htmx, or a page.
+
+    `both` are the two texts of a stale write, for programs; a page shows what stands around what was typed.
+    """
     headers = dict(_WITH.get(status, {}))
     if request.url.path.startswith("/api/"):
-        return as_json({"error": {"code": code, "message": message, "where": where}}, status, headers)
+        return as_json({"error": {"code": code, "message": message, "where": where, **(both or {})}}, status, headers)
     if is_partial(request):
         headers |= {"HX-Retarget": "#notice", "HX-Reswap": "innerHTML", "HX-Push-Url": "false"}
     view = ErrorView(status, _TITLES.get(status, "Something went wrong"), message, where)
@@ -247,7 +257,8 @@ def _app_error(request: Request, error: Exception) -> Response:
             return see_other(url("/login", next=_address(request)))
         message = "Your login has ended. Log in again in another tab, then come back: nothing typed is lost."
         return answer_error(request, 401, error.code, message)
-    return answer_error(request, error.status, error.code, error.message, error.where)
+    both = error.both if isinstance(error, ConflictError) else None
+    return answer_error(request, error.status, error.code, error.message, error.where, both)
 
 
 def _address(request: Request) -> str:
