@@ -15,7 +15,8 @@ from types import ModuleType
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolEmptyError
 from sqlmodel import Session
 
 from app.errors import AppError, NotStoredError
@@ -44,6 +45,9 @@ _PRAGMAS = (
 )
 # No id is larger: an integer column of PostgreSQL ends here, and comparing it with more is an error.
 LARGEST_ID = 2**31 - 1
+AWAY = (OperationalError, InterfaceError, PoolEmptyError)
+"""What is raised when the database is away, restarts, or is too busy: the same may work in a few seconds."""
+
 _DRIVERS = frozenset({"sqlite", "postgresql+psycopg"})
 _FULL = ("database or disk is full", "readonly database", "disk I/O error", "No space left", "could not extend file")
 
@@ -125,9 +129,13 @@ class Database:
     """One database and its sessions.
 
     `with db.write() as session:` is the only place that commits; `with db.read() as session:` cannot write.
+
+    Args:
+        settings: where it lies.
+        hurried: somebody waits for each answer, so that PostgreSQL gives up on a statement after seconds, not minutes.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, hurried: bool = False) -> None:
         self.url = _parse_url(settings.url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._line: _Line | None = None
@@ -139,7 +147,7 @@ class Database:
             self._writer = _sqlite_engine(settings.url, readers=False)
             self._reader = _sqlite_engine(settings.url, readers=True)
         else:
-            self._writer = self._reader = _postgres_engine(settings.url)
+            self._writer = self._reader = _postgres_engine(settings.url, hurried=hurried)
 
     @property
     def engine(self) -> Engine:
@@ -225,6 +233,7 @@ def _sqlite_engine(url: str, *, readers: bool) -> Engine:
     engine = create_engine(
         url,
         module=sqlite_module(),
+        hide_parameters=True,
         pool_size=8 if readers else 1,
         max_overflow=32 if readers else 0,
         pool_timeout=10,
@@ -249,16 +258,25 @@ def _sqlite_engine(url: str, *, readers: bool) -> Engine:
     return engine
 
 
-def _postgres_engine(url: str) -> Engine:
+# A web server gives up soon and says so; the worker and a command may go through everything that there is.
+_HURRIED = "-c lock_timeout=4s -c statement_timeout=15s -c idle_in_transaction_session_timeout=30s"
+_PATIENT = "-c lock_timeout=60s -c statement_timeout=30min -c idle_in_transaction_session_timeout=30min"
+
+
+def _postgres_engine(url: str, *, hurried: bool) -> Engine:
     try:
         return create_engine(
             url,
+            # What people type stands in no log, also not beside an error.
+            hide_parameters=True,
             pool_size=10,
+            # A page may read a second time while its own session is open, so the last place must not be the last.
             max_overflow=10,
             pool_timeout=5,
             pool_pre_ping=True,
             connect_args={
-                "options": "-c lock_timeout=10s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s",
+                "connect_timeout": 5,
+                "options": _HURRIED if hurried else _PATIENT,
                 "keepalives_idle": 30,
                 "tcp_user_timeout": 15000,
             },
@@ -274,15 +292,51 @@ def is_reachable(db: Database) -> str | None:
     try:
         with db.read() as session:
             session.connection().exec_driver_sql("SELECT 1")
-    except DBAPIError as error:
+    except (DBAPIError, PoolEmptyError) as error:
         return does_not_answer(db, error)
     return None
 
 
-def does_not_answer(db: Database, error: DBAPIError) -> str:
+_DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
+
+
+def list_unsafe(db: Database) -> list[str]:
+    """The settings of a PostgreSQL that lose acknowledged decisions when its machine stops: `["fsync"]`, mostly none.
+
+    SQLite's are set at each connection, so there are none.
+    """
+    if db.is_sqlite:
+        return []
+    with db.read() as session:
+        run = session.connection().exec_driver_sql
+        return [name for name in _DURABLE if run(f"SHOW {name}").scalar() == "off"]
+
+
+def refuse_unsafe(db: Database) -> None:
+    """Refuse a PostgreSQL that says that something is stored before it is.
+
+    Raises:
+        AppError: one of its settings is off; the sentence names it.
+
+    """
+    unsafe = list_unsafe(db)
+    if unsafe:
+        raise AppError(
+            f"The PostgreSQL server runs with {' and '.join(f'{name}=off' for name in unsafe)}: decisions that were "
+            "acknowledged are lost when its machine stops. Set it to on in postgresql.conf (or leave it out, on is the "
+            "default), restart PostgreSQL, then start again.",
+            code="database_unsafe",
+        )
+
+
+def does_not_answer(db: Database, error: DBAPIError | PoolEmptyError) -> str:
     """A sentence without the password that says which database does not answer, and why."""
-    reason = str(error.orig).strip().rstrip(".")
-    return f"The database {db.url.render_as_string(hide_password=True)} does not answer: {reason}."
+    return f"The database {db.url.render_as_string(hide_password=True)} does not answer: {reason_of(error)}."
+
+
+def reason_of(error: DBAPIError | PoolEmptyError) -> str:
+    """What the driver says, without the statement: "connection refused"."""
+    return str(error.orig if isinstance(error, DBAPIError) else error).strip().rstrip(".")
 
 
 def insert_rows(

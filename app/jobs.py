@@ -148,7 +148,7 @@ def claim(
     session.add(job)
     if job.attempts >= _MOST_ATTEMPTS:
         job.state, job.finished_at = JobState.FAILED, now
-        job.message = f"Given up after {job.attempts} attempts: the worker died each time while it ran."
+        job.message = f"Given up after {job.attempts} attempts: the worker or the database died each time."
         return None
     job.state, job.worker, job.heartbeat_at, job.attempts = JobState.RUNNING, worker, now, job.attempts + 1
     session.flush()
@@ -160,6 +160,14 @@ def put_back(session: Session, job_id: int) -> None:
     job = session.get_one(JobRow, job_id)
     job.state, job.attempts = JobState.QUEUED, job.attempts - 1
     session.add(job)
+
+
+def lay_down(session: Session, job_id: int) -> None:
+    """Give a job back that was broken off because the database went away; this counts as an attempt."""
+    job = session.get_one(JobRow, job_id)
+    if job.state == JobState.RUNNING:
+        job.state = JobState.QUEUED
+        session.add(job)
 
 
 def release_orphans(session: Session, worker_prefix: str) -> None:

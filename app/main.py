@@ -119,7 +119,7 @@ def create_app(settings: Settings, db: Database | None = None) -> FastAPI:
         db: the database, when the caller has opened it already.
 
     """
-    database = db or Database(settings)
+    database = db or Database(settings, hurried=True)
     migrations.upgrade(database)
     now = datetime.now(UTC)
     with database.write() as session:

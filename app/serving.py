@@ -14,7 +14,7 @@ from typing import BinaryIO
 import uvicorn
 
 from app import accounts, migrations, worker
-from app.db import Database
+from app.db import Database, refuse_unsafe
 from app.errors import AppError
 from app.main import create_app
 from app.settings import EVERYWHERE, LOOPBACK, Settings
@@ -96,6 +96,7 @@ def _bring_up_to_date(settings: Settings) -> None:
     """Migrate before there is a second process; every connection is closed again, for the worker is forked next."""
     db = Database(settings)
     migrations.upgrade(db)
+    refuse_unsafe(db)
     db.close()
 
 

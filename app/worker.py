@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlmodel import Session, col
 
 from app import bulk, deliveries, groups, ingest, jobs, joining, kept, migrations, prepare, review, sources
-from app.db import Database
+from app.db import AWAY, Database, reason_of, refuse_unsafe
 from app.errors import AppError
 from app.models import CandidateRow, JobRow, JobState
 from app.settings import Settings
@@ -21,6 +21,7 @@ log = logging.getLogger("patchsift.worker")
 
 Result = tuple[str, dict[str, object]]
 _IDLE_SECONDS = 0.4
+_LONGEST_PAUSE_SECONDS = 5.0
 _SWEEP_SECONDS = 3600.0
 
 
@@ -115,18 +116,45 @@ KINDS: Mapping[str, Callable[[Database, Settings, JobRow, jobs.Reporter], Result
 def run(db: Database, settings: Settings, *, stop: Callable[[], bool], until_idle: bool = False) -> None:
     """Run jobs until `stop()` says so, or, with `until_idle`, until none is left.
 
+    A PostgreSQL that is away is waited for.
+
     Args:
         db: the worker's own database; migrated by the server that started it, which is waited for.
         settings: folders and limits.
         stop: asked between jobs and at every step of one.
         until_idle: for tests and one-off runs.
 
+    Raises:
+        AppError: the database may lose what it acknowledged.
+
     """
+    pause = _IDLE_SECONDS
+    while True:
+        try:
+            _run(db, settings, stop, until_idle=until_idle)
+        except AWAY as error:
+            if db.is_sqlite:
+                raise
+            log.warning("the database is away; trying again in %.1f s: %s", pause, reason_of(error))
+        else:
+            return
+        _wait(pause, stop)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+def _wait(seconds: float, stop: Callable[[], bool]) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not stop():
+        time.sleep(min(_IDLE_SECONDS, seconds))
+
+
+def _run(db: Database, settings: Settings, stop: Callable[[], bool], *, until_idle: bool) -> None:
     name = f"{socket.gethostname()}:"
     while migrations.current(db) != migrations.HEAD:
         if stop():
             return
         time.sleep(_IDLE_SECONDS)
+    refuse_unsafe(db)
     _pick_up(db, name)
     next_sweep = 0.0
     while not stop():
@@ -207,7 +235,12 @@ def run_one(
         return
     except AppError as error:
         state, message = JobState.FAILED, error.message
-    except Exception:
+    except Exception as error:
+        if isinstance(error, AWAY) and not db.is_sqlite:
+            log.warning("job %s (%s) goes back in line: %s", job_id, job.kind, reason_of(error))
+            with db.write() as session:
+                jobs.lay_down(session, job_id)
+            return
         log.exception("job %s (%s) failed", job_id, job.kind)
         state, message = JobState.FAILED, "A fault of the program stopped this job; the log says more."
     with db.write() as session:

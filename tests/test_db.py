@@ -8,14 +8,15 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app import decisions, leases, migrations, queue, review
-from app.db import Database, insert_rows, is_fixed, is_reachable, sqlite_module
+from app import decisions, leases, migrations, queue, review, worker
+from app.db import Database, insert_rows, is_fixed, is_reachable, refuse_unsafe, sqlite_module
 from app.errors import AppError, NotStoredError
 from app.models import JobRow, ProjectRow, TallyRow
 from app.settings import Settings
 from tests.conftest import NOON
 from tests.logs import read_issues
 from tests.people import hire
+from tests.servers import Postgres
 
 N_THREADS, N_TURNS = 8, 25
 
@@ -286,6 +287,21 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path:
     assert trouble is not None
     assert "127.0.0.1:1/none" in trouble
     assert "hunter2" not in trouble
+
+
+def test_a_postgresql_that_may_lose_decisions_is_refused(postgres: Postgres, tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, database_url=postgres.create_database("unsafe"))
+    db = Database(settings)
+    refuse_unsafe(db)
+    with db.write() as session:
+        session.execute(text("ALTER DATABASE unsafe SET synchronous_commit = off"))
+    db.close()
+    migrations.upgrade(db)
+
+    with pytest.raises(AppError, match=r"runs with synchronous_commit=off: .+ are lost .+ restart PostgreSQL"):
+        worker.run(db, settings, stop=lambda: False)
+    db.close()
+    postgres.drop_database("unsafe")
 
 
 def test_a_file_that_is_no_database_is_a_sentence(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_a_job_that_killed_its_worker_three_times_is_given_up(waiting: Line) -> 
     assert waiting.claim(timedelta(minutes=9)) is None
 
     assert waiting.get(job).state == JobState.FAILED
-    assert waiting.get(job).message == "Given up after 3 attempts: the worker died each time while it ran."
+    assert waiting.get(job).message == "Given up after 3 attempts: the worker or the database died each time."
 
 
 def test_progress_between_two_deaths_counts_for_the_job(waiting: Line) -> None:

@@ -407,7 +407,7 @@ def doctor(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: 
     """Versions, folders and database: what runs here, and what would stop it."""
     import platform  # noqa: PLC0415
 
-    from app.db import sqlite_module  # noqa: PLC0415
+    from app.db import list_unsafe, sqlite_module  # noqa: PLC0415
 
     settings = settings_of(data_dir, database_url, project)
     say(f"patchsift   {__version__}")
@@ -416,6 +416,8 @@ def doctor(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: 
     say(f"data folder {settings.data_dir} ({'writable' if _is_writable(settings.data_dir) else 'NOT writable'})")
     with opened(settings) as (db, _):
         say(f"database    {db.url.render_as_string(hide_password=True)}: answers, schema is current")
+        if unsafe := list_unsafe(db):
+            say(f"NOT SAFE    PostgreSQL runs with {', '.join(unsafe)} off: a power cut loses acknowledged decisions")
 
 
 def _is_writable(folder: Path) -> bool:

@@ -1,7 +1,7 @@
 """The schema's history; the program brings a database up to date when it starts."""
 
 from sqlalchemy import Connection, inspect
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app.db import Database, does_not_answer
 from app.errors import AppError
@@ -42,5 +42,12 @@ def upgrade(db: Database) -> bool:
         )
     from app.migrations.alembic import run  # noqa: PLC0415  (Alembic is slow to import and rarely needed)
 
-    run(db)
+    try:
+        run(db)
+    except OperationalError as error:
+        raise AppError(
+            f"{does_not_answer(db, error)} The schema stays at {found or 'none'}. Stop every other "
+            "Patchsift process, then start again.",
+            code="unavailable",
+        ) from error
     return True

@@ -31,7 +31,11 @@ def run(db: Database) -> None:
             connection.connection.driver_connection.execute("PRAGMA foreign_keys=OFF")  # type: ignore[union-attr]
         with connection.begin():
             if not db.is_sqlite:
+                # Whoever waits here waits for another program's upgrade, and a large table takes its time.
+                connection.exec_driver_sql("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+                # A table that others use is waited for so long, and they wait behind this.
+                connection.exec_driver_sql("SET LOCAL lock_timeout = '4s'")
             command.upgrade(config(connection), "head")
             if db.is_sqlite:
                 broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from app import preferences
-from app.db import Database
+from app.db import AWAY, Database
 from app.errors import BadInputError
 
 
@@ -150,8 +150,11 @@ class Personal:
         now = time.monotonic()
         read_at, keys = self._read.get(reviewer_id, (0.0, KEYS))
         if reviewer_id not in self._read or now - read_at > _SEEN_AFTER_SECONDS:
-            with self._db.read() as session:
-                keys = of_person(preferences.read_keys(session, reviewer_id))
+            try:
+                with self._db.read() as session:
+                    keys = of_person(preferences.read_keys(session, reviewer_id))
+            except AWAY:  # the page that says so has keys too
+                return keys
             self._read[reviewer_id] = (now, keys)
         return keys
 

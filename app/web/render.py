@@ -17,12 +17,12 @@ from fastapi.exceptions import RequestValidationError
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 from jinja2.runtime import Macro
 from markupsafe import Markup
-from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app import __version__
 from app.accounts import Person
+from app.db import AWAY, reason_of
 from app.errors import AppError, ConflictError, NotKnownError
 from app.web.keys import KEYS, Key
 
@@ -280,8 +280,12 @@ def _invalid(request: Request, error: Exception) -> Response:
 
 
 def _unavailable(request: Request, error: Exception) -> Response:
-    log.error("database: %s", error)
-    message = "The database does not answer right now. Nothing was stored; try again in a few seconds."
+    assert isinstance(error, AWAY)  # noqa: S101
+    log.error("database: %s", reason_of(error))
+    message = (
+        "The database does not answer right now, so this may not have been stored. Try again in a few seconds: a "
+        "decision that is sent twice counts once."
+    )
     return answer_error(request, 503, "unavailable", message)
 
 
@@ -296,5 +300,6 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(AppError, _app_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(OperationalError, _unavailable)
+    for away in AWAY:
+        app.add_exception_handler(away, _unavailable)
     app.add_exception_handler(Exception, _bug)

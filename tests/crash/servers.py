@@ -7,9 +7,10 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -30,6 +31,7 @@ class Server:
 
     running: "subprocess.Popen[str]"
     address: str
+    said: list[str] = field(default_factory=list)
 
     def ask(self, path: str, body: object = None, *, raw: bytes | None = None) -> Any:
         """The answer's JSON, None for 204.
@@ -60,16 +62,18 @@ class Server:
         self.running.wait()
 
 
-def serve_command(folder: Path) -> list[str]:
-    return [sys.executable, "-m", "app.cli", "serve", "--no-open", "--port", "0", "--data-dir", str(folder)]
+def serve_command(folder: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "app.cli", "serve", "--no-open", "--port", "0", "--data-dir", str(folder), *more]
 
 
 @contextlib.contextmanager
-def serving(folder: Path) -> Iterator[Server]:
-    """A server on a data folder; killed at the end if it was not before."""
-    command = serve_command(folder)
+def serving(folder: Path, *more: str) -> Iterator[Server]:
+    """A server on a data folder, with more options; killed at the end if it was not before."""
+    command = serve_command(folder, *more)
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
         server = Server(running, _address(running))
+        # Read on, or a server that has much to say stops when the pipe is full.
+        threading.Thread(target=server.said.extend, args=(running.stderr,), daemon=True).start()
         try:
             yield server
         finally:
