@@ -2,12 +2,12 @@
 
 import ast
 import sys
-import warnings
 from collections.abc import Iterator
 
 from app.candidates import Finding, Kind, Severity
 from app.checks.excerpts import excerpt
 from app.checks.reading import Reading
+from app.python_tree import parse_python
 
 MOST_BYTES = 1_000_000
 _BASES = frozenset({"VisitorBasedCodemodCommand", "MatcherDecoratableCommand"})
@@ -41,9 +41,7 @@ def parse(text: str) -> ast.Module | Finding:
         message = f"This script is larger than {MOST_BYTES:,} bytes, so it was not parsed."
         return Finding("script_too_large", Severity.HOLD, "script", f"{message} Read it before you let it pass.")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an invalid escape in a logged script is not ours to print
-            return ast.parse(text)
+        return parse_python(text)
     except SyntaxError as error:
         return _unparsable(error.msg, error.lineno)
     except (ValueError, RecursionError, MemoryError) as error:

@@ -1,12 +1,12 @@
 """Whether a whole file can be read as what its name says it is; where not, why and at which line. Never run."""
 
-import ast
 import json
-import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import yaml
+
+from app.python_tree import parse_python
 
 _MOST_CHARACTERS = 1_000_000
 # PyYAML reads a thousand characters in a millisecond, and this is asked at every pause in typing.
@@ -29,9 +29,7 @@ def find_fault(path: str, text: str) -> Fault | None:
         return None
     try:
         if path.endswith((".py", ".pyi")):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                ast.parse(text)
+            parse_python(text)
         elif path.endswith(".json"):
             json.loads(text)
         elif path.endswith((".yaml", ".yml")) and len(text) <= _MOST_OF_YAML:

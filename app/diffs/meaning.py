@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from app.diffs.highlight import opening_of
 from app.diffs.parse import ADDED, REMOVED, FileDiff
+from app.python_tree import parse_python, read_literal
 
 _LONGEST = 300_000
 _TOKEN = re.compile(
@@ -61,7 +62,7 @@ def compare(before: str, after: str) -> Only:
     if before == after or max(len(before), len(after)) > _LONGEST:
         return Only.NOTHING
     try:
-        trees = ast.parse(before), ast.parse(after)
+        trees = parse_python(before), parse_python(after)
         if _same(*trees):
             return Only.LAYOUT if _comments(before) == _comments(after) else Only.COMMENTS
         for tree in trees:
@@ -202,7 +203,7 @@ def _plain(token: str) -> str:
     if "f" in token[: token.find(token[-1])].lower():
         return token
     try:
-        return repr(ast.literal_eval(token))
+        return repr(read_literal(token))
     except (SyntaxError, ValueError):
         return token
 

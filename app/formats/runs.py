@@ -1,8 +1,6 @@
 """What attempts tell together: where one run ends and the next begins, which step made each, what a score means."""
 
-import ast
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,6 +8,7 @@ from itertools import pairwise
 
 from app.candidates import Attempt, Direction, Run, Stage, Validity
 from app.formats.traces import AFTER_POLISH, DUPLICATE, read_trace
+from app.python_tree import parse_python
 
 _CLASS = re.compile(r"^class (\w+)\b([^\n]*)", re.MULTILINE)
 _WORD = re.compile(r"\w{4,}")
@@ -281,9 +280,7 @@ def _parses(script: str) -> bool:
     if len(script) > _LONGEST_PARSED:
         return True
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an invalid escape in a logged script is not ours to print
-            ast.parse(script)
+        parse_python(script)
     except (SyntaxError, ValueError):
         return False
     except (RecursionError, MemoryError):
