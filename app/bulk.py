@@ -124,7 +124,7 @@ class Ask:
         count: what was typed: how many there are.
         key: the client's idempotency key; a repeat gets the first answer.
         digest: of the candidates that were shown; None where only the count is known.
-        reasons: codes of `review.REASONS`.
+        reasons: codes of the project's list.
         comment: free text, kept with every decision.
     """
 
@@ -195,16 +195,16 @@ def order(
         ConflictError: the candidates are not those that were shown, or the key stands for something else.
 
     """
-    act = _checked(asked)
     named = wanted.query() if isinstance(wanted, Filter) else None
     with db.read() as session:
         queue.asks(session, reviewer_id)
+        act, guideline = _checked(session, project_id, asked)
         known = _find_by_key(session, project_id, reviewer_id, asked, named)
         members = None if known is not None else _find_confirmed(session, project_id, asked, wanted)
     if members is not None:
         args: dict[str, object] = {
             "key": act.key, "reviewer": reviewer_id, "verdict": act.verdict, "reasons": list(act.reasons),
-            "comment": act.comment, "filter": named,
+            "comment": act.comment, "guideline": guideline, "filter": named,
             "n": len(members), "members": members.packed(),
         }  # fmt: skip
         with db.write() as session:
@@ -217,8 +217,8 @@ def order(
         return jobs.get_job(session, project_id, known.id or 0)
 
 
-def _checked(asked: Ask) -> review.Act:
-    """The act that every candidate gets, once it makes sense."""
+def _checked(session: Session, project_id: int, asked: Ask) -> tuple[review.Act, int | None]:
+    """The act that every candidate gets, once it makes sense, and the version of the guideline that stands."""
     if asked.verdict not in VERDICTS:
         raise BadInputError(
             f"Many at once can be decided by {', '.join(VERDICTS)}; an {asked.verdict} is of one candidate.",
@@ -227,8 +227,7 @@ def _checked(asked: Ask) -> review.Act:
     if len(asked.key) > _LONGEST_KEY:
         raise BadInputError(f"The key of many decisions has at most {_LONGEST_KEY} characters.", where="field key")
     act = review.Act(asked.verdict, 0, asked.key, asked.reasons, asked.comment)
-    review.check_act(act)
-    return act
+    return act, review.check_act(session, project_id, act)
 
 
 def _find_by_key(
@@ -393,6 +392,8 @@ def _decision_on(row: CandidateRow, job: JobRow, bulk: str, verdict: Verdict, ke
         reasons=cast("list[str]", job.args["reasons"]),
         comment=str(job.args["comment"]),
         bulk=bulk,
+        # An order of before guidelines had versions says nothing of one.
+        guideline=cast("int | None", job.args.get("guideline")),
         # All of it was decided at once, by a person; when it was written down is another thing.
         decided_at=job.created_at,
     )

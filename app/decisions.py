@@ -161,7 +161,7 @@ def chain_digest(decision: DecisionRow, revision_digest: bytes | None) -> bytes:
     # What came later into the table stands in the digest only where it was said: older digests stay true.
     measured = {
         "other": decision.other_id, "seen": decision.n_seen, "hunks": decision.n_hunks, "spent": decision.spent_ms,
-        "bulk": decision.bulk,
+        "bulk": decision.bulk, "guideline": decision.guideline,
     }  # fmt: skip
     canonical = json.dumps(
         {name: value for name, value in measured.items() if value is not None}

@@ -17,14 +17,13 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import ColumnElement, Select, String, Table, Text, case, cast, func, select, true, type_coerce
 from sqlmodel import Session, col
 
-from app import decisions, evidence, queue, releases, syntax
+from app import decisions, evidence, guidelines, queue, releases, syntax
 from app.candidates import Direction, Kind
 from app.errors import BadInputError
 from app.formats.runs import stage_of
 from app.models import ReviewerRow, Status, Verdict, metadata
 from app.queue import Filter
 from app.recipes.core_predictor import name_of
-from app.review import REASONS
 from app.syntax import Term
 
 JUDGED = (Status.ACCEPTED, Status.EDITED, Status.REJECTED, Status.SKIPPED, Status.FLAGGED)
@@ -291,7 +290,7 @@ def look(session: Session, project_id: int, scope: Scope, *, now: datetime) -> I
         _stages(scope, sums),
         _operations(session, project_id, scope),
         _scores(scope, sums),
-        _reasons(scope, sums),
+        _reasons(scope, sums, guidelines.get_labels(session, project_id)),
         _times(scope, sums),
         _seen(scope, sums),
         yields,
@@ -668,7 +667,7 @@ def _rated(counted: Counter[tuple[str, str]], cell: Callable[[str, int, str], Ce
     return tuple(rows), max(0, len(names) - _MOST_ROWS)
 
 
-def _reasons(scope: Scope, sums: _Sums) -> Picture:
+def _reasons(scope: Scope, sums: _Sums, labels: Mapping[str, str]) -> Picture:
     counted: Counter[tuple[str, str]] = Counter()
     for (text, state), n in sums.reasons.items():
         for reason in _parse_reasons(text):
@@ -676,7 +675,7 @@ def _reasons(scope: Scope, sums: _Sums) -> Picture:
     series = (Status.REJECTED, Status.FLAGGED)
     rows = [
         Row(
-            REASONS.get(name, name),
+            labels.get(name, name),
             tuple(_cell(scope, counted[name, state], Term("reason", (name,)), status=state) for state in series),
         )
         for name in sorted({name for name, _ in counted})

@@ -597,6 +597,7 @@ class DecisionRow(SQLModel, table=True):
     `digest` is SHA-256 over the previous row's digest and this row's canonical JSON, so a change shows. `other_id` is
     the candidate that is joined or taken apart. `n_seen` of `n_hunks` changes were on the screen before it, `spent_ms`
     milliseconds passed there; None where nobody measured. Decisions that were made as one share their `bulk`.
+    `guideline` is the version that stood then; None is the first one, or no verdict.
     """
 
     __tablename__ = "decision"
@@ -626,6 +627,7 @@ class DecisionRow(SQLModel, table=True):
     n_hunks: int | None = None
     spent_ms: int | None = None
     bulk: str | None = None
+    guideline: int | None = None
     decided_at: datetime
     previous_digest: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
     digest: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
@@ -737,6 +739,25 @@ class TemplateUseRow(SQLModel, table=True):
     project_id: int = Field(foreign_key="project.id")
     name: str
     version: int | None = None
+    reviewer_id: int = Field(foreign_key="reviewer.id")
+    created_at: datetime
+
+
+class GuidelineRow(SQLModel, table=True):
+    """A version of a project's guideline: the text and the reasons, both as they stood. Append-only.
+
+    Versions count from 2: the first one, without a text and with the reasons that the program came with, has no row.
+    """
+
+    __tablename__ = "guideline"
+    __table_args__ = (Index("uq_guideline_version", "project_id", "version", unique=True),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    project_id: int = Field(foreign_key="project.id")
+    version: int
+    text: str = Field(sa_column=Column(Text, nullable=False))
+    reasons: list[dict[str, object]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    comment: str = Field(default="", sa_column=Column(Text, nullable=False))
     reviewer_id: int = Field(foreign_key="reviewer.id")
     created_at: datetime
 

@@ -1,4 +1,4 @@
-"""What a person set for the pages, kept with the person: which keys do what."""
+"""What a person set for the pages, kept with the person: which keys do what, which panels are open."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,6 +34,20 @@ def save_keys(session: Session, reviewer_id: int, keys: Keys) -> None:
     """Keep a person's keys; whatever else was set stays."""
     kept = _read(session, reviewer_id) | {"keys": dict(keys.changed), "letters": keys.has_letters}
     session.execute(update(ReviewerRow).where(col(ReviewerRow.id) == reviewer_id).values(preferences=kept))
+
+
+def is_open(session: Session, reviewer_id: int, panel: str) -> bool:
+    """Whether a person left a panel of the review page open: `is_open(session, 1, "guidelines")`."""
+    panels = _read(session, reviewer_id).get("panels")
+    return isinstance(panels, dict) and panels.get(panel) is True
+
+
+def save_open(session: Session, reviewer_id: int, panel: str, *, opened: bool) -> None:
+    """Keep whether a panel is open; whatever else was set stays."""
+    kept = _read(session, reviewer_id)
+    panels = kept.get("panels")
+    made = kept | {"panels": (panels if isinstance(panels, dict) else {}) | {panel: opened}}
+    session.execute(update(ReviewerRow).where(col(ReviewerRow.id) == reviewer_id).values(preferences=made))
 
 
 def _read(session: Session, reviewer_id: int) -> dict[str, object]:

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from sqlmodel import Session, col
 
 from app import decisions, recipes, review
+from app.diffs.unicode import refuse_unstorable
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.models import CandidateRow, ProjectRow, ReviewerRow, Status, TemplateRow, TemplateUseRow, Verdict
 from app.recipes import Judged
@@ -358,7 +359,7 @@ def _check_comment(comment: str) -> None:
         raise BadInputError(
             f"The comment has {len(comment):,} characters; {_LONGEST_COMMENT:,} is the most.", where="field comment"
         )
-    review.refuse_unstorable("comment", comment)
+    refuse_unstorable("comment", comment)
 
 
 # ------------------------------------------------------------------------------------------------ looking at them

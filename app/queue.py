@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Session, col
 
-from app import decisions, ordering, search, syntax
+from app import decisions, guidelines, ordering, search, syntax
 from app.candidates import Kind
 from app.db import LARGEST_ID
 from app.errors import BadInputError
@@ -353,6 +353,10 @@ def _reason(_: Session, __: int, code: str) -> ColumnElement[bool]:
     return _decided(cast(_decision.c.reasons, Text).contains(json.dumps(code), autoescape=True))
 
 
+def _guideline(_: Session, __: int, versions: str) -> ColumnElement[bool]:
+    return _decided(_number_in(func.coalesce(_decision.c.guideline, guidelines.FIRST.version), versions))
+
+
 def _group(session: Session, project_id: int, value: str) -> ColumnElement[bool]:
     if len(value) == _DIGITS:
         own: bytes | None = bytes.fromhex(value)
@@ -423,6 +427,7 @@ _FINDERS: Mapping[str, _Finder] = {
     "valid": _valid,
     "by": _by,
     "reason": _reason,
+    "guideline": _guideline,
     "decided": _decided_on,
     "spent": _spent,
     "seen": _seen,

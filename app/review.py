@@ -14,11 +14,12 @@ from sqlalchemy import bindparam, exists, insert, select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from app import checks, decisions, drafts, editing, evidence, jobs, joining, prepare, turns
+from app import checks, decisions, drafts, editing, evidence, guidelines, jobs, joining, prepare, turns
 from app.candidates import Candidate, Finding, Kind, Severity
 from app.db import LARGEST_ID, lock_chain, lock_ingest
 from app.diffs.edit import normalise_edit
 from app.diffs.merge import find_mark
+from app.diffs.unicode import refuse_unstorable
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.evidence import Part, Told
 from app.formats import SUCCESS
@@ -38,17 +39,6 @@ from app.models import (
     metadata,
 )
 
-REASONS: Mapping[str, str] = {
-    "wrong_fix": "Wrong fix",
-    "incomplete": "Incomplete",
-    "style": "Style",
-    "unsafe": "Unsafe",
-    "duplicate": "Duplicate",
-    "unrelated": "Changes what it should not",
-    "bad_script": "Bad script",
-    "unclear": "Issue is unclear",
-    "other": "Other",
-}
 _MOST_CHARACTERS = 10_000
 _LONGEST_KEY = 200
 UNDO_KIND = "undo"
@@ -221,7 +211,7 @@ class Act:
         verdict: `undo` is not among them; see `undo`.
         version: the candidate's version that the reviewer saw.
         key: the client's idempotency key; a repeat gets the first answer.
-        reasons: codes of `REASONS`.
+        reasons: codes of the project's list.
         comment: free text.
         rating: 1 to 5, or None.
         edited: `("script", text)` or `("diff", text)`; with `edit` only.
@@ -270,7 +260,7 @@ def decide(
         BadInputError: an unknown reason, a rating outside 1 to 5, an edit without text or a text without edit.
 
     """
-    check_act(act)
+    guideline = check_act(session, project_id, act)
     lock_chain(session)
     row = get_candidate(session, project_id, candidate_id)
     earlier = _find_earlier(session, act.key, act.verdict, candidate_id)
@@ -298,6 +288,7 @@ def decide(
         n_seen=act.n_seen,
         n_hunks=act.n_hunks,
         spent_ms=act.spent_ms,
+        guideline=guideline,
         decided_at=now,
     )
     decisions.append(session, decision, revision)
@@ -463,8 +454,8 @@ def _find_rest(session: Session, project_id: int, bulk: str) -> int | None:
     return next((job.id for job in waiting if job.args["bulk"] == bulk), None)
 
 
-def check_act(act: Act) -> None:
-    """Refuse what makes no sense of any candidate.
+def check_act(session: Session, project_id: int, act: Act) -> int | None:
+    """Refuse what makes no sense of any candidate; gives the version of the guideline that stands, for the decision.
 
     Raises:
         BadInputError: an unknown reason, a rating outside 1 to 5, an edit without text or a text without edit.
@@ -473,11 +464,7 @@ def check_act(act: Act) -> None:
     _check_key(act.key)
     if act.verdict not in decisions.STATUS_OF:
         raise BadInputError(f"{act.verdict} has an address of its own: POST /undo.", where="field verdict")
-    unknown = [one for one in act.reasons if one not in REASONS]
-    if unknown:
-        raise BadInputError(
-            f"No reason is called {unknown[0][:40]!r}; there are {', '.join(REASONS)}.", where="field reasons"
-        )
+    guideline = guidelines.check_reasons(session, project_id, act.reasons)
     if act.reasons and act.verdict not in {Verdict.REJECT, Verdict.FLAG}:
         raise BadInputError(
             f"Reasons say why a patch is rejected or flagged; this is {act.verdict}. Take the marks off, or reject it.",
@@ -491,6 +478,7 @@ def check_act(act: Act) -> None:
     refuse_unstorable("comment", act.comment)
     if (act.verdict == Verdict.EDIT) != (act.edited is not None):
         raise BadInputError("An edit needs the edited text, and only an edit has one.", where="field edited")
+    return guideline
 
 
 def _check_measured(act: Act) -> None:
@@ -515,22 +503,6 @@ def _find_earlier(session: Session, key: str, verdict: Verdict, candidate_id: in
     if known is not None and (known.verdict != verdict or candidate_id not in {None, known.candidate_id}):
         raise ConflictError("This key was used for another decision; every decision needs a key of its own.")
     return known
-
-
-def refuse_unstorable(field: str, text: str) -> None:
-    """Refuse what a keyboard cannot type and a database cannot hold.
-
-    Raises:
-        BadInputError: the text holds NUL or a lone surrogate.
-
-    """
-    for at, sign in enumerate(text):
-        if sign == "\x00" or "\ud800" <= sign <= "\udfff":
-            line = text.count("\n", 0, at) + 1
-            raise BadInputError(
-                f"Character {at + 1} (line {line}) is U+{ord(sign):04X}, which cannot be stored. Remove it.",
-                where=f"field {field}",
-            )
 
 
 def _stale(session: Session, row: CandidateRow, seen: int, yours: Mapping[str, object]) -> ConflictError:

@@ -242,6 +242,8 @@ _TABLE = (
     Field("status", "Where it stands", "status:pending,flagged", _one_of(*STATUSES), group="Review"),
     Field("by", "Decided by this person", 'by:"Ada L"', _text, group="Review"),
     Field("reason", "Decided with this reason", "reason:wrong_fix", _code, group="Review"),
+    Field("guideline", "Decided under this version of the guideline", "guideline:<3",
+          _numbers(whole=True, example="3, >1 or 2..4"), group="Review"),
     Field("decided", "Decided on these days (UTC)", "decided:2026-11-01..2026-11-22", _days, group="Review"),
     Field("spent", "Seconds from the painted candidate to the decision", "spent:<2",
           _numbers(whole=False, none=True, example="<2, 10..60, or none"), group="Review"),

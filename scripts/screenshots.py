@@ -24,8 +24,17 @@ PAGES = {
     "clusters": "/clusters", "views": "/views", "insight": "/insight?since=", "imports": "/imports",
     "report": "/imports/1", "quarantine": "/quarantine", "releases": "/releases", "release": "/releases/1",
     "release-preview": "/releases/new", "exports": "/exports", "templates": "/templates",
-    "template": "/templates/scaffold", "project": "/project", "preferences": "/preferences", "job": "/jobs/1",
+    "template": "/templates/scaffold", "project": "/project", "guidelines": "/guidelines",
+    "preferences": "/preferences", "job": "/jobs/1",
 }  # fmt: skip
+
+GUIDELINE = """# What a good patch is
+
+1. It does what the **issue** asks, and nothing else.
+2. It keeps the tests, and adds one where behaviour changes.
+
+> In doubt: flag it, and say what you doubt.
+"""
 
 
 def send(address: str, path: str, body: dict[str, object] | bytes) -> None:
@@ -43,6 +52,7 @@ def fill(page: Page, address: str) -> None:
     send(address, "/api/v1/ingest?name=broken.jsonl", b'{"issue": "cut her\n')
     for number, verdict in enumerate(("accept", "reject", "accept", "skip", "accept"), 1):
         send(address, f"/api/v1/candidates/{number}/decisions", {"verdict": verdict, "version": 1, "key": f"k{number}"})
+    send(address, "/api/v1/guideline", {"text": GUIDELINE, "comment": "The first one"})
     send(address, "/api/v1/views", {"name": "Small ones", "filter": "status:pending size:<20"})
     send(address, "/api/v1/releases", {"name": "first"})
     page.wait_for_timeout(6000)

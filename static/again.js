@@ -7,7 +7,7 @@
 export function giveReason(digit) {
   const held = findHeld();
   const boxes = held && all("[name=reasons]", decided.get(held.id) ?? document);
-  const code = boxes?.[digit - 1]?.value;
+  const code = boxes?.find((box) => box.dataset.key === String(digit))?.value;
   if (!code) return false;
   const reasons = held.reasons.includes(code) ? held.reasons.filter((one) => one !== code) : [...held.reasons, code];
   changeAct(held, { reasons, until: Date.now() + REASON_MS });

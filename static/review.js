@@ -301,6 +301,7 @@ function arrived() {
     showOutbox();
     showRefused();
     watchHunks();
+    beside?.showGuide();
     again?.showPace();
     fillSoon();
   });
@@ -351,6 +352,14 @@ document.addEventListener("outbox:answer", (event) => {
   later("conclude", event.detail);
   fillSoon();
 });
+
+// ---------------------------------------------------------------- what stands beside the diff
+
+// The panel of the guideline, in a file of its own that comes with its first use.
+let beside = null;
+const loadBeside = async () => (beside ??= await import(one("#guide").dataset.script));
+const withBeside = (name, ...given) =>
+  void loadBeside().then(() => beside[name](...given)).catch(() => notify("The server cannot be reached. Try again when it is back."));
 
 // ---------------------------------------------------------------- what keys show
 
@@ -405,6 +414,7 @@ document.addEventListener("submit", (event) => {
   if (event.target.id === "decide" && event.submitter?.name === "verdict" && onScreen) {
     if (!takeVerdict(event.target, event.submitter.value)) return;
   } else if (event.target.id === "undo") later("takeBack");
+  else if (event.target.id === "guide-toggle") withBeside("turnGuide", event.submitter.value === "yes");
   else return;
   event.preventDefault();
   event.stopImmediatePropagation();
@@ -434,6 +444,7 @@ const AT_REST_MS = 1500;
 setTimeout(() => {
   idle(() => {
     warm();
+    loadBeside().then(() => beside.showGuide()).catch(() => {});
     const address = one("[data-editor]")?.dataset.editor;
     if (!address) return;
     const link = document.createElement("link");

@@ -18,6 +18,7 @@ from app import __version__
 from app.cli.database import database
 from app.cli.exports import export
 from app.cli.groups import groups
+from app.cli.guidelines import guideline, reasons
 from app.cli.people import people, tokens
 from app.cli.projects import benchmark, projects
 from app.cli.push import pushes
@@ -61,6 +62,8 @@ app.add_typer(releases, name="release")
 app.add_typer(benchmark, name="benchmark")
 app.add_typer(projects, name="project")
 app.add_typer(groups, name="groups")
+app.add_typer(guideline, name="guideline")
+app.add_typer(reasons, name="reasons")
 app.add_typer(views, name="view")
 app.add_typer(database, name="db")
 app.add_typer(people, name="user")

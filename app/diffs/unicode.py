@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from app.errors import BadInputError
+
 # A lone variation selector after a character is how an emoji is written; two in a row are a payload.
 _VARIATION = "[\ufe00-\ufe0f](?=[\ufe00-\ufe0f])|(?<=[\ufe00-\ufe0f])[\ufe00-\ufe0f]"
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
@@ -99,3 +101,19 @@ def label_of(character: str) -> str:
     r"""What fits in a small box: `"\r"` gives `"CR"`, `"\u202e"` gives `"U+202E"`."""
     code = ord(character)
     return _CONTROLS[code][0] if code in _CONTROLS else f"U+{code:04X}"
+
+
+def refuse_unstorable(field: str, text: str) -> None:
+    """Refuse what a keyboard cannot type and a database cannot hold.
+
+    Raises:
+        BadInputError: the text holds NUL or a lone surrogate.
+
+    """
+    for at, sign in enumerate(text):
+        if sign == "\x00" or "\ud800" <= sign <= "\udfff":
+            line = text.count("\n", 0, at) + 1
+            raise BadInputError(
+                f"Character {at + 1} (line {line}) is U+{ord(sign):04X}, which cannot be stored. Remove it.",
+                where=f"field {field}",
+            )

@@ -145,6 +145,7 @@ def decision_json(decision: DecisionRow) -> dict[str, object]:
         "undoes": decision.undoes_id,
         "other": decision.other_id,
         "bulk": decision.bulk,
+        "guideline": decision.guideline,
         "decided_at": decision.decided_at,
         "digest": bytes(decision.digest).hex(),
     }

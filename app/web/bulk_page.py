@@ -3,14 +3,16 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from fastapi import APIRouter, Request
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import bulk, jobs, review, sources
+from app import bulk, guidelines, jobs, review, sources
 from app.candidates import Severity
 from app.errors import AppError, BadInputError
+from app.guidelines import Reason
 from app.models import SHOWN, JobRow, JobState, Status, Verdict
 from app.queue import Filter
 from app.syntax import Term
@@ -35,6 +37,7 @@ _WORDS = {
     "finding": "with the finding {}", "upload": "of import {}", "delivery": "of delivery {}", "like": "like #{}",
     "score": "with a style score of {}", "size": "with changed lines: {}", "attempts": "with attempts: {}",
     "id": "numbered {}", "valid": "whose script is {}", "by": "decided by {}", "reason": "for the reason {}",
+    "guideline": "decided under guideline {}",
     "group": "of the group of {}", "view": "of the view {}",
 }  # fmt: skip
 _WHY = {
@@ -72,7 +75,7 @@ class BulkView:
     grave: Severity
     digest: str
     verdicts: Mapping[Verdict, str]
-    reasons: Mapping[str, str]
+    reasons: list[Reason]
     key: str
     typed: Typed
     fault: str
@@ -164,7 +167,7 @@ def _view(session: Session, project: int, wanted: Filter, typed: Typed, fault: s
         grave=Severity.HOLD,
         digest=found.members.digest,
         verdicts=VERDICTS,
-        reasons=review.REASONS,
+        reasons=guidelines.get_guideline(session, project).active,
         key=uuid.uuid4().hex,
         typed=typed,
         fault=fault,
@@ -179,15 +182,17 @@ def _view(session: Session, project: int, wanted: Filter, typed: Typed, fault: s
 def act(request: Request, session: Db, project: Project, job_id: int) -> Response:
     """What was decided as one, what was left out and why, and what was taken back since."""
     found = bulk.get_act(session, project, job_id)
-    named = found.job.args["filter"]
-    wanted = Filter.parse(named) if isinstance(named, Mapping) else None
-    reasons = found.job.args["reasons"]
+    asked = found.job.args["filter"]
+    wanted = Filter.parse(asked) if isinstance(asked, Mapping) else None
+    reasons = cast("list[str]", found.job.args["reasons"])
+    version = cast("int | None", found.job.args.get("guideline"))
+    named = guidelines.labels_of(session, project, [version])[version]
     view = ActView(
         n_quarantined=0 if is_partial(request) else sources.count_quarantine(session, project),
         act=found,
         n=int(str(found.job.args["n"])),
         done=DONE[Verdict(str(found.job.args["verdict"]))],
-        reasons=[review.REASONS[code] for code in reasons] if isinstance(reasons, list) else [],
+        reasons=[named.get(code, code) for code in reasons],
         words=None if wanted is None else in_words(wanted),
         query={} if wanted is None else link_query(wanted),
         progress=found.undoing or (found.job if found.job.state in {JobState.QUEUED, JobState.RUNNING} else None),

@@ -9,11 +9,12 @@ from markupsafe import Markup
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import bulk, clusters, evidence, queue, review, sources
+from app import bulk, clusters, evidence, guidelines, queue, review, sources
 from app.candidates import Candidate
 from app.diffs.edit import diff_texts
 from app.diffs.parse import parse
 from app.errors import AppError, BadInputError
+from app.guidelines import Reason
 from app.models import CandidateRow, Status, Verdict
 from app.web.bulk_page import VERDICTS, Typed, ask_of
 from app.web.deps import AppDb, Db, Me, Now, Project
@@ -67,7 +68,7 @@ class ClusterView:
     after: str
     following: int | None
     verdicts: Mapping[Verdict, str]
-    reasons: Mapping[str, str]
+    reasons: list[Reason]
     key: str
     typed: Typed
     fault: str
@@ -142,7 +143,7 @@ def _view(
         after=after,
         following=following,
         verdicts=VERDICTS,
-        reasons=review.REASONS,
+        reasons=guidelines.get_guideline(session, project).active,
         key=uuid.uuid4().hex,
         typed=typed,
         fault=fault,

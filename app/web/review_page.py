@@ -11,13 +11,13 @@ from markupsafe import Markup
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import bulk, clusters, decisions, outlook, queue, review, sources
+from app import bulk, clusters, decisions, guidelines, outlook, queue, review, sources
 from app.candidates import Finding, Severity
 from app.diffs.edit import diff_texts
 from app.errors import AppError
 from app.models import CandidateRow, DecisionRow, RevisionRow, Status
 from app.queue import Filter
-from app.web import kinds, ladder, parts, places
+from app.web import guidelines_page, kinds, ladder, parts, places
 from app.web.deps import AppDb, Db, Me, Now, Project
 from app.web.forms import Fields, Form, Typed
 from app.web.queue import done_page, link_query, wanted_of
@@ -84,7 +84,7 @@ class ReviewView:
     history: list[Event]
     left: str
     query: dict[str, str]
-    reasons: Mapping[str, str]
+    guide: guidelines_page.Guide
     key: str
     undo_key: str
     typed: Typed
@@ -105,11 +105,11 @@ class ScriptView:
 
 @router.get("/candidates/{candidate_id}")
 def candidate(
-    request: Request, session: Db, project: Project, candidate_id: int, last: str = "", end: str = ""
+    request: Request, session: Db, project: Project, me: Me, candidate_id: int, last: str = "", end: str = ""
 ) -> Response:
     """One candidate; `last` is the one decided before it, for the line that offers to undo."""
     wanted = wanted_of(request)
-    view = _view(request, session, project, candidate_id, wanted)
+    view = _view(request, session, project, me, candidate_id, wanted)
     if view.opened.lead is not None:
         return see_other(url(f"/candidates/{view.opened.lead}", **view.query) + "#parts")
     if end:
@@ -193,8 +193,8 @@ def _decide(
     except AppError as error:
         if error.status == 404:  # noqa: PLR2004
             raise
-        return _refused(request, session, project, candidate_id, sent, error.message, error.status)
-    return _show_next(request, session, project, wanted, outcome.candidate)
+        return _refused(request, session, (project, me), candidate_id, sent, error)
+    return _show_next(request, session, project, me, wanted, outcome.candidate)
 
 
 @router.post("/undo")
@@ -203,21 +203,25 @@ def undo(request: Request, fields: Form, db: AppDb, project: Project, me: Me, no
     wanted = wanted_of(request)
     outcome = bulk.undo_last(db, project, me, key=fields.allow({"key"}).one("key"), now=now)
     with db.read() as session:
-        return _show_undone(request, session, project, wanted, outcome)
+        return _show_undone(request, session, project, me, wanted, outcome)
 
 
-def _show_undone(request: Request, session: Session, project: int, wanted: Filter, outcome: review.Outcome) -> Response:
+def _show_undone(
+    request: Request, session: Session, project: int, me: int, wanted: Filter, outcome: review.Outcome
+) -> Response:
     if outcome.bulk is not None and not is_partial(request):
         return see_other(f"/bulk/{decisions.job_of(outcome.bulk)}")
     address = url(f"/candidates/{outcome.candidate.id}", **link_query(wanted))
     if not is_partial(request):
         return see_other(url(f"/candidates/{outcome.candidate.id}", **link_query(wanted), last=outcome.candidate.id))
-    view = _view(request, session, project, outcome.candidate.id or 0, wanted)
+    view = _view(request, session, project, me, outcome.candidate.id or 0, wanted)
     view = replace(view, said=bulk.sentence(session, outcome) or _sentence(session, outcome.candidate))
     return page(request, "review.html", view, fragment="candidate", headers={"HX-Push-Url": address})
 
 
-def _show_next(request: Request, session: Session, project: int, wanted: Filter, decided: CandidateRow) -> Response:
+def _show_next(
+    request: Request, session: Session, project: int, me: int, wanted: Filter, decided: CandidateRow
+) -> Response:
     number = decided.id or 0
     found = queue.find_next(session, project, wanted, number)
     query = link_query(wanted)
@@ -230,20 +234,20 @@ def _show_next(request: Request, session: Session, project: int, wanted: Filter,
     if found is None:
         said = _sentence(session, decided)
         return done_page(request, session, project, wanted, {"HX-Push-Url": address}, said)
-    view = _view(request, session, project, found, wanted)
+    view = _view(request, session, project, me, found, wanted)
     view = replace(view, said=_sentence(session, decided))
     return page(request, "review.html", view, fragment="candidate", headers={"HX-Push-Url": address})
 
 
 def _refused(
-    request: Request, session: Session, project: int, candidate_id: int, sent: Fields, message: str, status: int
+    request: Request, session: Session, where: tuple[int, int], candidate_id: int, sent: Fields, error: AppError
 ) -> Response:
     """The candidate as it is now, with everything that was typed and the sentence that says why nothing was stored."""
     wanted = wanted_of(request)
     typed = Typed(sent.one("comment"), sent.one("rating"), sent.many("reasons"))
     headers = {"HX-Retarget": "#candidate", "HX-Reswap": "outerHTML", "HX-Push-Url": "false"}
-    again = replace(_view(request, session, project, candidate_id, wanted), typed=typed, notice=message)
-    return page(request, "review.html", again, fragment="candidate", status=status, headers=headers)
+    again = replace(_view(request, session, *where, candidate_id, wanted), typed=typed, notice=error.message)
+    return page(request, "review.html", again, fragment="candidate", status=error.status, headers=headers)
 
 
 def _act(sent: Fields) -> review.Act:
@@ -262,7 +266,7 @@ def _act(sent: Fields) -> review.Act:
 # ------------------------------------------------------------------------------------------------ view
 
 
-def _view(request: Request, session: Session, project: int, candidate_id: int, wanted: Filter) -> ReviewView:
+def _view(request: Request, session: Session, project: int, me: int, candidate_id: int, wanted: Filter) -> ReviewView:
     opened = review.open_candidate(session, project, candidate_id)
     view, query = _diff_view(request), link_query(wanted)
     pair = kinds.pair_of(opened.said, opened.stands, opened.findings)
@@ -289,10 +293,10 @@ def _view(request: Request, session: Session, project: int, candidate_id: int, w
         patched=None if pair else parts.build_set(candidate_id, opened.said, query, request.query_params),
         parts=None if pair else parts.build_parts(opened, query),
         n_alike=clusters.count_alike(session, candidate_id),
-        history=_events(opened, decisions.count_together(session, _bulks(opened))),
+        history=_history(session, project, opened),
         left=str(queue.count_candidates(session, project, wanted)),
         query=query,
-        reasons=review.REASONS,
+        guide=guidelines_page.guide_of(session, project, None if is_partial(request) else me),
         key=uuid.uuid4().hex,
         undo_key=uuid.uuid4().hex,
         typed=Typed(),
@@ -362,8 +366,19 @@ def _bulks(opened: review.Opened) -> list[str]:
     return [decision.bulk for decision, _, _ in opened.history if decision.bulk is not None]
 
 
-def _events(opened: review.Opened, together: Mapping[str, int]) -> list[Event]:
+def _history(session: Session, project: int, opened: review.Opened) -> list[Event]:
     """The history, newest first; what was taken back is marked, what was edited shows the change."""
+    if not opened.history:
+        return []
+    together = decisions.count_together(session, _bulks(opened))
+    # A reason is called what it was called when it was given.
+    versions = {decision.guideline for decision, _, _ in opened.history if decision.reasons}
+    return _events(opened, together, guidelines.labels_of(session, project, versions))
+
+
+def _events(
+    opened: review.Opened, together: Mapping[str, int], labels: Mapping[int | None, Mapping[str, str]]
+) -> list[Event]:
     undone = {decision.undoes_id for decision, _, _ in opened.history}
     verdicts = {decision.id: decision.verdict for decision, _, _ in opened.history}
     return [
@@ -374,7 +389,7 @@ def _events(opened: review.Opened, together: Mapping[str, int]) -> list[Event]:
             undoes=verdicts.get(decision.undoes_id) if decision.undoes_id else None,
             together=together.get(decision.bulk or "", 1),
             act=None if decision.bulk is None else decisions.job_of(decision.bulk),
-            reasons=[review.REASONS.get(code, code) for code in decision.reasons],
+            reasons=[labels.get(decision.guideline, {}).get(code, code) for code in decision.reasons],
             field=None if revision is None else revision.field,
             change=Markup() if revision is None else _change(opened, revision),
         )

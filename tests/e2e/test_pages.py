@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.e2e.conftest import Trouble, serving
 from tests.logs import line
 from tests.test_archives import zipped
+from tests.test_guidelines import HOSTILE as GUIDELINE
 
 pytestmark = pytest.mark.e2e
 
@@ -30,7 +31,7 @@ PATHS = (
     "/queue", "/queue?status=all&order=newest", "/queue?rating=nine", "/queue?q=nothing+has+this", "/candidates/1",
     "/candidates/2?view=split", "/candidates/1/edit", "/candidates/1/edit?field=diff", "/queue/done", "/imports",
     "/imports/1", "/imports/2", "/imports/deliveries/1", "/quarantine", "/quarantine/1", "/exports", "/jobs/1",
-    "/preferences", "/candidates/999", "/nothing-here",
+    "/guidelines", "/guidelines?version=1", "/preferences", "/candidates/999", "/nothing-here",
 )  # fmt: skip
 
 
@@ -53,6 +54,7 @@ def fill(address: str) -> None:
     send(address, "/api/v1/ingest?name=%3Cb%3Ehostile.jsonl", hostile + b"\n" + first + b"\n" + first + b"\n" + broken)
     files = {f"{text[:200]}/patch_meta.json": b"{}" for text in HOSTILE} | {"<b>.jsonl": line("packed"), "x.json": b"1"}
     send(address, "/api/v1/ingest?name=%3Cb%3E.zip", zipped(files | {"old/CHANGELOG_PATCH.md": b"x"}))
+    send(address, "/api/v1/guideline", {"text": "\n\n".join(HOSTILE) + GUIDELINE, "comment": HOSTILE[1]})
     decide(address, 1, "reject", reasons=["style"], comment=HOSTILE[0])
     decide(address, 2, "accept")
     decide(address, 3, "edit", edited={"script": "import libcst as cst\n"})
