@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate, pairwise
-from typing import cast
+from typing import Any, cast
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
@@ -101,7 +101,7 @@ class Survey:
     Attributes:
         members: every candidate with its version.
         by_status: how many have which status.
-        n_again: how many wait for a decision although they were decided on or changed before.
+        n_again: how many wait for a decision although they were decided on before, which was taken back.
         grave: how many have which finding that exports hold back, the most frequent first.
         n_grave: how many have one at least.
         sample: the first of them.
@@ -145,15 +145,23 @@ def find_members(session: Session, project_id: int, wanted: Filter) -> Members:
 def survey(session: Session, project_id: int, wanted: Filter) -> Survey:
     """Look at everything that a filter finds; counted exactly, however much it is."""
     where = queue.conditions(session, project_id, wanted)
-    members, by_status, n_again = [], Counter[str](), 0
+    members, by_status = [], Counter[str]()
     found = select(_candidate.c.id, _candidate.c.version, _candidate.c.status).where(*where)
     for number, version, status in session.connection().execute(found):
         members.append((number, version))
         by_status[status] += 1
-        n_again += status == Status.PENDING and version > 1
+    n_again = session.execute(_again(where)).scalar_one() if by_status[Status.PENDING] else 0
     grave, n_grave = _count_grave(session, project_id, wanted)
     sample = queue.list_candidates(session, project_id, wanted, limit=_SAMPLE).candidates
     return Survey(Members.of(members), dict(by_status), n_again, grave, n_grave, sample)
+
+
+def _again(where: Iterable[ColumnElement[bool]]) -> Select[Any]:
+    """How many of these wait although somebody decided; what was joined has other versions too, and no verdict."""
+    judged = col(DecisionRow.verdict).not_in([Verdict.UNDO, Verdict.JOIN, Verdict.SPLIT])
+    decided = exists().where(col(DecisionRow.candidate_id) == _candidate.c.id, judged)
+    waits = (_candidate.c.status == Status.PENDING) & (_candidate.c.version > 1)
+    return select(func.count()).select_from(_candidate).where(*where, waits, decided)
 
 
 def _count_grave(session: Session, project_id: int, wanted: Filter) -> tuple[list[tuple[str, int]], int]:

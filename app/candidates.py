@@ -45,6 +45,20 @@ class Finding:
     message: str
 
 
+FINDING_CODES = (
+    "diff_cut", "no_diff", "not_a_diff", "diff_malformed", "files_outside_spec", "hash_only", "no_script",
+    "never_validated", "run_cut_short", "no_run", "script_unsure", "post_image_differs",
+    "script_unparsable", "script_too_large", "no_codemod", "several_codemods", "bidi", "hidden", "control", "nul",
+    "lone_surrogate", "injection", "secret",
+    "test_removed", "test_skipped", "test_weakened", "bare_except", "exception_swallowed", "check_silenced",
+    "debug_left", "runs_code", "opens_network", "placeholder", "special_case", "format_only", "docs_only",
+    "spec_not_yaml", "spec_cut", "spec_not_plain", "spec_field", "spec_operation", "spec_files_missing",
+    "spec_duplicate_key", "refined_not_pairs", "refined_cut", "refined_field", "unified_not_json",
+    "unified_cut", "unified_field", "unified_disagrees",
+)  # fmt: skip
+"""What the checks of this version may notice; a store may hold others, of earlier ones."""
+
+
 class Validity(StrEnum):
     """What the agent's checks said of an attempt. Three states: what is pending is neither valid nor invalid."""
 

@@ -3,9 +3,10 @@
 A page, a queue, a saved view and a release mean the same by the same filter.
 """
 
+import difflib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
@@ -29,7 +30,7 @@ from sqlalchemy import (
 from sqlmodel import Session, col
 
 from app import decisions, guidelines, ordering, search, syntax
-from app.candidates import Kind
+from app.candidates import FINDING_CODES, Kind
 from app.db import LARGEST_ID
 from app.errors import BadInputError
 from app.models import (
@@ -83,7 +84,7 @@ class Filter:
     `Filter.parse({"status": "pending", "q": "termui -finding:secret score:<0.4"})`
 
     A field that stands in `q` once and plainly, such as `source:Unknown`, is the parameter of its name: so each filter
-    has one form, and one link.
+    has one form. `boxed` remembers which of them were typed there, for the links and the box of a page.
     """
 
     status: str = ""
@@ -99,6 +100,7 @@ class Filter:
     like: str = ""
     q: str = ""
     order: str = ""
+    boxed: str = field(default="", compare=False)
 
     @classmethod
     def parse(cls, query: Mapping[str, str], *, also: Iterable[str] | None = None) -> "Filter":
@@ -115,13 +117,15 @@ class Filter:
         """
         if also is not None:
             _known(query, also)
-        named = {one.name: query.get(one.name, "").strip() for one in fields(cls)}
-        for name, read in _PARAMETERS.items():
+        named = {name: query.get(name, "").strip() for name in PARAMETERS}
+        for name, read in _READERS.items():
             if named[name]:
                 named[name] = read(name, named[name])
         if named["order"] == ordering.OLDEST:
             named["order"] = ""
-        return cls(**named | _lifted(named))
+        lifted = _lifted(named)
+        boxed = [name for name in lifted if name not in {"q", "status"} and not named[name]]
+        return cls(**named | lifted, boxed=" ".join(boxed))
 
     @classmethod
     def of(cls, terms: Iterable[Term], *, order: str = "") -> "Filter":
@@ -134,8 +138,18 @@ class Filter:
         return (*named, *syntax.parse(self.q))
 
     def query(self) -> dict[str, str]:
-        """The parameters that are set, for a link."""
-        return {one.name: value for one in fields(self) if (value := getattr(self, one.name))}
+        """The parameters that are set: the one form, which is stored."""
+        return {name: value for name in PARAMETERS if (value := getattr(self, name))}
+
+    def typed(self) -> dict[str, str]:
+        """The same with every field where it was typed: what stood in the search box stays there."""
+        query = self.query()
+        terms = [Term(name, (query.pop(name),)) for name in self.boxed.split()]
+        return query | {"q": syntax.write([*syntax.parse(self.q), *terms])} if terms else query
+
+
+PARAMETERS = tuple(one.name for one in fields(Filter) if one.name != "boxed")
+"""What a filter's URL may say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +166,10 @@ class EarlierFilter(Filter):
 
 
 def _known(query: Mapping[str, str], also: Iterable[str]) -> None:
-    names = [one.name for one in fields(Filter)]
-    unknown = sorted(set(query) - {*names, *also})
+    unknown = sorted(set(query) - {*PARAMETERS, *also})
     if unknown:
         raise BadInputError(
-            f"A filter has no {unknown[0][:40]!r}; it has {', '.join(names)}.", where=f"field {unknown[0][:40]}"
+            f"A filter has no {unknown[0][:40]!r}; it has {', '.join(PARAMETERS)}.", where=f"field {unknown[0][:40]}"
         )
 
 
@@ -172,7 +185,7 @@ def _one_of(*names: str) -> Callable[[str, str], str]:
 
 
 _RATINGS = ("none", "1", "2", "3", "4", "5")
-_PARAMETERS: Mapping[str, Callable[[str, str], str]] = {
+_READERS: Mapping[str, Callable[[str, str], str]] = {
     "status": _one_of(*SHOWN),
     "kind": _one_of(*Kind),
     "order": _one_of(*ORDERS),
@@ -226,16 +239,44 @@ def conditions(session: Session, project_id: int, wanted: Filter) -> list[Column
     """The filter as conditions on candidates; the same for a page, a queue and an export.
 
     Raises:
-        BadInputError: it names a view or a reviewer that there is not.
+        BadInputError: it names a view, a reviewer or a finding that there is not, or nothing that can be sought.
 
     """
+    if not isinstance(wanted, EarlierFilter):
+        _check(session, wanted)
     found: list[ColumnElement[bool]] = [_candidate.c.project_id == project_id]
     if not wanted.status:
         found.append(_candidate.c.status != Status.JOINED)
     terms = expand(session, project_id, wanted).terms()
-    if wanted.q and not terms:
+    if wanted.q and not terms:  # an earlier filter of no words
         found.append(false())
     return [*found, *(_condition(session, project_id, term) for term in terms)]
+
+
+def _check(session: Session, wanted: Filter) -> None:
+    """A search that holds nothing to look for, or a finding that no check makes, would find what nobody meant."""
+    if wanted.q and not syntax.parse(wanted.q):
+        raise BadInputError(
+            f"There is nothing to look for in {wanted.q[:40]!r}. Type a word or a field such as file:core.py.",
+            where="field q",
+        )
+    for term in wanted.terms():
+        for code in term.values if term.field == "finding" else ():
+            if code not in FINDING_CODES and not _is_stored(session, code):
+                where = "finding" if code == wanted.finding and "finding" not in wanted.boxed.split() else "q"
+                raise BadInputError(_no_finding(code), where=f"field {where}")
+
+
+def _is_stored(session: Session, code: str) -> bool:
+    """Whether a check of an earlier version found it."""
+    return bool(session.execute(select(exists().where(col(FindingRow.code) == code))).scalar_one())
+
+
+def _no_finding(code: str) -> str:
+    near = difflib.get_close_matches(code, FINDING_CODES, 3)
+    if near:
+        return f"No check finds {code[:40]!r}. Did you mean {' or '.join(near)}?"
+    return f"No check finds {code[:40]!r}. They find {', '.join(FINDING_CODES)}."
 
 
 def _condition(session: Session, project_id: int, term: Term) -> ColumnElement[bool]:

@@ -79,6 +79,32 @@ def test_what_cannot_be_is_named(typed: str, sentence: str) -> None:
     assert caught.value.where == "field q"
 
 
+def test_what_finds_nothing_that_is_meant_is_named(db: Database, project_id: int) -> None:
+    with db.read() as session:
+        for typed, sentence in (
+            ("-", "There is nothing to look for in '-'. Type a word"),
+            ("finding:secrets", "No check finds 'secrets'. Did you mean secret?"),
+            ("-finding:nope", "No check finds 'nope'. They find diff_cut,"),
+        ):
+            with pytest.raises(BadInputError, match=re.escape(sentence)) as caught:
+                queue.list_candidates(session, project_id, Filter.parse({"q": typed, "status": "pending"}))
+            assert caught.value.where == "field q"
+        with pytest.raises(BadInputError) as caught:
+            queue.list_candidates(session, project_id, Filter.parse({"finding": "nope"}))
+        assert caught.value.where == "field finding"
+
+
+def test_a_link_keeps_what_was_typed_in_the_box_there() -> None:
+    boxed = Filter.parse({"q": "finding:secret a", "file": "core.py"})
+
+    assert boxed.typed() == {"file": "core.py", "q": "a finding:secret"}
+    assert Filter.parse(boxed.typed()) == boxed == Filter.parse({"finding": "secret", "file": "core.py", "q": "a"})
+    assert Filter.parse({"finding": "secret", "q": "status:pending"}).typed() == {
+        "finding": "secret",
+        "status": "pending",
+    }
+
+
 def test_every_field_has_an_example_that_it_takes() -> None:
     assert [syntax.parse(field.example)[0].field for field in syntax.FIELDS.values()] == [*syntax.FIELDS]
     assert set(syntax.STATUSES) == set(SHOWN)
@@ -152,7 +178,6 @@ FOUND = {
     "id:1,3": "Parser Lexer",
     "finding:no_run": "Docs Lexer",
     "-finding:no_run source:Unknown": "A",
-    "%": "",
 }
 
 

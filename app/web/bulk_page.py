@@ -35,10 +35,18 @@ _WORDS = {
     "": "that holds {}", "status": "that is {}", "kind": "of the kind {}", "source": "from {}",
     "file": "that touches {}", "since": "logged from {}", "until": "logged until {}", "rating": "rated {} in the log",
     "finding": "with the finding {}", "upload": "of import {}", "delivery": "of delivery {}", "like": "like #{}",
-    "score": "with a style score of {}", "size": "with changed lines: {}", "attempts": "with attempts: {}",
+    "score": "with a style score of {}", "size": "of {} changed lines", "attempts": "of {} attempts",
     "id": "numbered {}", "valid": "whose script is {}", "by": "decided by {}", "reason": "for the reason {}",
     "guideline": "decided under guideline {}",
-    "group": "of the group of {}", "view": "of the view {}",
+    "group": "of the group of {}", "view": "of the view {}", "decided": "decided on {}", "came": "that came in on {}",
+    "spent": "decided after {} seconds", "seen": "of whose changes was seen: {}",
+    "bulk": "decided with others: {}",
+}  # fmt: skip
+# What begins otherwise takes a "not" in front.
+_NOT = {
+    "that holds": "that does not hold", "that is": "that is not", "that touches": "that does not touch",
+    "that came": "that did not come", "with": "without", "whose script is": "whose script is not",
+    "of whose changes was": "of whose changes was not",
 }  # fmt: skip
 _WHY = {
     "changed": "changed after the page was shown: somebody else was faster",
@@ -102,14 +110,19 @@ class ActView:
 def in_words(wanted: Filter) -> list[str]:
     """A filter as a person says it, one part after the other.
 
-    `status=pending&q=-finding:secret` → `["that is pending", "but not with the finding secret"]`
+    `status=pending&q=-finding:secret` → `["that is pending", "without the finding secret"]`
     """
     return [_term_in_words(term) for term in wanted.terms()]
 
 
 def _term_in_words(term: Term) -> str:
     words = _WORDS.get(term.field, f"whose {term.field} holds {{}}").format(" or ".join(term.values))
-    return f"but not {words}" if term.excluded else words
+    if not term.excluded:
+        return words
+    begin = next((begin for begin in _NOT if words.startswith(f"{begin} ")), None)
+    if begin is not None:
+        return _NOT[begin] + words.removeprefix(begin)
+    return words.replace(" holds ", " does not hold ", 1) if words.startswith("whose ") else f"not {words}"
 
 
 def ask_of(sent: Fields, digest: str | None) -> bulk.Ask:

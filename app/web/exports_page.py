@@ -9,6 +9,7 @@ from sqlmodel import Session
 from starlette.responses import Response
 
 from app import downloads, jobs, parcels, projects, queue, recipes, releases, sources
+from app.candidates import FINDING_CODES
 from app.downloads import Preview
 from app.errors import AppError, BadInputError, ConflictError, NotFoundError, UnsupportedError
 from app.examples import Split
@@ -20,7 +21,7 @@ from app.web.deps import AppDb, Config, Db, Now, Project
 from app.web.files import send_file
 from app.web.forms import Fields, Form
 from app.web.jobs_page import Download, curl_command, find_download
-from app.web.queue import FINDINGS, command_line
+from app.web.queue import command_line
 from app.web.render import is_partial, page, see_other, url
 
 router = APIRouter()
@@ -276,7 +277,7 @@ def _held(preview: Preview, typed: Mapping[str, str]) -> list[Held]:
     def link(reason: str) -> str | None:
         if typed["release"]:
             return url(f"/releases/{typed['release']}", gate=reason, dataset=typed["dataset"]) + "#held"
-        return url("/queue", status="accepted", finding=reason, **same) if reason in FINDINGS else None
+        return url("/queue", status="accepted", finding=reason, **same) if reason in FINDING_CODES else None
 
     return [Held(reason, n, link(reason)) for reason, n in sorted(preview.held.items(), key=lambda one: -one[1])]
 

@@ -10,6 +10,7 @@ from sqlmodel import Session
 from starlette.responses import Response
 
 from app import projects, queue, releases, review, sources
+from app.candidates import FINDING_CODES
 from app.contamination import Overlap
 from app.errors import AppError, BadInputError, ConflictError
 from app.projects import FileKind, ProjectFile, ProjectSettings
@@ -18,7 +19,6 @@ from app.splits import By
 from app.tokens import ROLES, Budget
 from app.web.deps import Db, Me, Now, Project
 from app.web.forms import Fields, Form
-from app.web.queue import FINDINGS
 from app.web.releases_page import FILTER_FIELDS, midnight
 from app.web.render import page, see_other
 
@@ -246,7 +246,7 @@ def _project_page(
         plan=plan,
         patch_sources=queue.list_patch_sources(session, project),
         kind_names=review.KIND_NAMES,
-        finding_codes=FINDINGS,
+        finding_codes=FINDING_CODES,
     )
     return page(request, "project.html", view, status=error.status if error else 200)
 

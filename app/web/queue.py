@@ -4,7 +4,7 @@ import shutil
 import sys
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +14,7 @@ from sqlmodel import Session
 from starlette.responses import Response
 
 from app import decisions, jobs, queue, review, sources, syntax, views
+from app.candidates import FINDING_CODES
 from app.db import LARGEST_ID
 from app.errors import AppError
 from app.models import CandidateRow, JobRow, Status
@@ -35,18 +36,6 @@ _SORTING = {"Findings": "gravest", "Size": "smallest", "Score": "lowest", "Age":
 _DESCENDING = {OLDEST, "gravest", "highest", "largest"}
 TABS = (
     Status.PENDING, Status.ACCEPTED, Status.EDITED, Status.REJECTED, Status.FLAGGED, Status.SKIPPED,
-)  # fmt: skip
-# What the checks may notice, for the filter's list of suggestions; any other code may be typed.
-FINDINGS = (
-    "diff_cut", "no_diff", "not_a_diff", "diff_malformed", "files_outside_spec", "hash_only", "no_script",
-    "never_validated", "run_cut_short", "no_run", "script_unsure", "post_image_differs",
-    "script_unparsable", "script_too_large", "no_codemod", "several_codemods", "bidi", "hidden", "control", "nul",
-    "lone_surrogate", "injection", "secret",
-    "test_removed", "test_skipped", "test_weakened", "bare_except", "exception_swallowed", "check_silenced",
-    "debug_left", "runs_code", "opens_network", "placeholder", "special_case", "format_only", "docs_only",
-    "spec_not_yaml", "spec_cut", "spec_not_plain", "spec_field", "spec_operation", "spec_files_missing",
-    "spec_duplicate_key", "refined_not_pairs", "refined_cut", "refined_field", "unified_not_json",
-    "unified_cut", "unified_field", "unified_disagrees",
 )  # fmt: skip
 
 
@@ -170,7 +159,7 @@ def wanted_of(request: Request) -> Filter:
 
 def link_query(wanted: Filter) -> dict[str, str]:
     """The parameters that say the filter in a page's URL, as short as can be."""
-    query = wanted.query()
+    query = wanted.typed()
     status = query.pop("status", "all")
     return query if status == Status.PENDING else {"status": status} | query
 
@@ -221,7 +210,7 @@ def _view(
 ) -> tuple[QueueView, Filter]:
     """The page, and the filter that it shows; `known` is the newest candidate when it was opened, None for now."""
     fault: Fault | None = None
-    typed = {field.name: request.query_params.get(field.name, "") for field in fields(Filter)}
+    typed = {name: request.query_params.get(name, "") for name in queue.PARAMETERS}
     pulse = queue.take_pulse(session, project)
     known = pulse.newest if known is None else known
     try:
@@ -257,7 +246,7 @@ def _view(
         live_url=None if fault else url("/queue/live", **query | live),
         patch_sources=queue.list_patch_sources(session, project),
         checking=jobs.find_unfinished(session, project, jobs.IN_BACKGROUND),
-        finding_codes=FINDINGS,
+        finding_codes=FINDING_CODES,
         kind_names=review.KIND_NAMES,
         search_fields=syntax.GROUPS,
         n_filters=sum(bool(typed[name]) for name in typed if name not in {"status", "q", "order"}),

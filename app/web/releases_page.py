@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +12,24 @@ from sqlmodel import Session
 from starlette.responses import Response
 
 from app import gates, jobs, projects, queue, releases, review, sources
+from app.candidates import FINDING_CODES
 from app.errors import AppError, BadInputError, NotFoundError
 from app.examples import Dataset, Split
 from app.exports import formats_of
 from app.models import JobRow, JobState, ReleaseRow, ReleaseState
-from app.queue import Filter
+from app.queue import PARAMETERS
 from app.releases import Spec
 from app.settings import Settings
 from app.splits import Plan
 from app.web.deps import AppDb, Config, Db, Me, Now, Project
 from app.web.files import send_file
 from app.web.forms import Fields, Form
-from app.web.queue import FINDINGS, command_line
+from app.web.queue import command_line
 from app.web.render import is_partial, page, see_other, url
 
 router = APIRouter()
 
-FILTER_FIELDS = tuple(field.name for field in fields(Filter) if field.name != "order")
+FILTER_FIELDS = tuple(name for name in PARAMETERS if name != "order")
 _SPLIT_FIELDS = ("by", "validation_from", "test_from")
 _FIELDS = ("name", "seed", *_SPLIT_FIELDS, *FILTER_FIELDS)
 _LISTED = 50
@@ -396,7 +397,7 @@ def _preview_page(
         typed=typed,
         patch_sources=queue.list_patch_sources(session, project),
         kind_names=review.KIND_NAMES,
-        finding_codes=FINDINGS,
+        finding_codes=FINDING_CODES,
         n_filters=sum(bool(typed[name]) for name in FILTER_FIELDS),
         plan=projects.get_settings(session, project).plan,
         number=releases.next_number(session, project),

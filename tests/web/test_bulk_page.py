@@ -40,11 +40,15 @@ def test_the_queue_leads_to_a_page_that_says_what_would_be_decided(client: TestC
 
 
 def test_a_filter_is_said_in_words() -> None:
-    wanted = Filter.parse({"status": "pending", "q": 'parser -finding:secret source:a,b issue:"no module"'})
+    typed = (
+        'parser -finding:secret source:a,b issue:"no module" -docs -file:x.py -trace:spam -kind:spec -came:2026-11-01'
+    )
+    wanted = Filter.parse({"status": "pending", "q": typed})
 
     assert sorted(in_words(wanted)) == [
-        "but not with the finding secret", "from a or b", "that holds parser", "that is pending",
-        'whose issue holds "no module"',
+        "from a or b", "not of the kind spec", "that did not come in on 2026-11-01", "that does not hold docs",
+        "that does not touch x.py", "that holds parser", "that is pending", 'whose issue holds "no module"',
+        "whose trace does not hold spam", "without the finding secret",
     ]  # fmt: skip
 
 
