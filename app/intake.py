@@ -50,6 +50,12 @@ _DATASETS = (
     {"prompt", "completion"}, {"prompt", "chosen"}, {"chosen", "rejected"}, {"messages"}, {"instruction", "output"},
 )  # fmt: skip
 _ATTEMPT_FIELDS = 3
+_OTHER_SUFFIXES = frozenset({
+    ".md", ".rst", ".adoc", ".html", ".htm", ".css", ".pdf", ".doc", ".docx", ".odt", ".xls", ".xlsx", ".csv", ".tsv",
+    ".py", ".pyi", ".ipynb", ".js", ".ts", ".sh", ".bat", ".toml", ".cfg", ".ini", ".lock", ".yaml", ".yml", ".xml",
+    ".png", ".jpg", ".jpeg", ".gif", ".svg", ".ico", ".webp",
+})  # fmt: skip
+_OTHER_NAMES = frozenset({"readme", "license", "licence", "copying", "notice", "authors", "changelog", "makefile"})
 _CUT_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*(\\(?:u[0-9a-fA-F]{0,3})?)\Z")
 _SIGNS = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
 
@@ -113,6 +119,7 @@ class _Verdict(StrEnum):
 
 
 _OTHER_KIND = "No kind of file that logs come in (.jsonl, .json, .ndjson, .gz)."
+_NO_LOG = "Left out: a document, program or picture by its name, without JSON. To read it all the same, give it alone."
 _LINK = "A link; links are not followed."
 _ODD = "A pipe, a socket or a device; only plain files are read."
 _KEPT = "Kept by a tool for itself; not looked into."
@@ -361,7 +368,9 @@ class _Sorting:
         except OSError as error:
             self._pass(file._replace(is_broken=True), f"It cannot be read: {error.strerror}.")
             return
-        if self._is_wanted(file, verdict):
+        if file.is_named and verdict in {_Verdict.BARE, _Verdict.GARBLED} and _is_plainly_other(file.name):
+            self._pass(file, _NO_LOG)
+        elif self._is_wanted(file, verdict):
             self.found.append(Found(file.path, file.name))
         else:
             clear = file.is_named or _is_json(file.name) or verdict in {_Verdict.DATASET, _Verdict.ARCHIVE}
@@ -428,6 +437,12 @@ def _may_be_log(name: str) -> bool:
     if name.rpartition("/")[2].startswith(".") and not _is_json(name):
         return False  # .gitignore has no suffix either
     return _is_json(name) or Path(name).suffix.lower() in {"", ".gz", ".tgz", ".zip", ".tar", ".log", ".txt"}
+
+
+def _is_plainly_other(name: str) -> bool:
+    """Whether nobody calls a log so: `README.md`, `x.py`. What is called otherwise may be a damaged one."""
+    path = Path(name.rpartition("/")[2].lower())
+    return path.suffix in _OTHER_SUFFIXES or (not path.suffix and path.stem in _OTHER_NAMES)
 
 
 # ------------------------------------------------------------------------------------------------ a look at the head

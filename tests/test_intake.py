@@ -465,6 +465,17 @@ def test_a_chosen_file_that_is_plainly_something_else_gets_a_sentence(tmp_path: 
     assert why(taken, "a.zip").startswith("An archive")
 
 
+def test_what_is_plainly_no_log_stays_out_when_it_is_chosen_among_logs(tmp_path: Path) -> None:
+    files = [("README.md", b"# Read me\n"), ("LICENSE", b"MIT"), ("x.py", b"import os\n"), ("memory.md", line()),
+             ("success_memory.jsonl", b'{"cut'), ("old.log", b"cut")]  # fmt: skip
+
+    taken = place_dropped(dropped(tmp_path, files), tmp_path / "into")
+
+    assert names(taken) == ["memory.md", "old.log", "success_memory.jsonl"]
+    assert why(taken, "README.md").startswith("Left out: a document, program")
+    assert {one.name for one in taken.passed} == {"LICENSE", "README.md", "x.py"}
+
+
 def test_the_files_of_one_set_may_be_chosen_one_by_one(tmp_path: Path) -> None:
     files = [("patch_meta.json", META), ("CHANGELOG_PATCH.md", b"x"), ("x.py", b"1"), ("success_memory.jsonl", line())]
 
