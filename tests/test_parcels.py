@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import tarfile
 import threading
 import zipfile
@@ -345,3 +346,15 @@ def test_a_job_of_a_release_that_was_withdrawn_since_has_no_file_any_more(large:
     refused = large.client.get(f"{job.replace('/jobs/', '/exports/')}/download")
     assert refused.status_code == 409
     assert "No more." in refused.text
+
+
+def test_what_was_downloaded_is_among_what_was_made_before_once(frozen: Api) -> None:
+    for _ in range(2):
+        form = {"release": "1", "dataset": "llm/scaffold/sft", "format": "prompt-completion", "pack": "tar.gz"}
+        page = frozen.client.post("/exports", data=form)
+        assert "ready=1" in str(page.url)
+    earlier = page.text.partition("Made before")[2]
+
+    (number,) = re.findall(r'href="/exports/(\d+)/download" download="[^"]*-scaffold_sft_pc.tar.gz"', earlier)
+    assert "Nothing yet" not in earlier
+    assert digest_of(frozen.client.get(f"/exports/{number}/download")) == digest_of(frozen.get(f"{SFT}&pack=tar.gz"))

@@ -256,6 +256,10 @@ def _about(facts: Facts, form: Format) -> list[str]:
         "`lineage/` leads each row back to its log line, its decision, its recipe and its template. `held_back.jsonl`",
         "lists what was left out and why. `SHA256SUMS` covers every file: `sha256sum -c SHA256SUMS`.",
         "",
+        "This folder is one dataset in one format, and the lines above say what to set. Scripts that train from it,",
+        "files of other trainers and `verify.py` come with all datasets together: `patchsift export --all`, or",
+        "*everything* on the page of exports.",
+        "",
     ]
 
 

@@ -110,6 +110,9 @@ def start(request: Request, fields: Form, db: AppDb, config: Config, project: Pr
         parcel = _parcel(typed)
         if parcel.order.release:
             found = parcels.obtain(db, config, project, parcel, now=now)
+            if isinstance(found, Packed):
+                with db.write() as session:
+                    parcels.note(session, config, project, parcel, found, now=now)
         else:
             with db.write() as session:
                 found = parcels.start(session, project, parcel, now=now)
