@@ -7,14 +7,15 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlmodel import Session, col
 
 from app.db import LARGEST_ID, Database
 from app.errors import ConflictError, NotFoundError
-from app.models import JobRow, JobState
+from app.models import JobRow, JobState, WorkerRow
 
 STALE = timedelta(seconds=30)
+_FORGOTTEN = timedelta(days=1)
 IN_BACKGROUND = "prepare"
 _HEARTBEAT_SECONDS = 1.0
 _MOST_ATTEMPTS = 3
@@ -177,6 +178,35 @@ def release_orphans(session: Session, worker_prefix: str) -> None:
         .where(col(JobRow.state) == JobState.RUNNING, col(JobRow.worker).startswith(worker_prefix, autoescape=True))
         .values(state=JobState.QUEUED)
     )
+
+
+def beat(session: Session, worker: str, *, now: datetime) -> None:
+    """Note that this worker is alive; who was not seen for a day is forgotten."""
+    row = session.get(WorkerRow, worker) or WorkerRow(name=worker, started_at=now, seen_at=now)
+    row.seen_at = now
+    session.add(row)
+    session.execute(delete(WorkerRow).where(col(WorkerRow.seen_at) < now - _FORGOTTEN))
+
+
+def leave(session: Session, worker: str) -> None:
+    """Note that this worker has ended as it was told to."""
+    session.execute(delete(WorkerRow).where(col(WorkerRow.name) == worker))
+
+
+def count_alive(session: Session, *, now: datetime) -> int:
+    """Workers that were seen within `STALE`."""
+    alive = select(func.count()).select_from(WorkerRow).where(col(WorkerRow.seen_at) >= now - STALE)
+    return int(session.execute(alive).scalar_one())
+
+
+def find_stranded(session: Session, *, now: datetime) -> str | None:
+    """A sentence when jobs have waited for longer than `STALE` and no worker is alive, else None."""
+    waiting = select(func.count()).select_from(JobRow).where(_claimable(now), col(JobRow.created_at) < now - STALE)
+    n = session.execute(waiting).scalar_one()
+    if not n or count_alive(session, now=now):
+        return None
+    jobs = "1 job waits" if n == 1 else f"{n:,} jobs wait"
+    return f"{jobs}, and no worker is alive. The server's log says why it died; start one with: patchsift worker"
 
 
 class Reporter:

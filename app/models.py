@@ -709,6 +709,16 @@ class JobRow(SQLModel, table=True):
     finished_at: datetime | None = None
 
 
+class WorkerRow(SQLModel, table=True):
+    """A worker that runs: seen every ten seconds, gone when it ends; one that died is not seen any more."""
+
+    __tablename__ = "worker"
+
+    name: str = Field(primary_key=True, max_length=200)
+    started_at: datetime
+    seen_at: datetime
+
+
 class TemplateRow(SQLModel, table=True):
     """A project's own version of a prompt template; written once, never changed."""
 

@@ -1,6 +1,7 @@
 """Starting and stopping: the port, the worker beside the server, the browser on a desktop."""
 
 import gc
+import logging
 import os
 import signal
 import socket
@@ -13,13 +14,14 @@ from typing import BinaryIO
 
 import uvicorn
 
-from app import accounts, migrations, worker
+from app import accounts, keeper, migrations, worker
 from app.db import Database, refuse_unsafe
 from app.errors import AppError
 from app.main import create_app
 from app.settings import EVERYWHERE, LOOPBACK, Settings
 
 Say = Callable[[str], None]
+log = logging.getLogger("patchsift.worker")
 
 _TRIES = 50
 _GRACE_SECONDS = 3
@@ -45,7 +47,7 @@ def serve(settings: Settings, *, fixed_port: bool, open_browser: bool, worker_to
     port = listening.getsockname()[1]
     claimed = claim_folder(settings)
     _bring_up_to_date(settings)
-    child = _fork_worker(settings) if worker_too else None
+    end_worker = _keep_worker(settings, listening) if worker_too else None
     try:
         app = create_app(settings)
         db: Database = app.state.db
@@ -77,8 +79,8 @@ def serve(settings: Settings, *, fixed_port: bool, open_browser: bool, worker_to
         _collect_again()
         uvicorn.Server(config).run(sockets=[listening])
     finally:
-        if child is not None:
-            _end(child)
+        if end_worker is not None:
+            end_worker()
         claimed.close()
 
 
@@ -154,35 +156,86 @@ def claim_folder(settings: Settings) -> BinaryIO:
     return claimed
 
 
-def _fork_worker(settings: Settings) -> int:
-    """Start the worker; gives its process id. It ends when this process ends, however that comes.
+def _keep_worker(settings: Settings, listening: socket.socket) -> Callable[[], None]:
+    """Start the worker, and see to it that one is there; gives what ends it.
 
-    Forked where that is sound (Linux, no connection open, no thread yet), because the copy has all imports already.
+    Where that is sound (Linux, no connection open, no thread yet), a process is forked that does nothing but fork
+    workers: each copy has all imports already. All end when the server ends, however that comes.
     """
-    parent = os.getpid()
     if sys.platform != "linux":
-        import subprocess  # noqa: PLC0415
+        return _keep_in_thread(settings)
+    server = os.getpid()
+    keeper_id = os.fork()
+    if keeper_id:
+        return lambda: _end(keeper_id)
+    try:
+        listening.close()
+        stopping = _told_to_stop()
+        keeper.keep(lambda: _Forked(settings), lambda: stopping.is_set() or os.getppid() != server)
+    finally:
+        os._exit(0)
 
-        environment = os.environ | {
-            "PATCHSIFT_DATA_DIR": str(settings.data_dir),
-            "PATCHSIFT_DATABASE_URL": settings.database_url,
-            "PATCHSIFT_PROJECT": settings.project,
-        }
-        return subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], env=environment).pid
-    child = os.fork()
-    if child:
-        return child
-    _collect_again()
+
+def _keep_in_thread(settings: Settings) -> Callable[[], None]:
+    import subprocess  # noqa: PLC0415
+
+    stopping = threading.Event()
+    environment = os.environ | {
+        "PATCHSIFT_DATA_DIR": str(settings.data_dir),
+        "PATCHSIFT_DATABASE_URL": settings.database_url,
+        "PATCHSIFT_PROJECT": settings.project,
+    }
+    command = [sys.executable, "-m", "app.cli", "worker"]
+
+    def start() -> keeper.Child:
+        return subprocess.Popen(command, env=environment)  # noqa: S603  (constant words)
+
+    keeping = threading.Thread(target=keeper.keep, args=(start, stopping.is_set))
+    keeping.start()
+
+    def end() -> None:
+        stopping.set()
+        keeping.join()
+
+    return end
+
+
+class _Forked:
+    """A worker in a copy of this process; it ends when this process ends."""
+
+    def __init__(self, settings: Settings) -> None:
+        keeper_id = os.getpid()
+        self.number = os.fork()
+        if self.number:
+            return
+        _collect_again()
+        stopping = _told_to_stop()
+        os.nice(_NICE)
+        status = 1
+        try:
+            db = Database(settings)
+            worker.run(db, settings, stop=lambda: stopping.is_set() or os.getppid() != keeper_id)
+            db.close()
+            status = 0
+        except Exception:
+            log.exception("the worker ends")
+        finally:
+            os._exit(status)
+
+    def poll(self) -> int | None:
+        ended, status = os.waitpid(self.number, os.WNOHANG)
+        return os.waitstatus_to_exitcode(status) if ended else None
+
+    def terminate(self) -> None:
+        os.kill(self.number, signal.SIGTERM)
+
+
+def _told_to_stop() -> threading.Event:
+    """Set at SIGTERM. Ctrl-C reaches every process of a terminal; only the server obeys it."""
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(_NICE)
-    try:
-        db = Database(settings)
-        worker.run(db, settings, stop=lambda: stopping.is_set() or os.getppid() != parent)
-        db.close()
-    finally:
-        os._exit(0)
+    return stopping
 
 
 def _collect_again() -> None:

@@ -3,8 +3,10 @@
 import logging
 import os
 import socket
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from sqlmodel import Session, col
 
 from app import bulk, deliveries, groups, ingest, jobs, joining, kept, migrations, prepare, review, sources
 from app.db import AWAY, Database, reason_of, refuse_unsafe
-from app.errors import AppError
+from app.errors import AppError, NotStoredError
 from app.models import CandidateRow, JobRow, JobState
 from app.settings import Settings
 
@@ -21,6 +23,7 @@ log = logging.getLogger("patchsift.worker")
 
 Result = tuple[str, dict[str, object]]
 _IDLE_SECONDS = 0.4
+_BEAT_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 5.0
 _SWEEP_SECONDS = 3600.0
 
@@ -156,9 +159,45 @@ def _run(db: Database, settings: Settings, stop: Callable[[], bool], *, until_id
         time.sleep(_IDLE_SECONDS)
     refuse_unsafe(db)
     _pick_up(db, name)
+    name += str(os.getpid())
+    if until_idle:
+        _take_jobs(db, settings, name, stop, until_idle=True)
+        return
+    with _seen(db, name):
+        _take_jobs(db, settings, name, stop, until_idle=False)
+
+
+@contextmanager
+def _seen(db: Database, name: str) -> Iterator[None]:
+    """Say every few seconds that this worker is alive, whatever its job is at."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(_BEAT_SECONDS):
+            _tell_alive(db, name)
+
+    _tell_alive(db, name)
+    heart = threading.Thread(target=beat, daemon=True)
+    heart.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        heart.join()
+        with suppress(NotStoredError, *AWAY), db.write() as session:
+            jobs.leave(session, name)
+
+
+def _tell_alive(db: Database, name: str) -> None:
+    # A full disk or a database that is away is the job's to tell, or the loop's.
+    with suppress(NotStoredError, *AWAY), db.write() as session:
+        jobs.beat(session, name, now=now())
+
+
+def _take_jobs(db: Database, settings: Settings, name: str, stop: Callable[[], bool], *, until_idle: bool) -> None:
     next_sweep = 0.0
     while not stop():
-        job = _claim(db, f"{name}{os.getpid()}")
+        job = _claim(db, name)
         if job is not None:
             run_one(db, settings, job, stop)
         elif until_idle:

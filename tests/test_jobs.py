@@ -99,6 +99,21 @@ def test_a_job_that_killed_its_worker_three_times_is_given_up(waiting: Line) -> 
     assert waiting.get(job).message == "Given up after 3 attempts: the worker or the database died each time."
 
 
+def test_jobs_that_wait_for_no_worker_are_told(waiting: Line) -> None:
+    waiting.add()
+    later = NOON + jobs.STALE + timedelta(seconds=1)
+    with waiting.db.write() as session:
+        assert jobs.find_stranded(session, now=NOON) is None
+        assert (jobs.find_stranded(session, now=later) or "").startswith("1 job waits, and no worker is alive.")
+        jobs.beat(session, "here:1", now=later)
+        assert jobs.find_stranded(session, now=later + jobs.STALE) is None
+        assert jobs.find_stranded(session, now=later + 2 * jobs.STALE) is not None
+        jobs.beat(session, "here:2", now=later + timedelta(days=2))
+        assert jobs.count_alive(session, now=later) == 1
+        jobs.leave(session, "here:2")
+        assert jobs.count_alive(session, now=later) == 0
+
+
 def test_progress_between_two_deaths_counts_for_the_job(waiting: Line) -> None:
     job = waiting.add()
     for attempt in range(1, 6):

@@ -462,11 +462,12 @@ def get_health() -> Response:
 
 
 @router.get("/readyz")
-def get_ready(db: AppDb) -> Response:
-    """The database answers and has this program's schema."""
+def get_ready(db: AppDb, now: Now) -> Response:
+    """The database answers and has this program's schema; says also when jobs wait and no worker is alive."""
     trouble = is_reachable(db)
     if trouble is None and migrations.current(db) != migrations.HEAD:
         trouble = "The database's schema is not this program's."
-    return as_json(
-        {"status": "ok" if trouble is None else "unavailable", "message": trouble}, 200 if trouble is None else 503
-    )
+    if trouble is not None:
+        return as_json({"status": "unavailable", "message": trouble}, 503)
+    with db.read() as session:
+        return as_json({"status": "ok", "message": jobs.find_stranded(session, now=now)})

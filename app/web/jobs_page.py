@@ -50,6 +50,7 @@ class JobView:
 
     n_quarantined: int
     job: JobRow
+    stranded: str | None
     title: str
     back: str
     back_label: str
@@ -67,7 +68,7 @@ class JobView:
 
 
 @router.get("/jobs/{job_id}")
-def job(request: Request, session: Db, project: Project, job_id: int, new: str = "") -> Response:
+def job(request: Request, session: Db, project: Project, now: Now, job_id: int, new: str = "") -> Response:
     """Where the work stands; htmx asks again each second while it runs."""
     row = jobs.get_job(session, project, job_id)
     result = row.result or {}
@@ -79,6 +80,7 @@ def job(request: Request, session: Db, project: Project, job_id: int, new: str =
     view = JobView(
         n_quarantined=0 if is_partial(request) else sources.count_quarantine(session, project),
         job=row,
+        stranded=jobs.find_stranded(session, now=now) if row.finished_at is None else None,
         title=f"{title} {row.args['name']}" if reads else title,
         back=back,
         back_label=label,

@@ -251,19 +251,46 @@ def wait_for_progress(server: Server, job: int) -> None:
 # ------------------------------------------------------------------------------------------------ processes
 
 
+def worker_of(server: Server) -> int:
+    """Its process: the child of the one that keeps it."""
+    [keeper] = children(server.running.pid)
+    until = time.monotonic() + 30
+    while not (found := children(keeper)):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return found[0]
+
+
 def test_the_worker_dies_with_its_server(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
-        [worker] = children(server.running.pid)
+        worker = worker_of(server)
         os.kill(server.running.pid, signal.SIGKILL)
         server.running.wait()
 
         assert ends(worker)
 
 
+def test_a_worker_that_is_killed_is_started_again_and_ends_its_job(tmp_path: Path, clean: tuple[Any, ...]) -> None:
+    with serving(tmp_path) as server:
+        first = worker_of(server)
+        job = server.ask("/api/v1/ingest?name=log.jsonl", raw=LOG + b"\n" * N_BLANK)["job"]
+        wait_for_progress(server, job)
+        os.kill(first, signal.SIGKILL)
+        while (state := server.ask(f"/api/v1/jobs/{job}"))["state"] in {"queued", "running"}:
+            time.sleep(0.05)
+        second = worker_of(server)
+
+    assert state["state"] == "done", state
+    assert second != first
+    digest, _, *others = contents(tmp_path)
+    assert (digest, *others) == (clean[0], *clean[2:])
+    assert any("the worker died (exit status -9); starting another in 1 s" in one for one in server.said)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_server_that_is_told_to_stop_takes_its_worker_along(tmp_path: Path, number: int) -> None:
     with serving(tmp_path) as server:
-        [worker] = children(server.running.pid)
+        worker = worker_of(server)
         server.running.send_signal(number)
 
         assert server.running.wait(timeout=30) in {0, -number, 130}
