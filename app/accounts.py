@@ -406,7 +406,7 @@ def count_logins(session: Session, *, now: datetime) -> dict[int, int]:
     wanted = select(col(LoginRow.reviewer_id), func.count()).where(
         col(LoginRow.ended_at).is_(None), col(LoginRow.ends_at) > now, col(LoginRow.seen_at) > now - IDLE
     )
-    return dict(session.execute(wanted.group_by(col(LoginRow.reviewer_id))).tuples().all())
+    return dict(session.execute(wanted.group_by(col(LoginRow.reviewer_id))).all())
 
 
 def end_login(session: Session, reviewer_id: int, login_id: int, *, now: datetime) -> None:

@@ -52,6 +52,11 @@ _DRIVERS = frozenset({"sqlite", "postgresql+psycopg"})
 _FULL = ("database or disk is full", "readonly database", "disk I/O error", "No space left", "could not extend file")
 
 
+def is_id(number: int) -> bool:
+    """Whether a row may have this id: `is_id(0)` → False. PostgreSQL refuses to compare one beyond its integers."""
+    return 0 < number <= LARGEST_ID
+
+
 def is_fixed(version: tuple[int, ...]) -> bool:
     """Whether this SQLite holds the fix for the WAL-reset bug: `(3, 50, 6)` → False, `(3, 53, 4)` → True.
 

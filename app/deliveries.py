@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 from sqlmodel import Session, col
 
 from app import archives, ingest, intake, jobs, sources
-from app.db import LARGEST_ID, Database
+from app.db import Database, is_id
 from app.errors import AppError, BadInputError, NotFoundError, NotStoredError, UnsupportedError
 from app.formats import READERS
 from app.ingest import Progress, Upload, shown_name
@@ -216,7 +216,7 @@ def get_report(session: Session, project_id: int, delivery_id: int) -> DeliveryR
         NotFoundError: no such delivery in this project.
 
     """
-    row = session.get(DeliveryRow, delivery_id) if delivery_id < LARGEST_ID else None
+    row = session.get(DeliveryRow, delivery_id) if is_id(delivery_id) else None
     if row is None or row.project_id != project_id:
         raise NotFoundError(f"There is no delivery {delivery_id}.")
     return DeliveryReport(

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlmodel import Session, col
 
+from app.db import is_id
 from app.errors import BadInputError
 from app.models import CandidateRow, DraftRow
 
@@ -19,7 +20,7 @@ _MOST_HUNKS = 100_000
 
 def find_draft(session: Session, reviewer_id: int, candidate_id: int) -> DraftRow | None:
     """What this person has typed about the candidate, or None."""
-    return session.get(DraftRow, (reviewer_id, candidate_id))
+    return session.get(DraftRow, (reviewer_id, candidate_id)) if is_id(candidate_id) else None
 
 
 def keep(

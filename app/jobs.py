@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlmodel import Session, col
 
-from app.db import LARGEST_ID, Database
+from app.db import Database, is_id
 from app.errors import ConflictError, NotFoundError
 from app.models import JobRow, JobState, WorkerRow
 
@@ -54,7 +54,7 @@ def get_job(session: Session, project_id: int, job_id: int) -> JobRow:
         NotFoundError: no such job in this project.
 
     """
-    job = session.get(JobRow, job_id) if job_id < LARGEST_ID else None
+    job = session.get(JobRow, job_id) if is_id(job_id) else None
     if job is None or job.project_id != project_id:
         raise NotFoundError(f"There is no job {job_id}.")
     return job

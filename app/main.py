@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from fastapi import Depends, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
@@ -25,6 +26,7 @@ from app.web import (
     bulk_api,
     bulk_page,
     cluster_page,
+    description,
     diff_page,
     edit_page,
     examples_page,
@@ -89,6 +91,11 @@ class _Guarded(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         return guard.Guard(super().build_middleware_stack(), self.state.settings)
+
+    def openapi(self) -> dict[str, Any]:
+        """What the API is, made once."""
+        self.openapi_schema = self.openapi_schema or description.describe(self)
+        return self.openapi_schema
 
 
 # A line that is a comment and nothing else; no text in the scripts begins a line so.

@@ -31,8 +31,9 @@ from sqlmodel import Session, col
 
 from app import decisions, guidelines, ordering, search, syntax
 from app.candidates import FINDING_CODES, Kind
-from app.db import LARGEST_ID
+from app.db import LARGEST_ID, is_id
 from app.errors import BadInputError
+from app.formats.reading import shown
 from app.models import (
     SHOWN,
     CandidateRow,
@@ -117,7 +118,8 @@ class Filter:
         """
         if also is not None:
             _known(query, also)
-        named = {name: query.get(name, "").strip() for name in PARAMETERS}
+        # As the columns hold it: a NUL is a sign there, and PostgreSQL refuses to be asked for one.
+        named = {name: shown(query.get(name, "")).strip() for name in PARAMETERS}
         for name, read in _READERS.items():
             if named[name]:
                 named[name] = read(name, named[name])
@@ -703,6 +705,7 @@ def find_next(
         but: pass over what meets this: what others have.
 
     """
+    after_id = after_id if is_id(after_id) else 0
     if wanted.status and wanted == Filter(status=wanted.status) and not back and but is None:
         named = {"project": project_id, "named": wanted.status, "after": after_id}
         found = session.connection().execute(_FOLLOWING, named).scalar()

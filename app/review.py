@@ -16,7 +16,7 @@ from sqlmodel import Session, col
 
 from app import checks, decisions, drafts, editing, evidence, guidelines, jobs, joining, prepare, turns
 from app.candidates import Candidate, Finding, Kind, Severity
-from app.db import LARGEST_ID, lock_chain, lock_ingest
+from app.db import LARGEST_ID, is_id, lock_chain, lock_ingest
 from app.diffs.edit import normalise_edit
 from app.diffs.merge import find_mark
 from app.diffs.unicode import refuse_unstorable
@@ -116,7 +116,7 @@ def get_candidate(session: Session, project_id: int, candidate_id: int) -> Candi
 
     """
     row: CandidateRow | None = None
-    if candidate_id < LARGEST_ID:
+    if is_id(candidate_id):
         row = session.execute(_BY_ID, {"id": candidate_id}).scalar()
     if row is None or row.project_id != project_id:
         raise NotFoundError(f"There is no candidate {candidate_id} here.")
@@ -131,7 +131,7 @@ def open_candidate(session: Session, project_id: int, candidate_id: int) -> Open
 
     """
     named = {"candidate": candidate_id, "project": project_id}
-    found = session.execute(_SPOKEN, named).first() if candidate_id < LARGEST_ID else None
+    found = session.execute(_SPOKEN, named).first() if is_id(candidate_id) else None
     if found is None:
         raise NotFoundError(f"There is no candidate {candidate_id} here.")
     row, entry, source_name = found

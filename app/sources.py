@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import func, select
 from sqlmodel import Session, col
 
-from app.db import LARGEST_ID, Database
+from app.db import Database, is_id
 from app.errors import AppError, NotFoundError
 from app.models import AttachmentRow, CandidateRow, EntryRow, QuarantineRow, RepeatRow, SourceRow, Status
 
@@ -58,7 +58,7 @@ def get_source(session: Session, source_id: int) -> SourceRow:
         NotFoundError: no such source.
 
     """
-    source = session.get(SourceRow, source_id) if source_id < LARGEST_ID else None
+    source = session.get(SourceRow, source_id) if is_id(source_id) else None
     if source is None:
         raise NotFoundError(f"There is no source {source_id}.")
     return source
@@ -162,7 +162,7 @@ def get_quarantined(session: Session, project_id: int, quarantine_id: int) -> tu
         NotFoundError: no such line in this project.
 
     """
-    row = session.get(QuarantineRow, quarantine_id) if quarantine_id < LARGEST_ID else None
+    row = session.get(QuarantineRow, quarantine_id) if is_id(quarantine_id) else None
     if row is None or row.project_id != project_id:
         raise NotFoundError(f"There is no quarantined line {quarantine_id}.")
     return row, session.get_one(SourceRow, row.source_id)

@@ -19,7 +19,7 @@ from sqlmodel import Session, col
 
 from app import checks, evidence, gates, groups, recipes, rulings
 from app.candidates import Candidate, Finding, Kind, Severity
-from app.db import LARGEST_ID
+from app.db import LARGEST_ID, is_id
 from app.errors import NotFoundError
 from app.evidence import Told
 from app.examples import Dataset, Example, HeldBack, Hold, Origin
@@ -218,7 +218,7 @@ def find_case(session: Session, project_id: int, candidate_id: int) -> Case | No
         NotFoundError: no such candidate in this project.
 
     """
-    row = session.get(CandidateRow, candidate_id) if candidate_id < LARGEST_ID else None
+    row = session.get(CandidateRow, candidate_id) if is_id(candidate_id) else None
     if row is None or row.project_id != project_id:
         raise NotFoundError(f"There is no candidate {candidate_id} here.")
     if row.status == Status.JOINED:

@@ -656,3 +656,44 @@ def test_what_was_measured_is_kept_with_the_decision_and_an_undo_names_the_one_i
     assert (again.status_code, "taken back already" in again.text) == (409, True)
     (kept, _) = three.get(f"/api/v1/candidates/{1}").json()["history"]
     assert (kept["n_seen"], kept["n_hunks"], kept["spent_ms"]) == (2, 5, 1500)
+
+
+# ------------------------------------------------------------------------------------------------ what no fuzz may find
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/candidates/2147483648/edit",
+        "/candidates/9223372036854775808/edit",
+        "/candidates/2147483648/previous",
+        "/candidates/9223372036854775808/next",
+        "/candidates/-2147483649/previous",
+        "/api/v1/candidates/-2147483649/examples",
+        "/api/v1/jobs/-9223372036854775809",
+        "/imports/99999999999999999999",
+        "/releases/99999999999999999999",
+        "/queue?source=%00",
+        "/queue?file=%00&finding=a%00b",
+        "/api/v1/candidates?source=%00",
+    ],
+)
+def test_a_number_or_a_character_that_no_database_holds_is_no_fault(client: TestClient, path: str) -> None:
+    assert client.get(path).status_code < 500
+
+
+def test_a_method_that_an_address_does_not_take_is_answered_with_those_that_it_takes(client: TestClient) -> None:
+    assert client.delete("/api/v1/bulk").headers["allow"] == "POST"
+
+
+def test_the_description_holds_what_programs_call_and_the_one_shape_of_an_error(client: TestClient) -> None:
+    said = client.get("/api/v1/openapi.json").json()
+
+    assert {path for path in said["paths"] if not path.startswith("/api/")} == {"/healthz", "/readyz"}
+    answers = [one["responses"] for methods in said["paths"].values() for one in methods.values()]
+    assert {one["4XX"]["content"]["application/json"]["schema"]["$ref"] for one in answers} == {
+        "#/components/schemas/Error"
+    }
+    assert "422" not in {status for one in answers for status in one}
+    asked = {one["name"] for one in said["paths"]["/api/v1/candidates"]["get"]["parameters"]}
+    assert {"q", "status", "kind", "after", "limit"} <= asked

@@ -18,6 +18,7 @@ from app.errors import BadInputError, NotFoundError, UnsupportedError
 from app.evidence import Part
 from app.formats.lines import HeldError, parse_line
 from app.models import CandidateRow, DecisionRow, DraftRow, JobRow
+from app.web import description
 from app.web.deps import AppDb, Body, Config, Db, Me, Now, Project
 from app.web.deps import Query as FilterQuery
 from app.web.render import as_json
@@ -266,9 +267,10 @@ def read_as(model: type[Model], body: dict[str, object]) -> Model:
         raise BadInputError(f"{field}: {first['msg']}.", where=f"field {field}") from error
 
 
-def takes(model: type[BaseModel]) -> dict[str, object]:
-    """What the description of the API says of a route's body."""
-    return {"requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}, "required": True}}
+def takes(model: type[BaseModel], *, optional: bool = False) -> dict[str, object]:
+    """What the description of the API says of a route's body; an `optional` one may be left out."""
+    schema = model.model_json_schema()
+    return {"requestBody": {"content": {"application/json": {"schema": schema}}, "required": not optional}}
 
 
 # ------------------------------------------------------------------------------------------------ routes
@@ -277,6 +279,7 @@ def takes(model: type[BaseModel]) -> dict[str, object]:
 @router.post(
     "/api/v1/ingest",
     openapi_extra={"requestBody": {"content": {"application/octet-stream": {"schema": {"type": "string"}}}}},
+    responses=description.gives(description.Report, 200, 202),
 )
 def post_ingest(
     db: AppDb,
@@ -292,7 +295,7 @@ def post_ingest(
     return as_json(report.as_json(), 202 if report.job else 200)
 
 
-@router.get("/api/v1/candidates")
+@router.get("/api/v1/candidates", responses=description.gives(description.Candidates))
 def get_candidates(
     session: Db,
     project: Project,
@@ -308,13 +311,16 @@ def get_candidates(
     return as_json({"candidates": shown, "after": page.after})
 
 
-@router.get("/api/v1/candidates/{candidate_id}")
+@router.get("/api/v1/candidates/{candidate_id}", responses=description.gives(description.Candidate))
 def get_candidate(session: Db, project: Project, now: Now, candidate_id: int) -> Response:
     """One candidate with its texts, findings, history, and who has it."""
     return as_json(_opened_json(session, review.open_candidate(session, project, candidate_id), now))
 
 
-@router.post("/api/v1/queue/next")
+@router.post(
+    "/api/v1/queue/next",
+    responses=description.gives(description.Taken) | description.nothing(204, "Nothing waits."),
+)
 def post_next(session: Db, project: Project, me: Me, now: Now, wanted: FilterQuery) -> Response:
     """Take the next pending candidate of a filter that nobody else has; 204 when nothing waits."""
     lease = leases.take_next(session, project, me, wanted, now=now, patient=True)
@@ -324,7 +330,11 @@ def post_next(session: Db, project: Project, me: Me, now: Now, wanted: FilterQue
     return as_json({"candidate": _opened_json(session, opened, now), "lease": lease_json(lease)})
 
 
-@router.post("/api/v1/candidates/{candidate_id}/decisions", openapi_extra=takes(DecisionIn))
+@router.post(
+    "/api/v1/candidates/{candidate_id}/decisions",
+    openapi_extra=takes(DecisionIn),
+    responses=description.gives(description.Outcome),
+)
 def post_decision(body: JsonObject, session: Db, project: Project, me: Me, now: Now, candidate_id: int) -> Response:
     """Record a verdict; the same key gets the same answer, a stale version 409 with what was sent and what stands.
 
@@ -378,7 +388,7 @@ def _outcome_json(session: Session, outcome: review.Outcome) -> dict[str, object
     return made
 
 
-@router.get("/api/v1/candidates/{candidate_id}/draft")
+@router.get("/api/v1/candidates/{candidate_id}/draft", responses=description.gives(description.Draft))
 def get_draft(session: Db, project: Project, me: Me, candidate_id: int) -> Response:
     """What the caller has typed about a candidate and not saved."""
     review.get_candidate(session, project, candidate_id)
@@ -388,7 +398,11 @@ def get_draft(session: Db, project: Project, me: Me, candidate_id: int) -> Respo
     return as_json(_draft_json(draft))
 
 
-@router.put("/api/v1/candidates/{candidate_id}/draft", openapi_extra=takes(DraftIn))
+@router.put(
+    "/api/v1/candidates/{candidate_id}/draft",
+    openapi_extra=takes(DraftIn),
+    responses=description.gives(description.Draft),
+)
 def put_draft(body: JsonObject, session: Db, project: Project, me: Me, now: Now, candidate_id: int) -> Response:
     """Keep what the caller has typed; the fields that are not named stay as they are."""
     given = read_as(DraftIn, body)
@@ -396,7 +410,7 @@ def put_draft(body: JsonObject, session: Db, project: Project, me: Me, now: Now,
     return as_json(_draft_json(drafts.keep(session, me, row, version=given.version, texts=given.texts, now=now)))
 
 
-@router.delete("/api/v1/candidates/{candidate_id}/draft")
+@router.delete("/api/v1/candidates/{candidate_id}/draft", status_code=204, response_class=Response)
 def delete_draft(session: Db, project: Project, me: Me, candidate_id: int) -> Response:
     """Forget what the caller has typed."""
     review.get_candidate(session, project, candidate_id)
@@ -413,7 +427,11 @@ def _bulk_json(session: Session, undone: review.Outcome) -> dict[str, object]:
     return {"bulk": undone.bulk, "job": undone.rest, "said": bulk.sentence(session, undone)}
 
 
-@router.post("/api/v1/undo", openapi_extra=takes(UndoIn))
+@router.post(
+    "/api/v1/undo",
+    openapi_extra=takes(UndoIn, optional=True),
+    responses=description.gives(description.Outcome),
+)
 def post_undo(body: OptionalObject, db: AppDb, project: Project, me: Me, now: Now) -> Response:
     """Take back the caller's last act that stands, or the decision that `of` names.
 
@@ -425,7 +443,11 @@ def post_undo(body: OptionalObject, db: AppDb, project: Project, me: Me, now: No
         return as_json(_outcome_json(session, undone) | _bulk_json(session, undone))
 
 
-@router.post("/api/v1/candidates/{candidate_id}/join", openapi_extra=takes(OfTwoIn))
+@router.post(
+    "/api/v1/candidates/{candidate_id}/join",
+    openapi_extra=takes(OfTwoIn),
+    responses=description.gives(description.Outcome),
+)
 def post_join(body: JsonObject, session: Db, project: Project, me: Me, now: Now, candidate_id: int) -> Response:
     """Say that another candidate speaks of the same change; undo takes it back."""
     given = read_as(OfTwoIn, body)
@@ -433,7 +455,11 @@ def post_join(body: JsonObject, session: Db, project: Project, me: Me, now: Now,
     return as_json(_outcome_json(session, made))
 
 
-@router.post("/api/v1/candidates/{candidate_id}/split", openapi_extra=takes(OfTwoIn))
+@router.post(
+    "/api/v1/candidates/{candidate_id}/split",
+    openapi_extra=takes(OfTwoIn),
+    responses=description.gives(description.Outcome),
+)
 def post_split(body: JsonObject, session: Db, project: Project, me: Me, now: Now, candidate_id: int) -> Response:
     """Say that a part speaks of another change; undo takes it back."""
     given = read_as(OfTwoIn, body)
@@ -441,13 +467,13 @@ def post_split(body: JsonObject, session: Db, project: Project, me: Me, now: Now
     return as_json(_outcome_json(session, made))
 
 
-@router.get("/api/v1/jobs/{job_id}")
+@router.get("/api/v1/jobs/{job_id}", responses=description.gives(description.Job))
 def get_job(session: Db, project: Project, job_id: int) -> Response:
     """Where a job stands."""
     return as_json(job_json(jobs.get_job(session, project, job_id)))
 
 
-@router.post("/api/v1/jobs/{job_id}/cancel")
+@router.post("/api/v1/jobs/{job_id}/cancel", responses=description.gives(description.Job))
 def post_cancel(session: Db, project: Project, now: Now, job_id: int) -> Response:
     """Ask a job to stop."""
     job = jobs.cancel(session, project, job_id, now=now)
@@ -455,13 +481,13 @@ def post_cancel(session: Db, project: Project, now: Now, job_id: int) -> Respons
     return as_json(job_json(job))
 
 
-@router.get("/healthz")
+@router.get("/healthz", responses=description.gives(description.Standing))
 def get_health() -> Response:
     """The process answers."""
     return as_json({"status": "ok"})
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses=description.gives(description.Standing, 200, 503))
 def get_ready(db: AppDb, now: Now) -> Response:
     """The database answers and has this program's schema; says also when jobs wait and no worker is alive."""
     trouble = is_reachable(db)

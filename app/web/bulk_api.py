@@ -11,6 +11,7 @@ from starlette.responses import Response
 from app import bulk, clusters, review
 from app.models import JobState
 from app.queue import Filter
+from app.web import description
 from app.web.api import JsonObject, read_as, takes
 from app.web.deps import AppDb, Db, Me, Now, Project
 from app.web.render import as_json
@@ -32,7 +33,11 @@ class BulkIn(BaseModel):
     comment: str = ""
 
 
-@router.post("/api/v1/bulk", openapi_extra=takes(BulkIn))
+@router.post(
+    "/api/v1/bulk",
+    openapi_extra=takes(BulkIn),
+    responses=description.gives(description.BulkAct, 200, 202),
+)
 def post_bulk(body: JsonObject, db: AppDb, project: Project, me: Me, now: Now) -> Response:
     """Decide everything that a filter finds; 202 while a job goes on with it, the same key gets the same act."""
     given = read_as(BulkIn, body)
@@ -48,7 +53,7 @@ def post_bulk(body: JsonObject, db: AppDb, project: Project, me: Me, now: Now) -
         return _answer(session, project, job.id or 0)
 
 
-@router.get("/api/v1/bulk/{job_id}")
+@router.get("/api/v1/bulk/{job_id}", responses=description.gives(description.BulkAct, 200, 202))
 def get_bulk(session: Db, project: Project, job_id: int) -> Response:
     """What came of a bulk act: how many were decided, left out and taken back."""
     return _answer(session, project, job_id)

@@ -69,7 +69,8 @@ async def _who(request: Request) -> Person:
     return person
 
 
-async def _filter(request: Request) -> Filter:
+async def read_filter(request: Request) -> Filter:
+    """The filter that the address says."""
     return Filter.parse(request.query_params, also=("after", "limit"))
 
 
@@ -129,6 +130,6 @@ Now = Annotated[datetime, Depends(_now)]
 Project = Annotated[int, Depends(_project)]
 Me = Annotated[int, Depends(_me)]
 Who = Annotated[Person, Depends(_who)]
-Query = Annotated[Filter, Depends(_filter)]
+Query = Annotated[Filter, Depends(read_filter)]
 Uploads = Annotated[Sent, Depends(_sent)]
 Body = Annotated[Path, Depends(_body)]

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from app import downloads, parcels, projects, recipes, releases
 from app.parcels import Packed, Parcel
 from app.releases import Spec
+from app.web import description
 from app.web.api import JsonObject, OptionalObject, job_json, read_as, takes
 from app.web.deps import AppDb, Config, Db, Me, Now, Project
 from app.web.files import send_file
@@ -59,13 +60,22 @@ class ProjectIn(BaseModel):
 # ------------------------------------------------------------------------------------------------ make, preview
 
 
-@router.post("/api/v1/releases", status_code=202, openapi_extra=takes(ReleaseIn))
+@router.post(
+    "/api/v1/releases",
+    status_code=202,
+    openapi_extra=takes(ReleaseIn, optional=True),
+    responses=description.gives(description.Release, 202),
+)
 def post_release(body: OptionalObject, session: Db, project: Project, me: Me, now: Now) -> Response:
     """Give a release its number and put it in line for the worker; `job` is where it stands."""
     return as_json(releases.as_json(releases.create(session, project, me, Spec.parse(body), now=now)), 202)
 
 
-@router.post("/api/v1/releases/preview", openapi_extra=takes(ReleaseIn))
+@router.post(
+    "/api/v1/releases/preview",
+    openapi_extra=takes(ReleaseIn, optional=True),
+    responses=description.gives(description.Job, 202),
+)
 def post_preview(
     body: OptionalObject,
     db: AppDb,
@@ -94,7 +104,7 @@ def _dataset(name: str) -> str:
 # ------------------------------------------------------------------------------------------------ look at
 
 
-@router.get("/api/v1/releases")
+@router.get("/api/v1/releases", responses=description.gives(description.Releases))
 def get_releases(session: Db, project: Project, before: Before = None, limit: Limit = 50) -> Response:
     """Releases, the newest first; `before` is the number that the page before ended with."""
     rows = releases.list_releases(session, project, limit + 1, before)
@@ -102,7 +112,7 @@ def get_releases(session: Db, project: Project, before: Before = None, limit: Li
     return as_json({"releases": [releases.as_json(row) for row in rows[:limit]], "before": more})
 
 
-@router.get("/api/v1/releases/{number}")
+@router.get("/api/v1/releases/{number}", responses=description.gives(description.Release))
 def get_release(session: Db, project: Project, config: Config, number: str) -> Response:
     """A release by number, or `latest`, with its manifest."""
     return as_json(releases.describe(session, config, releases.get_release(session, project, number)))
@@ -125,7 +135,7 @@ def get_held(
     return as_json({"held": rows, "after": more})
 
 
-@router.get("/api/v1/releases/{number}/files")
+@router.get("/api/v1/releases/{number}/files", responses=description.gives(description.Files))
 def get_files(session: Db, project: Project, config: Config, number: str) -> Response:
     """The files of a release with their digests."""
     folder = releases.get_folder(config, releases.get_release(session, project, number))
@@ -133,7 +143,7 @@ def get_files(session: Db, project: Project, config: Config, number: str) -> Res
 
 
 @router.head("/api/v1/releases/{number}/files/{path:path}", include_in_schema=False)
-@router.get("/api/v1/releases/{number}/files/{path:path}")
+@router.get("/api/v1/releases/{number}/files/{path:path}", responses=description.gives_bytes())
 def get_file(request: Request, session: Db, project: Project, config: Config, number: str, path: str) -> Response:
     """One file that the manifest of a release names, and no other; a broken download can be resumed."""
     folder = releases.get_folder(config, releases.get_release(session, project, number))
@@ -142,7 +152,7 @@ def get_file(request: Request, session: Db, project: Project, config: Config, nu
 
 
 @router.head("/api/v1/releases/{number}/download", include_in_schema=False)
-@router.get("/api/v1/releases/{number}/download")
+@router.get("/api/v1/releases/{number}/download", responses=description.gives_bytes())
 def get_download(
     request: Request,
     db: AppDb,
@@ -198,7 +208,11 @@ def get_difference(
     return as_json(releases.compare(config, rows[0], rows[1], limit).as_json())
 
 
-@router.post("/api/v1/releases/{number}/withdraw", openapi_extra=takes(WithdrawIn))
+@router.post(
+    "/api/v1/releases/{number}/withdraw",
+    openapi_extra=takes(WithdrawIn),
+    responses=description.gives(description.Release),
+)
 def post_withdrawal(body: JsonObject, session: Db, project: Project, now: Now, number: int) -> Response:
     """Say that a release must not be trained on any more; its files stay."""
     return as_json(
@@ -209,13 +223,17 @@ def post_withdrawal(body: JsonObject, session: Db, project: Project, now: Now, n
 # ------------------------------------------------------------------------------------------------ the project
 
 
-@router.get("/api/v1/project")
+@router.get("/api/v1/project", responses=description.gives(description.Project))
 def get_project(session: Db, project: Project) -> Response:
     """The project's name, settings and files."""
     return as_json(projects.describe(session, project))
 
 
-@router.patch("/api/v1/project", openapi_extra=takes(ProjectIn))
+@router.patch(
+    "/api/v1/project",
+    openapi_extra=takes(ProjectIn),
+    responses=description.gives(description.Project),
+)
 def patch_project(body: JsonObject, session: Db, project: Project) -> Response:
     """Change settings; what is not named stays, and releases that were made keep theirs."""
     projects.change_settings(session, project, body)

@@ -236,12 +236,14 @@ def answer_error(
     message: str,
     where: str | None = None,
     both: Mapping[str, object] | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> Response:
     """One error, in the shape that the caller reads: JSON, a notice for htmx, or a page.
 
     `both` are the two texts of a stale write, for programs; a page shows what stands around what was typed.
+    `more` are headers.
     """
-    headers = dict(_WITH.get(status, {}))
+    headers = dict(more or {}) | _WITH.get(status, {})
     if request.url.path.startswith("/api/"):
         return as_json({"error": {"code": code, "message": message, "where": where, **(both or {})}}, status, headers)
     if is_partial(request):
@@ -268,7 +270,8 @@ def _address(request: Request) -> str:
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     message = SENTENCES.get(error.status_code, str(error.detail))
-    return answer_error(request, error.status_code, _CODES.get(error.status_code, "http"), message)
+    code = _CODES.get(error.status_code, "http")
+    return answer_error(request, error.status_code, code, message, more=error.headers)
 
 
 def _invalid(request: Request, error: Exception) -> Response:

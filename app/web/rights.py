@@ -3,6 +3,7 @@
 A route without a row answers nobody; tests/web/test_rights.py fails on it, and calls every route as everybody.
 """
 
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -14,14 +15,15 @@ from starlette.concurrency import run_in_threadpool
 
 from app import accounts, audit
 from app.accounts import Person
-from app.db import Database
-from app.errors import NotKnownError, RefusedError
+from app.db import LARGEST_ID, Database
+from app.errors import NotFoundError, NotKnownError, RefusedError
 from app.models import Role
 from app.settings import Settings
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 COOKIE = "patchsift"
 _LOOK_SECONDS = 2.0
+_NUMBER = re.compile(r"[+-]?[0-9]{10,4000}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,10 +267,12 @@ async def authorise(request: Request) -> AsyncIterator[None]:
     """Let the request through, or say why not; afterwards tell the audit log what was changed.
 
     Raises:
+        NotFoundError: a number in the address is larger than any id.
         NotKnownError: nobody is logged in, or the token is none.
         RefusedError: the role, or the token's scope, does not reach.
 
     """
+    _refuse_numbers(request)
     name = path_of(request)
     right = RIGHTS[name]
     if right is EVERYBODY:
@@ -281,6 +285,13 @@ async def authorise(request: Request) -> AsyncIterator[None]:
     yield
     if request.method not in SAFE_METHODS and right.is_told and not getattr(request.state, "is_told", False):
         await run_in_threadpool(_tell_alone, request)
+
+
+def _refuse_numbers(request: Request) -> None:
+    """No route, however new, asks a database for a number that its columns cannot hold: PostgreSQL takes that ill."""
+    for name, value in request.path_params.items():
+        if _NUMBER.fullmatch(str(value)) and not -LARGEST_ID <= int(value) <= LARGEST_ID:
+            raise NotFoundError(f"There is no {name.removesuffix('_id')} {str(value)[:40]}.")
 
 
 def _why_not(person: Person, right: Right) -> str:

@@ -62,7 +62,7 @@ def post_lease(body: OptionalObject, session: Db, project: Project, me: Me, now:
     return as_json({"lease": lease_json(lease)})
 
 
-@router.delete("/api/v1/candidates/{candidate_id}/lease")
+@router.delete("/api/v1/candidates/{candidate_id}/lease", status_code=204, response_class=Response)
 def delete_lease(session: Db, project: Project, me: Me, now: Now, candidate_id: int) -> Response:
     """Give a candidate back; what another has stays theirs."""
     review.get_candidate(session, project, candidate_id)

@@ -143,7 +143,7 @@ def get_views(session: Db, project: Project) -> Response:
     return as_json({"views": [one.as_json() for one in views.list_views(session, project)]})
 
 
-@router.post("/api/v1/views", openapi_extra=takes(ViewIn))
+@router.post("/api/v1/views", status_code=201, openapi_extra=takes(ViewIn))
 def post_view(body: JsonObject, session: Db, project: Project, me: Me, now: Now) -> Response:
     """Give a filter a name."""
     given = read_as(ViewIn, body)
