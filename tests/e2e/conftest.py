@@ -17,7 +17,7 @@ from urllib.request import urlopen
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Response
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Response, expect
 
 from app import worker
 from app.db import Database
@@ -144,6 +144,7 @@ def trouble() -> Trouble:
 def context(browser: Browser, server: str) -> Iterator[BrowserContext]:
     made = browser.new_context(base_url=server, viewport={"width": 1400, "height": 900})
     made.set_default_timeout(15_000)
+    expect.set_options(timeout=15_000)
     yield made
     made.close()
 
