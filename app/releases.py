@@ -52,7 +52,7 @@ SHOWN = (ReleaseState.FROZEN, ReleaseState.WITHDRAWN)
 _UNFINISHED = (ReleaseState.QUEUED, ReleaseState.FREEZING)
 _SAMPLES = 5
 _HELD_SHOWN = 200
-_LONGEST_NAME = 200
+_LONGEST_NAME = _LONGEST_KEY = 200
 # How a stored search is read: the first ones knew words alone, and say no number.
 _SYNTAX = 2
 _BATCH = 500
@@ -319,7 +319,7 @@ def run_preview(db: Database, settings: Settings, job: JobRow, reporter: Progres
 
 
 def create(
-    session: Session, project_id: int, reviewer_id: int, spec: Spec, *, now: datetime, once: bool = False
+    session: Session, project_id: int, reviewer_id: int, spec: Spec, *, now: datetime, key: str = ""
 ) -> ReleaseRow:
     """Give a release its number and put it in line for the worker.
 
@@ -329,10 +329,11 @@ def create(
         reviewer_id: who asks.
         spec: what it is to hold.
         now: the instant.
-        once: give the very same release where it waits already, as for a button that was pressed twice.
+        key: the client's idempotency key, where it has one: a repeat gets the release that the first one made.
 
     Raises:
-        BadInputError: the spec cannot be carried out.
+        BadInputError: the spec cannot be carried out, or the key is too long.
+        ConflictError: the key stands for another release.
 
     """
     lock_ingest(session)
@@ -340,8 +341,8 @@ def create(
     # A saved view may change or go: what it stands for now is what the release has asked for.
     spec = replace(spec, filter=expand(session, project_id, spec.filter))
     _check(session, project_id, spec)
-    if once and (same := _find_in_line(session, project_id, reviewer_id, spec)) is not None:
-        return same
+    if key and (made := _find_by_key(session, project_id, reviewer_id, spec, key)) is not None:
+        return made
     row = ReleaseRow(
         project_id=project_id,
         number=next_number(session, project_id),
@@ -352,18 +353,30 @@ def create(
     )
     session.add(row)
     session.flush()
-    row.job_id = jobs.enqueue(session, project_id, JOB_KIND, {"release": row.number}, now=now).id
+    args: dict[str, object] = {"release": row.number} | ({"key": key} if key else {})
+    row.job_id = jobs.enqueue(session, project_id, JOB_KIND, args, now=now).id
     return row
 
 
-def _find_in_line(session: Session, project_id: int, reviewer_id: int, spec: Spec) -> ReleaseRow | None:
-    """The very same release where it waits already: a button that was pressed twice makes one."""
-    waiting = select(ReleaseRow).where(
-        col(ReleaseRow.project_id) == project_id,
-        col(ReleaseRow.reviewer_id) == reviewer_id,
-        col(ReleaseRow.state) == ReleaseState.QUEUED,
+def _find_by_key(session: Session, project_id: int, reviewer_id: int, spec: Spec, key: str) -> ReleaseRow | None:
+    """The release that this key made, or None; a button that was pressed twice, or a client's retry, makes one."""
+    if len(key) > _LONGEST_KEY:
+        raise BadInputError(f"The key of a release has at most {_LONGEST_KEY} characters.", where="field key")
+    made = (
+        select(ReleaseRow)
+        .join(JobRow, col(JobRow.id) == col(ReleaseRow.job_id))
+        .where(
+            col(ReleaseRow.project_id) == project_id,
+            col(JobRow.kind) == JOB_KIND,
+            JobRow.args["key"].as_string() == key,  # type: ignore[attr-defined]
+        )
     )
-    return next((row for row in session.execute(waiting).scalars() if row.spec == spec.as_json()), None)
+    row = session.execute(made.limit(1)).scalar()
+    if row is not None and (row.reviewer_id != reviewer_id or row.spec != spec.as_json()):
+        raise ConflictError(
+            f"This key made release {row.number}, which asked for something else; every release needs a key of its own."
+        )
+    return row
 
 
 def as_json(row: ReleaseRow) -> dict[str, object]:

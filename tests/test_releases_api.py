@@ -98,6 +98,19 @@ def test_a_release_needs_no_body(api: Api) -> None:
     assert api.client.post(RELEASES).json()["number"] == 1
 
 
+def test_a_key_makes_one_release_however_often_it_is_sent(api: Api) -> None:
+    body = {"key": "nightly-7", "name": "nightly"}
+    made = [api.post("", body).json()["number"] for _ in range(3)]
+    other = api.post("", body | {"name": "another"})
+
+    assert made == [1, 1, 1]
+    assert_error(other, 409, "conflict")
+    assert "This key made release 1" in other.json()["error"]["message"]
+    for wrong in (7, "k" * 201):
+        assert_error(api.post("", {"key": wrong}), 422, "bad_input")
+    assert [api.post("", {"name": "nightly"}).json()["number"] for _ in range(2)] == [2, 3]
+
+
 def test_a_release_that_is_cancelled_before_it_began_keeps_no_other_waiting(api: Api) -> None:
     job = api.post().json()["job"]
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from app import downloads, parcels, projects, recipes, releases
+from app.errors import BadInputError
 from app.parcels import Packed, Parcel
 from app.releases import Spec
 from app.web import description
@@ -29,6 +30,7 @@ class ReleaseIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    key: str = ""
     name: str = ""
     filter: dict[str, str] | str = Field(default_factory=dict)
     seed: int | None = None
@@ -68,7 +70,10 @@ class ProjectIn(BaseModel):
 )
 def post_release(body: OptionalObject, session: Db, project: Project, me: Me, now: Now) -> Response:
     """Give a release its number and put it in line for the worker; `job` is where it stands."""
-    return as_json(releases.as_json(releases.create(session, project, me, Spec.parse(body), now=now)), 202)
+    key = body.pop("key", "")
+    if not isinstance(key, str):
+        raise BadInputError("key must be a text.", where="field key")
+    return as_json(releases.as_json(releases.create(session, project, me, Spec.parse(body), now=now, key=key)), 202)
 
 
 @router.post(

@@ -1,6 +1,7 @@
 """Releases: what the next one would hold, the numbered ones and all that is in them, verified, compared, withdrawn."""
 
 import json
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from starlette.responses import Response
 
 from app import gates, jobs, projects, queue, releases, review, sources
 from app.candidates import FINDING_CODES
-from app.errors import AppError, BadInputError, NotFoundError
+from app.errors import AppError, BadInputError, ConflictError, NotFoundError
 from app.examples import Dataset, Split
 from app.exports import formats_of
 from app.models import JobRow, JobState, ReleaseRow, ReleaseState
@@ -197,6 +198,7 @@ class PreviewView:
         typed: the form as it was sent.
         plan: the project's own split.
         number: of the release that this would become.
+        key: lets a button that is pressed twice make one release.
         lazy: whether the preview comes after the page.
         job: that counts everything, while it runs or when it failed.
         address: this very preview, with its job, for asking again.
@@ -213,6 +215,7 @@ class PreviewView:
     n_filters: int
     plan: Plan
     number: int
+    key: str
     fault: str
     lazy: bool
     job: JobRow | None
@@ -304,10 +307,11 @@ def list_releases(request: Request, session: Db, project: Project, before: str =
 @router.post("/releases")
 def create(request: Request, fields: Form, session: Db, project: Project, me: Me, now: Now) -> Response:
     """Give the release its number and put it in line for the worker."""
-    typed = _typed(fields)
+    sent = fields.allow((*_FIELDS, "key"))
+    typed = {name: sent.one(name).strip() for name in _FIELDS}
     try:
-        row = releases.create(session, project, me, _spec(typed), now=now, once=True)
-    except BadInputError as error:
+        row = releases.create(session, project, me, _spec(typed), now=now, key=sent.one("key"))
+    except (BadInputError, ConflictError) as error:
         return _preview_page(request, session, project, typed, error)
     return see_other(f"/releases/{row.number}")
 
@@ -401,6 +405,7 @@ def _preview_page(
         n_filters=sum(bool(typed[name]) for name in FILTER_FIELDS),
         plan=projects.get_settings(session, project).plan,
         number=releases.next_number(session, project),
+        key=uuid.uuid4().hex,
         fault="" if error is None else error.message,
         lazy=lazy,
         job=job,

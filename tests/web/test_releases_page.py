@@ -198,6 +198,17 @@ def test_a_release_is_frozen_by_the_worker(judged: TestClient, db: Database, set
     assert not live_parts(page)
 
 
+def test_the_button_makes_one_release_however_often_it_is_pressed(judged: TestClient) -> None:
+    [key] = re.findall(r'name="key" value="(\w+)"', judged.get("/releases/new").text)
+    pressed = [judged.post("/releases", data={"name": "nightly", "key": key}) for _ in range(2)]
+    assert {answer.url.path for answer in pressed} == {"/releases/1"}
+
+    other = judged.post("/releases", data={"name": "another", "key": key})
+    assert other.status_code == 409
+    assert "This key made release 1" in text(other.text)
+    assert key not in other.text
+
+
 def test_a_release_of_nothing_fails_with_a_sentence(client: TestClient, db: Database, settings: Settings) -> None:
     client.post("/releases", data={})
     work(db, settings)
