@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Scope
 from app import __version__, migrations, review
 from app.accounts import Person
 from app.db import Database
+from app.metrics import Meters
 from app.models import Role
 from app.settings import MIB, Settings
 from app.web import (
@@ -39,6 +40,7 @@ from app.web import (
     keys,
     ladder,
     members_page,
+    meter,
     parts,
     preferences_page,
     project_page,
@@ -90,7 +92,7 @@ class _Guarded(FastAPI):
     """The guard stands before everything, the answers to bugs and to oversized bodies included."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        return guard.Guard(super().build_middleware_stack(), self.state.settings)
+        return meter.Meter(guard.Guard(super().build_middleware_stack(), self.state.settings), self.state.meters)
 
     def openapi(self) -> dict[str, Any]:
         """What the API is, made once."""
@@ -120,12 +122,13 @@ class _Static(StaticFiles):
         return response
 
 
-def create_app(settings: Settings, db: Database | None = None) -> FastAPI:
+def create_app(settings: Settings, db: Database | None = None, meters: Meters | None = None) -> FastAPI:
     """The web application on a database that is brought up to date first.
 
     Args:
         settings: limits, hosts, folders.
         db: the database, when the caller has opened it already.
+        meters: count every request, where somebody reads the figures.
 
     """
     database = db or Database(settings, hurried=True)
@@ -154,6 +157,7 @@ def create_app(settings: Settings, db: Database | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.db = database
+    app.state.meters = meters
     app.state.insights = insight_page.Kept()
     # Whose work waits in a browser: another database on the same port must not be sent it.
     app.state.began = f"{began_at:%Y%m%d%H%M%S%f}"

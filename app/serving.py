@@ -14,17 +14,18 @@ from typing import BinaryIO
 
 import uvicorn
 
-from app import accounts, keeper, migrations, worker
+from app import accounts, keeper, logs, migrations, worker
 from app.db import Database, refuse_unsafe
 from app.errors import AppError
 from app.main import create_app
+from app.metrics import Meters
 from app.settings import EVERYWHERE, LOOPBACK, Settings
 
 Say = Callable[[str], None]
 log = logging.getLogger("patchsift.worker")
 
 _TRIES = 50
-_GRACE_SECONDS = 3
+_GRACE_SECONDS = 20
 _NICE = 5
 _BACKLOG = 2048
 
@@ -43,14 +44,18 @@ def serve(settings: Settings, *, fixed_port: bool, open_browser: bool, worker_to
         AppError: the address is taken, or another server has the data folder.
 
     """
+    logs.set_up(settings.log_format)
     listening = _listen(settings.host, settings.port, 1 if fixed_port else _TRIES)
     port = listening.getsockname()[1]
     claimed = claim_folder(settings)
     _bring_up_to_date(settings)
     end_worker = _keep_worker(settings, listening) if worker_too else None
+    # The web server takes over while it runs, and sends the same signal once more when it has ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        app = create_app(settings)
-        db: Database = app.state.db
+        db = Database(settings, hurried=True)
+        meters = _listen_for_prometheus(settings, db, say)
+        app = create_app(settings, db, meters)
         say(f"data      {settings.data_dir}")
         say(f"database  {db.url.render_as_string(hide_password=True)}")
         say("worker    " + ("beside this server" if worker_too else "none here; start it with: patchsift worker"))
@@ -66,7 +71,7 @@ def serve(settings: Settings, *, fixed_port: bool, open_browser: bool, worker_to
             threading.Timer(0.5, webbrowser.open, [address]).start()
         config = uvicorn.Config(
             app,
-            log_level="warning",
+            log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=True,
@@ -82,6 +87,15 @@ def serve(settings: Settings, *, fixed_port: bool, open_browser: bool, worker_to
         if end_worker is not None:
             end_worker()
         claimed.close()
+
+
+def _listen_for_prometheus(settings: Settings, db: Database, say: Say) -> Meters | None:
+    if not settings.metrics:
+        return None
+    meters = Meters(db)
+    port = meters.listen(settings.metrics)
+    say(f"metrics   http://{settings.metrics.rpartition(':')[0]}:{port}/metrics")
+    return meters
 
 
 def _setup_link(settings: Settings, db: Database, address: str) -> str:
@@ -104,12 +118,13 @@ def _bring_up_to_date(settings: Settings) -> None:
 
 def work(settings: Settings, *, say: Say) -> None:
     """Run jobs in this process until it is told to stop."""
+    logs.set_up(settings.log_format)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     db = Database(settings)
     say(f"worker    on {db.url.render_as_string(hide_password=True)}")
-    worker.run(db, settings, stop=stopping.is_set)
+    worker.run(db, settings, stop=stopping.is_set, meters=_listen_for_prometheus(settings, db, say))
     db.close()
 
 
@@ -181,6 +196,7 @@ def _keep_in_thread(settings: Settings) -> Callable[[], None]:
 
     stopping = threading.Event()
     environment = os.environ | {
+        "PATCHSIFT_METRICS": "",
         "PATCHSIFT_DATA_DIR": str(settings.data_dir),
         "PATCHSIFT_DATABASE_URL": settings.database_url,
         "PATCHSIFT_PROJECT": settings.project,

@@ -1,6 +1,7 @@
 """Settings: one frozen class, read by the command line, the web server and the worker."""
 
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -42,6 +43,12 @@ class Settings(BaseSettings):
     )
     trusted_proxies: str = Field(
         default="127.0.0.1", description="Addresses of proxies that may say whom a request came from; commas between."
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="`json` writes one object a line to standard error, every request among them."
+    )
+    metrics: str = Field(
+        default="", description="HOST:PORT on which Prometheus may read figures; empty for none. Needs no login."
     )
     max_line_bytes: int = Field(default=16 * MIB, ge=1024, description="A longer log line is quarantined.")
     max_upload_bytes: int = Field(default=200 * MIB, ge=1024, description="A larger request is refused.")

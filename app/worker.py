@@ -16,6 +16,7 @@ from sqlmodel import Session, col
 from app import bulk, deliveries, groups, ingest, jobs, joining, kept, migrations, prepare, review, sources
 from app.db import AWAY, Database, reason_of, refuse_unsafe
 from app.errors import AppError, NotStoredError
+from app.metrics import Meters
 from app.models import CandidateRow, JobRow, JobState
 from app.settings import Settings
 
@@ -116,7 +117,14 @@ KINDS: Mapping[str, Callable[[Database, Settings, JobRow, jobs.Reporter], Result
 }
 
 
-def run(db: Database, settings: Settings, *, stop: Callable[[], bool], until_idle: bool = False) -> None:
+def run(
+    db: Database,
+    settings: Settings,
+    *,
+    stop: Callable[[], bool],
+    until_idle: bool = False,
+    meters: Meters | None = None,
+) -> None:
     """Run jobs until `stop()` says so, or, with `until_idle`, until none is left.
 
     A PostgreSQL that is away is waited for.
@@ -126,6 +134,7 @@ def run(db: Database, settings: Settings, *, stop: Callable[[], bool], until_idl
         settings: folders and limits.
         stop: asked between jobs and at every step of one.
         until_idle: for tests and one-off runs.
+        meters: count every job, where somebody reads the figures.
 
     Raises:
         AppError: the database may lose what it acknowledged.
@@ -134,7 +143,7 @@ def run(db: Database, settings: Settings, *, stop: Callable[[], bool], until_idl
     pause = _IDLE_SECONDS
     while True:
         try:
-            _run(db, settings, stop, until_idle=until_idle)
+            _run(db, settings, stop, meters, until_idle=until_idle)
         except AWAY as error:
             if db.is_sqlite:
                 raise
@@ -151,7 +160,9 @@ def _wait(seconds: float, stop: Callable[[], bool]) -> None:
         time.sleep(min(_IDLE_SECONDS, seconds))
 
 
-def _run(db: Database, settings: Settings, stop: Callable[[], bool], *, until_idle: bool) -> None:
+def _run(
+    db: Database, settings: Settings, stop: Callable[[], bool], meters: Meters | None, *, until_idle: bool
+) -> None:
     name = f"{socket.gethostname()}:"
     while migrations.current(db) != migrations.HEAD:
         if stop():
@@ -161,10 +172,10 @@ def _run(db: Database, settings: Settings, stop: Callable[[], bool], *, until_id
     _pick_up(db, name)
     name += str(os.getpid())
     if until_idle:
-        _take_jobs(db, settings, name, stop, until_idle=True)
+        _take_jobs(db, settings, name, stop, meters, until_idle=True)
         return
     with _seen(db, name):
-        _take_jobs(db, settings, name, stop, until_idle=False)
+        _take_jobs(db, settings, name, stop, meters, until_idle=False)
 
 
 @contextmanager
@@ -194,12 +205,22 @@ def _tell_alive(db: Database, name: str) -> None:
         jobs.beat(session, name, now=now())
 
 
-def _take_jobs(db: Database, settings: Settings, name: str, stop: Callable[[], bool], *, until_idle: bool) -> None:
+def _take_jobs(
+    db: Database,
+    settings: Settings,
+    name: str,
+    stop: Callable[[], bool],
+    meters: Meters | None,
+    *,
+    until_idle: bool,
+) -> None:
     next_sweep = 0.0
     while not stop():
         job = _claim(db, name)
         if job is not None:
-            run_one(db, settings, job, stop)
+            began = time.perf_counter()
+            state = run_one(db, settings, job, stop)
+            _tell_ended(job, state, time.perf_counter() - began, meters)
         elif until_idle:
             return
         else:
@@ -250,7 +271,7 @@ def run_one(
     job: JobRow,
     stop: Callable[[], bool],
     shown: Callable[[int, int], None] | None = None,
-) -> None:
+) -> JobState:
     """Run one claimed job to its end; whatever it raises becomes its state and its sentence.
 
     Args:
@@ -259,6 +280,9 @@ def run_one(
         job: claimed by the caller.
         stop: asked at every step; the job goes back in line when it says so.
         shown: told (done, total) at every step; what it raises ends the job.
+
+    Returns:
+        What became of it; QUEUED when it went back in line.
 
     """
     job_id = job.id or 0
@@ -271,7 +295,7 @@ def run_one(
     except jobs.StoppedError:
         with db.write() as session:
             jobs.put_back(session, job_id)
-        return
+        return JobState.QUEUED
     except AppError as error:
         state, message = JobState.FAILED, error.message
     except Exception as error:
@@ -279,8 +303,16 @@ def run_one(
             log.warning("job %s (%s) goes back in line: %s", job_id, job.kind, reason_of(error))
             with db.write() as session:
                 jobs.lay_down(session, job_id)
-            return
+            return JobState.QUEUED
         log.exception("job %s (%s) failed", job_id, job.kind)
         state, message = JobState.FAILED, "A fault of the program stopped this job; the log says more."
     with db.write() as session:
         jobs.finish(session, job_id, state, message, now=now(), result=result)
+    return state
+
+
+def _tell_ended(job: JobRow, state: JobState, seconds: float, meters: Meters | None) -> None:
+    if meters is not None:
+        meters.job(job.kind, state, seconds)
+    said = {"job": job.id, "kind": job.kind, "state": state, "ms": round(seconds * 1000)}
+    log.info("job %s (%s) %s", job.id, job.kind, state, extra={"said": said})

@@ -67,7 +67,7 @@ def test_nobody_prints_and_nobody_sleeps_in_a_request(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_time_is_asked_for_at_the_edge(path: Path) -> None:
     """What is handed an instant can be tested and repeated; naive times are never made."""
-    edge = {"cli/terminal.py", "main.py", "serving.py", "worker.py", "ingest.py"}
+    edge = {"cli/terminal.py", "main.py", "serving.py", "worker.py", "ingest.py", "metrics.py"}
     edge |= {f"web/{name}.py" for name in ("deps", "api", "imports", "rights")}
     asked = [one for one in attributes_of(path, "datetime") if one.rpartition(".")[2] in {"now", "utcnow", "today"}]
 

@@ -25,6 +25,7 @@ from app.accounts import Person
 from app.db import AWAY, reason_of
 from app.errors import AppError, ConflictError, NotKnownError
 from app.web.keys import KEYS, Key
+from app.web.meter import route_of
 
 PACKAGE = Path(__file__).resolve().parent.parent
 # In a wheel the two folders lie inside the package, in a checkout beside it.
@@ -293,8 +294,11 @@ def _unavailable(request: Request, error: Exception) -> Response:
 
 
 def _bug(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    message = "This is a fault of the server, not yours; its log says more. Nothing was stored."
+    number = request.scope["state"]["request_id"]
+    log.error(
+        "%s %s failed", request.method, route_of(request.scope), exc_info=error, extra={"said": {"request": number}}
+    )
+    message = f"This is a fault of the server, not yours; its log says more (request {number}). Nothing was stored."
     return answer_error(request, 500, "bug", message)
 
 
