@@ -120,7 +120,7 @@ def take_next(
         session: to write to.
         project_id: whose queue.
         reviewer_id: who takes it. What they have already is found again.
-        wanted: the filter; pending where it names no status.
+        wanted: the filter; see `pending`.
         now: aware UTC.
         after: the candidate that was decided before; 0 for the beginning. From the end it goes on at the beginning.
         span: how long it lasts.
@@ -201,7 +201,7 @@ def _walk(
     queue.asks(session, reviewer_id)
     order = queue.order_of(wanted)
     place = ordering.find_place(session, order, after) if after else None
-    where = [*queue.conditions(session, project_id, _waiting(wanted)), _is_free(reviewer_id, now)]
+    where = [*queue.conditions(session, project_id, wanted), _is_free(reviewer_id, now)]
     where += [_candidate.c.id != after] if after else []
     if turns.count_waiting(session, project_id, reviewer_id):
         sent = [*where, queue.is_sent_to(reviewer_id)]
@@ -252,7 +252,8 @@ def share_of(n_left: int, n_present: int) -> int:
     return max(0, min(HAND, n_left // (2 * max(1, n_present)) - 1))
 
 
-def _waiting(wanted: Filter) -> Filter:
+def pending(wanted: Filter) -> Filter:
+    """The filter of a queue: what waits for a decision, where it names no status itself."""
     if wanted.status or any(term.field in _STATUS_FIELDS for term in wanted.terms()):
         return wanted
     return replace(wanted, status=Status.PENDING)
@@ -384,7 +385,7 @@ def list_held(
     session: Session, project_id: int, reviewer_id: int, wanted: Filter, *, now: datetime, limit: int = 10
 ) -> list[Lease]:
     """What a filter would find if others did not have it."""
-    where = [*queue.conditions(session, project_id, _waiting(wanted)), _candidate.c.lease_by != reviewer_id]
+    where = [*queue.conditions(session, project_id, wanted), _candidate.c.lease_by != reviewer_id]
     return _read(session, where, now, limit)
 
 

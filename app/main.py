@@ -51,6 +51,7 @@ from app.web import (
     review_page,
     rights,
     team_api,
+    team_page,
     templates_page,
     views_page,
 )
@@ -85,6 +86,7 @@ _PARTS = (
     bulk_api,
     releases_api,
     team_api,
+    team_page,
 )
 
 

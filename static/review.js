@@ -61,13 +61,19 @@ function forget(id) {
   fetched.delete(id);
 }
 
+/** What follows; where several people review, what is this page's alone (lease.js). */
+async function askOrder(id, query) {
+  if (typeof visit === "function" && one("#lease")) return visit();
+  const response = await fetch(withQuery("/queue/ahead", query, "after", id));
+  if (!response.ok) throw new Error(`${response.status}`);
+  return response.json();
+}
+
 async function readOrder(id, query) {
   const isQuiet = () => listWaiting().length === 0;
   const [wasQuiet, n] = [isQuiet(), sitting.n];
-  const response = await fetch(withQuery("/queue/ahead", query, "after", id));
-  if (!response.ok) throw new Error(`${response.status}`);
-  const found = await response.json();
-  if (onScreen?.id !== id) return;
+  const found = await askOrder(id, query);
+  if (!found || onScreen?.id !== id) return;
   orderedAt = performance.now();
   const gone = new Set([...listWaiting(), ...listRefused()].map((act) => act.id));
   order = found.ahead.filter(([one]) => !gone.has(one));

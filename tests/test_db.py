@@ -99,12 +99,14 @@ def test_eight_reviewers_decide_each_candidate_once(
 
 def test_no_two_reviewers_get_one_lease(db: Database, settings: Settings, project_id: int, tmp_path: Path) -> None:
     ids = read_issues(db, settings, project_id, tmp_path, *(f"Issue {n}" for n in range(16)))
-    people, leased = hire(db, *(f"reviewer {n}" for n in range(16))), []
+    people = hire(db, *(f"reviewer {n}" for n in range(16)))
+    leased: list[int] = []
+    wanted = queue.Filter(status="pending")
 
     def lease(number: int) -> None:
         for turn in range(2):
             with db.write() as session:
-                found = leases.take_next(session, project_id, people[number * 2 + turn], queue.Filter(), now=NOON)
+                found = leases.take_next(session, project_id, people[number * 2 + turn], wanted, now=NOON)
                 assert found is not None
                 leased.append(found.candidate_id)
 

@@ -71,7 +71,7 @@ def test_pages_and_review_follow_one_walk_whatever_the_statuses(
         for number in (2, 3, 4):
             set_to(session, number, status=Status.ACCEPTED)
         assert walk(session, project_id, every, 3) == expected
-        lease = leases.take_next(session, project_id, reviewer_id, Filter(order=order), now=NOON)
+        lease = leases.take_next(session, project_id, reviewer_id, pending, now=NOON)
 
     assert lease is not None
     assert lease.candidate_id == next(one for one in expected if one not in {2, 3, 4})

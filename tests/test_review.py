@@ -358,11 +358,11 @@ def test_next_goes_on_and_comes_round_to_what_was_left(act: Actor, db: Database,
 def test_a_lease_is_taken_once_and_runs_out(db: Database, project_id: int, ids: list[int], reviewer_id: int) -> None:
     (other,) = hire(db, "bob")
     with db.write() as session:
-        mine = leases.take_next(session, project_id, reviewer_id, Filter(), now=NOON)
+        mine = leases.take_next(session, project_id, reviewer_id, Filter(status="pending"), now=NOON)
     with db.write() as session:
-        theirs = leases.take_next(session, project_id, other, Filter(), now=NOON)
+        theirs = leases.take_next(session, project_id, other, Filter(status="pending"), now=NOON)
     with db.write() as session:
-        late = leases.take_next(session, project_id, other, Filter(), now=NOON + leases.LEASE * 2)
+        late = leases.take_next(session, project_id, other, Filter(status="pending"), now=NOON + leases.LEASE * 2)
 
     assert mine is not None
     assert theirs is not None

@@ -323,7 +323,7 @@ def get_candidate(session: Db, project: Project, now: Now, candidate_id: int) ->
 )
 def post_next(session: Db, project: Project, me: Me, now: Now, wanted: FilterQuery) -> Response:
     """Take the next pending candidate of a filter that nobody else has; 204 when nothing waits."""
-    lease = leases.take_next(session, project, me, wanted, now=now, patient=True)
+    lease = leases.take_next(session, project, me, leases.pending(wanted), now=now, patient=True)
     if lease is None:
         return Response(status_code=204)
     opened = review.open_candidate(session, project, lease.candidate_id)

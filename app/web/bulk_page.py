@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import bulk, guidelines, jobs, review, sources
+from app import bulk, guidelines, jobs, queue, review, sources
 from app.candidates import Severity
 from app.errors import AppError, BadInputError
 from app.guidelines import Reason
@@ -162,6 +162,7 @@ def order(request: Request, fields: Form, db: AppDb, project: Project, me: Me, n
         job = bulk.order(db, project, me, ask_of(sent, sent.one("digest")), wanted, now=now)
     except AppError as error:
         with db.read() as session:
+            queue.asks(session, me)
             view = _view(session, project, wanted, Typed.of(sent), error.message)
         return page(request, "bulk.html", view, status=error.status)
     return see_other(f"/bulk/{job.id}")

@@ -50,8 +50,13 @@ def _session(request: Request) -> Iterator[Session]:
         rights.tell(request, session)
 
 
-async def _now() -> datetime:
+def instant() -> datetime:
+    """Now, for what a page shows."""
     return datetime.now(UTC)
+
+
+async def _now() -> datetime:
+    return instant()
 
 
 async def _project(request: Request) -> int:

@@ -23,7 +23,7 @@ from app.diffs.merge import merge
 from app.errors import AppError, BadInputError, ConflictError
 from app.models import DraftRow, Verdict
 from app.queue import Filter
-from app.web import kinds
+from app.web import beside, kinds
 from app.web.deps import AppDb, Db, Me, Now, Project
 from app.web.forms import Fields, Form, Typed
 from app.web.queue import link_query, wanted_of
@@ -155,6 +155,7 @@ class EditView:
     key: str
     typed: Typed
     notice: str
+    beside: beside.Beside | None
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,7 @@ def edit(
     if opened.lead is not None:
         return see_other(url(f"/candidates/{opened.lead}/edit", field=field, **link_query(wanted)))
     view = _view(session, project, opened, wanted, field or _field_of(kept))
+    view = replace(view, beside=beside.of_candidate(request, session, opened.row))
     return page(request, "edit.html", view if kept is None else _with_draft(view, kept, take_up=bool(draft)))
 
 
@@ -483,6 +485,7 @@ def _view(session: Session, project: int, opened: review.Opened, wanted: Filter,
         key=uuid.uuid4().hex,
         typed=Typed(),
         notice="",
+        beside=None,
     )
 
 

@@ -22,8 +22,8 @@ class Key:
         action: the name that templates ask for.
         label: what the sheet and the tooltip say.
         group: heading in the sheet.
-        where: the page that has it: `review`, `ladder` (review of a candidate with attempts), `queue`, `edit` or
-            `everywhere`.
+        where: the page that has it: `review`, `ladder` (review of a candidate with attempts), `beside` (of one
+            that somebody else has), `queue`, `edit` or `everywhere`.
     """
 
     key: str
@@ -42,6 +42,7 @@ _TABLE = (
     Key("f", "flag", "Flag for a second look", "Decide", "review"),
     Key("u", "undo", "Undo the last decision", "Decide", "review"),
     Key("U", "redo", "Do again what was undone", "Decide", "review"),
+    Key("T", "take", "Take it over from whoever has it", "Decide", "beside"),
     Key("n", "next", "Next candidate", "Move", "review"),
     Key("p", "previous", "Previous candidate", "Move", "review"),
     Key("j", "down", "Next change, or row", "Move", "everywhere"),

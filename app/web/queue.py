@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import decisions, jobs, queue, review, sources, syntax, views
+from app import decisions, jobs, leases, queue, review, sources, syntax, views
 from app.candidates import FINDING_CODES
 from app.db import LARGEST_ID
 from app.errors import AppError
@@ -21,6 +21,7 @@ from app.models import CandidateRow, JobRow, Status
 from app.ordering import OLDEST, ORDERS, Order
 from app.queue import Filter
 from app.settings import Settings
+from app.web import beside
 from app.web.deps import Db, Now, Project
 from app.web.forms import Form
 from app.web.render import THEMES, page, see_other, url
@@ -109,6 +110,8 @@ class QueueView:
     search_fields: Mapping[str, list[syntax.Field]]
     n_filters: int
     is_empty: bool
+    here: beside.Here | None
+    leases: dict[int, leases.Lease]
     server: str
     command: str
 
@@ -121,6 +124,7 @@ class DoneView:
     tabs: list[Tab]
     n_pending: int
     query: dict[str, str]
+    held: list[leases.Lease]
     undo_key: str
     said: str
 
@@ -151,8 +155,8 @@ def wanted_of(request: Request) -> Filter:
     """
     named = dict(request.query_params)
     status = named.get("status", Status.PENDING)
-    if any(term.field in {"status", "view"} for term in syntax.parse(named.get("q", ""))):
-        # Whoever types a status means it, on whichever tab; and a view brings its own.
+    if any(term.field in {"status", "view", "turn"} for term in syntax.parse(named.get("q", ""))):
+        # Whoever types a status means it, on whichever tab; a view brings its own, and what was sent may be decided.
         status = "all"
     return Filter.parse(named | {"status": "" if status == "all" else status}, also=_BESIDE_A_FILTER)
 
@@ -251,6 +255,8 @@ def _view(
         search_fields=syntax.GROUPS,
         n_filters=sum(bool(typed[name]) for name in typed if name not in {"status", "q", "order"}),
         is_empty=is_empty,
+        here=beside.of_queue(request, session),
+        leases=leases.list_leases(session, [row.id or 0 for row in found.candidates], now=now),
         server=f"{request.url.scheme}://{request.url.netloc}",
         command=ingest_command(request.app.state.settings),
     )
@@ -273,7 +279,7 @@ def _clean(request: Request, wanted: Filter, after: str) -> dict[str, str]:
 def start(request: Request, session: Db, project: Project) -> Response:
     """Go to the first candidate that the filter finds."""
     wanted = wanted_of(request)
-    first = queue.find_next(session, project, wanted, 0)
+    first = queue.find_next(session, project, wanted, 0, but=beside.but_held(request, session))
     return see_other(url("/queue/done" if first is None else f"/candidates/{first}", **link_query(wanted)))
 
 
@@ -297,6 +303,7 @@ def done_page(
         tabs=_tabs(session, project, wanted),
         n_pending=decisions.count_by_status(session, project)[Status.PENDING],
         query=link_query(wanted),
+        held=beside.list_held(request, session, wanted),
         undo_key=uuid.uuid4().hex,
         said=said,
     )

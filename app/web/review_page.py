@@ -17,7 +17,7 @@ from app.diffs.edit import diff_texts
 from app.errors import AppError
 from app.models import CandidateRow, DecisionRow, RevisionRow, Status
 from app.queue import Filter
-from app.web import guidelines_page, kinds, ladder, parts, places
+from app.web import beside, guidelines_page, kinds, ladder, parts, places
 from app.web.deps import AppDb, Db, Me, Now, Project
 from app.web.forms import Fields, Form, Typed
 from app.web.queue import done_page, link_query, wanted_of
@@ -31,7 +31,7 @@ _DONE = {
     Status.ACCEPTED: "Accepted", Status.REJECTED: "Rejected", Status.EDITED: "Edited", Status.SKIPPED: "Skipped",
     Status.FLAGGED: "Flagged", Status.PENDING: "Undone:",
 }  # fmt: skip
-_FIELDS = ("verdict", "version", "key", "comment", "rating")
+FIELDS = ("verdict", "version", "key", "comment", "rating")
 
 DiffView = Literal["unified", "split"]
 
@@ -90,6 +90,7 @@ class ReviewView:
     typed: Typed
     notice: str
     said: str
+    beside: beside.Beside | None
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def candidate(
 ) -> Response:
     """One candidate; `last` is the one decided before it, for the line that offers to undo."""
     wanted = wanted_of(request)
-    view = _view(request, session, project, me, candidate_id, wanted)
+    view = review_view(request, session, project, me, candidate_id, wanted)
     if view.opened.lead is not None:
         return see_other(url(f"/candidates/{view.opened.lead}", **view.query) + "#parts")
     if end:
@@ -149,7 +150,7 @@ def ahead(request: Request, session: Db, project: Project, after: str) -> Respon
 def following(request: Request, session: Db, project: Project, candidate_id: int, last: str = "") -> Response:
     """Go on without deciding; at the end, to the first one left."""
     wanted = wanted_of(request)
-    found = queue.find_next(session, project, wanted, candidate_id)
+    found = queue.find_next(session, project, wanted, candidate_id, but=beside.but_held(request, session))
     if found is None and last:
         return see_other(url("/queue/done", **link_query(wanted)))
     return _go(wanted, candidate_id, found, last)
@@ -177,9 +178,10 @@ def decide(
     request: Request, fields: Form, db: AppDb, project: Project, me: Me, now: Now, candidate_id: int
 ) -> Response:
     """Record the verdict and show the next candidate: one request."""
-    sent = fields.allow(_FIELDS, {"reasons"})
+    sent = fields.allow(FIELDS, {"reasons"})
     # Opened here: as a dependency the session would take the request through threads twice more.
     with db.write() as session:
+        queue.asks(session, me)
         return _decide(request, session, project, me, candidate_id, sent, now)
 
 
@@ -203,6 +205,7 @@ def undo(request: Request, fields: Form, db: AppDb, project: Project, me: Me, no
     wanted = wanted_of(request)
     outcome = bulk.undo_last(db, project, me, key=fields.allow({"key"}).one("key"), now=now)
     with db.read() as session:
+        queue.asks(session, me)
         return _show_undone(request, session, project, me, wanted, outcome)
 
 
@@ -214,7 +217,7 @@ def _show_undone(
     address = url(f"/candidates/{outcome.candidate.id}", **link_query(wanted))
     if not is_partial(request):
         return see_other(url(f"/candidates/{outcome.candidate.id}", **link_query(wanted), last=outcome.candidate.id))
-    view = _view(request, session, project, me, outcome.candidate.id or 0, wanted)
+    view = review_view(request, session, project, me, outcome.candidate.id or 0, wanted)
     view = replace(view, said=bulk.sentence(session, outcome) or _sentence(session, outcome.candidate))
     return page(request, "review.html", view, fragment="candidate", headers={"HX-Push-Url": address})
 
@@ -223,7 +226,7 @@ def _show_next(
     request: Request, session: Session, project: int, me: int, wanted: Filter, decided: CandidateRow
 ) -> Response:
     number = decided.id or 0
-    found = queue.find_next(session, project, wanted, number)
+    found = beside.find_next(request, session, wanted, number)
     query = link_query(wanted)
     address = url("/queue/done" if found is None else f"/candidates/{found}", **query)
     if not is_partial(request):
@@ -234,7 +237,7 @@ def _show_next(
     if found is None:
         said = _sentence(session, decided)
         return done_page(request, session, project, wanted, {"HX-Push-Url": address}, said)
-    view = _view(request, session, project, me, found, wanted)
+    view = review_view(request, session, project, me, found, wanted)
     view = replace(view, said=_sentence(session, decided))
     return page(request, "review.html", view, fragment="candidate", headers={"HX-Push-Url": address})
 
@@ -246,7 +249,7 @@ def _refused(
     wanted = wanted_of(request)
     typed = Typed(sent.one("comment"), sent.one("rating"), sent.many("reasons"))
     headers = {"HX-Retarget": "#candidate", "HX-Reswap": "outerHTML", "HX-Push-Url": "false"}
-    again = replace(_view(request, session, *where, candidate_id, wanted), typed=typed, notice=error.message)
+    again = replace(review_view(request, session, *where, candidate_id, wanted), typed=typed, notice=error.message)
     return page(request, "review.html", again, fragment="candidate", status=error.status, headers=headers)
 
 
@@ -266,7 +269,10 @@ def _act(sent: Fields) -> review.Act:
 # ------------------------------------------------------------------------------------------------ view
 
 
-def _view(request: Request, session: Session, project: int, me: int, candidate_id: int, wanted: Filter) -> ReviewView:
+def review_view(
+    request: Request, session: Session, project: int, me: int, candidate_id: int, wanted: Filter
+) -> ReviewView:
+    """Everything that the page of a candidate shows."""
     opened = review.open_candidate(session, project, candidate_id)
     view, query = _diff_view(request), link_query(wanted)
     pair = kinds.pair_of(opened.said, opened.stands, opened.findings)
@@ -302,6 +308,7 @@ def _view(request: Request, session: Session, project: int, me: int, candidate_i
         typed=Typed(),
         notice="",
         said="",
+        beside=beside.of_candidate(request, session, opened.row),
     )
 
 

@@ -25,6 +25,7 @@ from app.web import (
     queue,
     releases_page,
     review_page,
+    team_page,
     templates_page,
     views_page,
 )
@@ -76,6 +77,7 @@ ROUTES = [
         queue,
         releases_page,
         review_page,
+        team_page,
         templates_page,
         views_page,
     )
