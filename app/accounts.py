@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING
 
 from sqlalchemy import exists, func, select, update
@@ -22,8 +23,8 @@ from app.models import LoginRow, MemberRow, ProjectRow, ReviewerRow, Role, Ticke
 if TYPE_CHECKING:
     from pwdlib import PasswordHash
 
-LIFETIME = timedelta(days=14)
-IDLE = timedelta(days=3)
+LIFETIME = timedelta(days=7)
+IDLE = timedelta(hours=12)
 TOUCH = timedelta(minutes=10)
 TICKET_LIFETIME = timedelta(days=3)
 SETUP_LIFETIME = timedelta(hours=24)
@@ -56,6 +57,7 @@ class Person:
         is_admin: of the server, and so of every project.
         scopes: of a token; None means everything that the role may.
         login_id: the login that this came with, or None.
+        token_id: the token that this came with, or None.
     """
 
     reviewer_id: int
@@ -65,6 +67,7 @@ class Person:
     is_admin: bool = False
     scopes: frozenset[str] | None = None
     login_id: int | None = None
+    token_id: int | None = None
 
     def may(self, role: Role, scope: str) -> bool:
         """Whether the role reaches so far: `Person(…, role=CURATOR).may(Role.REVIEWER, "review")` → True."""
@@ -185,6 +188,10 @@ def _others(session: Session, person: ReviewerRow) -> bool:
 # ------------------------------------------------------------------------------------------------ passwords
 
 
+# A hash takes 64 MiB: many logins at once must not take the machine's memory.
+_two_at_once = BoundedSemaphore(2)
+
+
 @cache
 def _hasher() -> "PasswordHash":
     from pwdlib import PasswordHash  # noqa: PLC0415  (Argon2 is slow to import and rarely needed)
@@ -216,7 +223,8 @@ def hash_password(name: str, password: str) -> str:
             "make a good one.",
             where="field password",
         )
-    hashed: str = _hasher().hash(password)
+    with _two_at_once:
+        hashed: str = _hasher().hash(password)
     return hashed
 
 
@@ -245,7 +253,8 @@ def check_password(session: Session, name: str, password: str, code: str = "", *
     """
     person = session.execute(select(ReviewerRow).where(func.lower(col(ReviewerRow.name)) == name.lower())).scalar()
     stored = person.password if person is not None and person.password else _nobody()
-    fits, better = _hasher().verify_and_update(password[: _MOST + 1], stored)
+    with _two_at_once:
+        fits, better = _hasher().verify_and_update(password[: _MOST + 1], stored)
     if person is None or not fits or person.password is None or person.disabled_at is not None:
         raise NotKnownError(_WRONG)
     step = None
@@ -376,28 +385,28 @@ def _person(
     *,
     scopes: Iterable[str] | None = None,
     login_id: int | None = None,
+    token_id: int | None = None,
 ) -> Person | None:
     if row.is_admin:
         role = Role.ADMIN
     if role is None:
         return None
     kept = None if scopes is None else frozenset(scopes)
-    return Person(row.id or 0, row.name, project_id, Role(role), row.is_admin, kept, login_id)
+    return Person(row.id or 0, row.name, project_id, Role(role), row.is_admin, kept, login_id, token_id)
 
 
 def touch(session: Session, login_id: int, *, now: datetime) -> None:
-    """Remember that a login was used; who was away for three days comes in anew."""
+    """Remember that a login was used; who was away for twelve hours comes in anew."""
     session.execute(update(LoginRow).where(col(LoginRow.id) == login_id).values(seen_at=now))
 
 
-def list_logins(session: Session, reviewer_id: int, *, now: datetime) -> list[LoginRow]:
-    """The logins of a person that are open, the newest first."""
+def list_logins(session: Session, reviewer_id: int | None, *, now: datetime) -> list[LoginRow]:
+    """The logins that are open, the newest first; of a person, or of everybody."""
     wanted = select(LoginRow).where(
-        col(LoginRow.reviewer_id) == reviewer_id,
-        col(LoginRow.ended_at).is_(None),
-        col(LoginRow.ends_at) > now,
-        col(LoginRow.seen_at) > now - IDLE,
+        col(LoginRow.ended_at).is_(None), col(LoginRow.ends_at) > now, col(LoginRow.seen_at) > now - IDLE
     )
+    if reviewer_id is not None:
+        wanted = wanted.where(col(LoginRow.reviewer_id) == reviewer_id)
     return list(session.execute(wanted.order_by(col(LoginRow.id).desc())).scalars())
 
 
@@ -409,21 +418,18 @@ def count_logins(session: Session, *, now: datetime) -> dict[int, int]:
     return dict(session.execute(wanted.group_by(col(LoginRow.reviewer_id))).all())
 
 
-def end_login(session: Session, reviewer_id: int, login_id: int, *, now: datetime) -> None:
-    """End one login of a person.
+def end_login(session: Session, reviewer_id: int | None, login_id: int, *, now: datetime) -> None:
+    """End one login of a person, or, for an administrator, of anybody (None).
 
     Raises:
-        NotFoundError: it is not theirs.
+        NotFoundError: there is none, or it is not theirs.
 
     """
-    ended = session.execute(
-        update(LoginRow)
-        .where(col(LoginRow.id) == login_id, col(LoginRow.reviewer_id) == reviewer_id, col(LoginRow.ended_at).is_(None))
-        .values(ended_at=now)
-        .returning(col(LoginRow.id))
-    ).first()
-    if ended is None:
-        raise NotFoundError("There is no such login of yours that is open.")
+    wanted = update(LoginRow).where(col(LoginRow.id) == login_id, col(LoginRow.ended_at).is_(None))
+    if reviewer_id is not None:
+        wanted = wanted.where(col(LoginRow.reviewer_id) == reviewer_id)
+    if session.execute(wanted.values(ended_at=now).returning(col(LoginRow.id))).first() is None:
+        raise NotFoundError("There is no such login that is open.")
 
 
 def end_logins(session: Session, reviewer_id: int, *, now: datetime, but: int | None = None) -> None:
@@ -556,8 +562,8 @@ def make_token(
     return row, secret
 
 
-def find_token(session: Session, secret: str, *, now: datetime) -> Person | None:
-    """Who shows this token, or None where it ended or never was."""
+def find_token(session: Session, secret: str, *, now: datetime) -> tuple[Person, datetime | None] | None:
+    """Who shows this token, and when it was last shown; None where it ended or never was."""
     found = session.execute(
         select(TokenRow, ReviewerRow, col(MemberRow.role))
         .join(ReviewerRow, col(ReviewerRow.id) == col(TokenRow.reviewer_id))
@@ -576,7 +582,13 @@ def find_token(session: Session, secret: str, *, now: datetime) -> Person | None
     if found is None:
         return None
     token, person, role = found
-    return _person(person, token.project_id, role, scopes=token.scopes)
+    made = _person(person, token.project_id, role, scopes=token.scopes, token_id=token.id)
+    return None if made is None else (made, token.used_at)
+
+
+def touch_token(session: Session, token_id: int, *, now: datetime) -> None:
+    """Remember that a token was used, so that its owner sees which of them nobody needs."""
+    session.execute(update(TokenRow).where(col(TokenRow.id) == token_id).values(used_at=now))
 
 
 def list_tokens(session: Session, reviewer_id: int | None = None, project_id: int | None = None) -> list[TokenRow]:

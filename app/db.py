@@ -374,7 +374,7 @@ def instants(session: Session) -> Callable[[datetime | None], object]:
 
 
 # PostgreSQL's advisory locks: on SQLite the write lock says the same.
-_INGEST_LOCK, _CHAIN_LOCK = 722_190_462, 722_190_463
+_INGEST_LOCK, _CHAIN_LOCK, _AUDIT_LOCK = 722_190_462, 722_190_463, 722_190_464
 
 
 def lock_ingest(session: Session) -> None:
@@ -385,6 +385,11 @@ def lock_ingest(session: Session) -> None:
 def lock_chain(session: Session) -> None:
     """One decision at a time, until the transaction ends: each digest covers the one before it."""
     _advisory(session, _CHAIN_LOCK)
+
+
+def lock_audit(session: Session) -> None:
+    """One row of the audit log at a time, until the transaction ends; taken last, so nobody waits in a circle."""
+    _advisory(session, _AUDIT_LOCK)
 
 
 def _advisory(session: Session, number: int) -> None:

@@ -1,20 +1,49 @@
 """Settings: one frozen class, read by the command line, the web server and the worker."""
 
+import os
 from pathlib import Path
-from typing import Literal
-from urllib.parse import urlsplit
+from typing import Any, Literal
+from urllib.parse import quote, urlsplit
 
 import platformdirs
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from app.errors import AppError
 
 MIB = 1024 * 1024
 EVERYWHERE = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104  to know it by, not to bind to it
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
 
 
+_BY_FILE = ("database_url", "database_password")
+
+
+class _Files(PydanticBaseSettingsSource):
+    """Secrets by file, as containers are given them: `PATCHSIFT_DATABASE_PASSWORD_FILE=/run/secrets/db`."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        """The file's text without the line end, or None where no file is named."""
+        variable = f"PATCHSIFT_{field_name.upper()}_FILE"
+        path = os.environ.get(variable, "") if field_name in _BY_FILE else ""
+        if not path:
+            return None, field_name, False
+        try:
+            return Path(path).read_text(encoding="utf-8").rstrip("\r\n"), field_name, False
+        except (OSError, UnicodeDecodeError) as error:
+            raise AppError(f"The file {path} of the setting {variable} cannot be read: {error}.") from error
+
+    def __call__(self) -> dict[str, Any]:
+        """What the files say."""
+        found = {name: self.get_field_value(self.settings_cls.model_fields[name], name)[0] for name in _BY_FILE}
+        return {name: value for name, value in found.items() if value is not None}
+
+
 class Settings(BaseSettings):
     """What an installation may set, by argument or by environment (`PATCHSIFT_DATA_DIR`, ...).
+
+    A secret may stand in a file instead: `PATCHSIFT_DATABASE_PASSWORD_FILE` names it.
 
     `Settings(data_dir=Path("d")).database_url` → `"sqlite:///d/patchsift.db"`
     """
@@ -27,6 +56,9 @@ class Settings(BaseSettings):
     )
     database_url: str = Field(
         default="", description="SQLAlchemy URL; empty means SQLite in the data folder, `postgresql://` means a team."
+    )
+    database_password: SecretStr = Field(
+        default=SecretStr(""), description="Password for a `database_url` that names none; best by file."
     )
     project: str = Field(default="default", description="Name of the project that commands and pages work on.")
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
@@ -72,8 +104,28 @@ class Settings(BaseSettings):
             return f"sqlite:///{self.data_dir / 'patchsift.db'}"
         for scheme in ("postgres://", "postgresql://"):
             if self.database_url.startswith(scheme):
-                return "postgresql+psycopg://" + self.database_url[len(scheme) :]
+                return "postgresql+psycopg://" + self._with_password(self.database_url[len(scheme) :])
         return self.database_url
+
+    def _with_password(self, rest: str) -> str:
+        """`desk@db/desk` → `desk:secret@db/desk`."""
+        name, at, place = rest.partition("@")
+        password = self.database_password.get_secret_value()
+        if not password or not at or ":" in name:
+            return rest
+        return f"{name}:{quote(password, safe='')}@{place}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then the environment, then files that it names."""
+        return init_settings, env_settings, _Files(settings_cls)
 
     @property
     def is_private(self) -> bool:

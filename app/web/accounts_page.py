@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
 from markupsafe import Markup
+from sqlmodel import Session
 from starlette.responses import Response
 
 from app import accounts, audit
@@ -15,7 +16,7 @@ from app.models import LoginRow, TokenRow
 from app.web.deps import AppDb, Db, Now, Who
 from app.web.forms import Form
 from app.web.render import page, see_other, url
-from app.web.rights import COOKIE, Door
+from app.web.rights import Door, about, cookie_of
 
 if TYPE_CHECKING:
     from app.web.limits import Tries
@@ -109,7 +110,7 @@ def log_in(request: Request, form: Form, db: AppDb, now: Now) -> Response:
             audit.note(session, actor, "logged in", now=now)
     except AppError as error:
         with db.write() as session:
-            audit.note(session, audit.Actor(None, name[:64], address), "login refused", now=now)
+            _note_refused(session, name, address, now)
         return page(request, "login.html", LoginView(target, name, error.message), status=error.status)
     _tries(request).forget(name)
     answer = see_other(target)
@@ -117,9 +118,19 @@ def log_in(request: Request, form: Form, db: AppDb, now: Now) -> Response:
     return answer
 
 
+def _note_refused(session: Session, name: str, address: str, now: Now) -> None:
+    """Names that nobody has are not kept: people type their password there."""
+    try:
+        person = accounts.get_person(session, name)
+        actor = audit.Actor(person.id, person.name, address)
+    except NotFoundError:
+        actor = audit.Actor(None, "somebody", address)
+    audit.note(session, actor, "login refused", now=now)
+
+
 def _set_cookie(request: Request, answer: Response, secret: str) -> None:
     answer.set_cookie(
-        COOKIE,
+        cookie_of(request),
         secret,
         max_age=int(accounts.LIFETIME.total_seconds()),
         httponly=True,
@@ -129,12 +140,16 @@ def _set_cookie(request: Request, answer: Response, secret: str) -> None:
 
 
 @router.post("/logout")
-def log_out(session: Db, who: Who, now: Now) -> Response:
+def log_out(request: Request, session: Db, who: Who, now: Now) -> Response:
     """End this login, here and on the server."""
     if who.login_id is not None:
         accounts.end_login(session, who.reviewer_id, who.login_id, now=now)
+    return _to_login(request)
+
+
+def _to_login(request: Request) -> Response:
     answer = see_other("/login")
-    answer.delete_cookie(COOKIE)
+    answer.delete_cookie(cookie_of(request), secure=request.url.scheme == "https", httponly=True)
     return answer
 
 
@@ -234,9 +249,7 @@ def change_password(request: Request, form: Form, db: AppDb, who: Who, now: Now)
     except AppError as error:
         with db.read() as session:
             return _account(request, session, who, now, error.status, notice=error.message)
-    answer = see_other("/login")
-    answer.delete_cookie(COOKIE)
-    return answer
+    return _to_login(request)
 
 
 @router.post("/account/totp")
@@ -285,6 +298,7 @@ def make_token(request: Request, form: Form, session: Db, who: Who, now: Now) ->
     _, secret = accounts.make_token(
         session, who, fields.one("name"), fields.many("scopes"), now=now, days=int(days) if days else None
     )
+    about(request, name=fields.one("name"), scopes=" ".join(sorted(fields.many("scopes"))))
     return _account(request, session, who, now, new_token=secret)
 
 
@@ -296,7 +310,9 @@ def end_token(session: Db, who: Who, now: Now, token_id: int) -> Response:
 
 
 @router.post("/account/project")
-def enter_project(form: Form, session: Db, who: Who) -> Response:
+def enter_project(request: Request, form: Form, session: Db, who: Who) -> Response:
     """Go on in another project."""
-    accounts.enter(session, who, form.allow(("project",)).one("project"))
+    name = form.allow(("project",)).one("project")
+    accounts.enter(session, who, name)
+    about(request, name=name)
     return see_other("/queue")

@@ -1,7 +1,8 @@
 """Members of a project, people and projects of the server, the audit log."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from fastapi import APIRouter, Request
 from sqlmodel import Session
@@ -10,14 +11,17 @@ from starlette.responses import Response, StreamingResponse
 from app import accounts, audit, review
 from app.accounts import Person
 from app.audit import Wanted
-from app.errors import BadInputError, NotFoundError, RefusedError
-from app.models import AuditRow, ProjectRow, ReviewerRow, Role, TokenRow
+from app.errors import BadInputError, NotFoundError
+from app.models import AuditRow, LoginRow, ProjectRow, ReviewerRow, Role, TokenRow
+from app.settings import Settings
 from app.web.deps import AppDb, Db, Now, Who
 from app.web.forms import Form
 from app.web.render import as_json, page, see_other, url
+from app.web.rights import about
 
 router = APIRouter()
 _PAGE = 100
+_DIGITS = 10
 _LONGEST_PROJECT = 64
 
 
@@ -41,6 +45,7 @@ class ServerView:
     people: list[ReviewerRow]
     n_logins: dict[int, int]
     projects: list[ProjectRow]
+    logins: list[tuple[LoginRow, str]]
     tokens: list[tuple[TokenRow, str]]
     notice: str
     link: str
@@ -54,6 +59,8 @@ class AuditView:
     rows: list[AuditRow]
     wanted: Wanted
     older: str
+    download: str
+    of_server: bool
 
 
 # ------------------------------------------------------------------------------------------------ members
@@ -100,30 +107,28 @@ def add_member(request: Request, form: Form, session: Db, who: Who, now: Now) ->
             return _members(request, session, who, notice=message, typed=name, status=error.status)
         person = accounts.create(session, name, now=now)
     accounts.set_role(session, who.project_id, person.id or 0, fields.one("role"))
+    about(request, name=person.name, role=fields.one("role"))
     if person.password is None:
         link = _link(request, accounts.make_ticket(session, person.id, now=now))
     return _members(request, session, who, link=link, typed=name)
 
 
 def _link(request: Request, secret: str) -> str:
-    return str(request.base_url).rstrip("/") + f"/come-in/{secret}"
+    config: Settings = request.app.state.settings
+    return (config.public_url or str(request.base_url)).rstrip("/") + f"/come-in/{secret}"
 
 
 @router.post("/members/{reviewer_id}")
-def change_member(form: Form, session: Db, who: Who, reviewer_id: int) -> Response:
+def change_member(request: Request, form: Form, session: Db, who: Who, reviewer_id: int) -> Response:
     """Another role, or none."""
     fields = form.allow(("role", "do"))
     role = None if fields.one("do") == "remove" else fields.one("role")
     accounts.change_member(session, who, reviewer_id, role)
+    about(request, name=accounts.get_reviewer(session, reviewer_id).name, role=role or "none")
     return see_other("/members")
 
 
 # ------------------------------------------------------------------------------------------------ the server
-
-
-def _only_administrators(who: Person) -> None:
-    if not who.is_admin:
-        raise RefusedError("This is for administrators of the server.")
 
 
 def _server(request: Request, session: Session, now: Now, *, link: str = "", typed: str = "") -> Response:
@@ -133,6 +138,7 @@ def _server(request: Request, session: Session, now: Now, *, link: str = "", typ
         people=people,
         n_logins=accounts.count_logins(session, now=now),
         projects=accounts.list_all_projects(session),
+        logins=[(one, names.get(one.reviewer_id, "")) for one in accounts.list_logins(session, None, now=now)],
         tokens=[(one, names.get(one.reviewer_id, "")) for one in accounts.list_tokens(session)],
         notice="",
         link=link,
@@ -142,27 +148,26 @@ def _server(request: Request, session: Session, now: Now, *, link: str = "", typ
 
 
 @router.get("/server")
-def show_server(request: Request, session: Db, who: Who, now: Now) -> Response:
-    """People, projects and tokens of the whole server."""
-    _only_administrators(who)
+def show_server(request: Request, session: Db, now: Now) -> Response:
+    """People, logins, projects and tokens of the whole server."""
     return _server(request, session, now)
 
 
 @router.post("/server/people")
-def add_person(request: Request, form: Form, session: Db, who: Who, now: Now) -> Response:
+def add_person(request: Request, form: Form, session: Db, now: Now) -> Response:
     """Somebody new, with a link for their password."""
-    _only_administrators(who)
     person = accounts.create(session, form.allow(("name",)).one("name").strip(), now=now)
+    about(request, name=person.name)
     link = _link(request, accounts.make_ticket(session, person.id, now=now))
     return _server(request, session, now, link=link, typed=person.name)
 
 
 @router.post("/server/people/{reviewer_id}")
-def change_person(request: Request, form: Form, session: Db, who: Who, now: Now, reviewer_id: int) -> Response:
+def change_person(request: Request, form: Form, session: Db, now: Now, reviewer_id: int) -> Response:
     """A link for a new password, an end of logins, lock out, let in, make an administrator or none."""
-    _only_administrators(who)
     person = accounts.get_reviewer(session, reviewer_id)
     what = form.allow(("do",)).one("do")
+    about(request, name=person.name, do=what)
     if what == "link":
         link = _link(request, accounts.make_ticket(session, person.id, now=now))
         return _server(request, session, now, link=link, typed=person.name)
@@ -179,14 +184,28 @@ def change_person(request: Request, form: Form, session: Db, who: Who, now: Now,
     return see_other("/server")
 
 
+@router.post("/server/logins/{login_id}/end")
+def end_login(session: Db, now: Now, login_id: int) -> Response:
+    """End anybody's login: the next request that it comes with is answered no more."""
+    accounts.end_login(session, None, login_id, now=now)
+    return see_other("/server#h-logins")
+
+
+@router.post("/server/tokens/{token_id}/end")
+def end_token(session: Db, now: Now, token_id: int) -> Response:
+    """End anybody's token."""
+    accounts.end_token(session, token_id, now=now)
+    return see_other("/server#h-tokens")
+
+
 @router.post("/server/projects")
-def add_project(form: Form, session: Db, who: Who, now: Now) -> Response:
-    """Another project; whoever makes it may everything in it."""
-    _only_administrators(who)
+def add_project(request: Request, form: Form, session: Db, now: Now) -> Response:
+    """Another project; administrators of the server may everything in it."""
     name = form.allow(("name",)).one("name").strip()
     if not 0 < len(name) <= _LONGEST_PROJECT or not name.isprintable():
         raise BadInputError(f"A project's name has 1 to {_LONGEST_PROJECT} characters.", where="field name")
     review.ensure_project(session, name, now=now)
+    about(request, name=name)
     return see_other("/server")
 
 
@@ -194,14 +213,33 @@ def add_project(form: Form, session: Db, who: Who, now: Now) -> Response:
 
 
 @router.get("/audit")
-def show_audit(
-    request: Request, session: Db, person: Who, before: int | None = None, who: str = "", what: str = ""
-) -> Response:
+def show_audit(request: Request, session: Db, who: Who) -> Response:
     """What was changed, by whom, when and from where; of the project, or for administrators of the whole server."""
-    wanted = Wanted(who, what)
-    rows = audit.list_page(session, _of(person), wanted, before=before, limit=_PAGE + 1)
-    older = url("/audit", before=rows[_PAGE - 1].id, who=wanted.who, what=wanted.what) if len(rows) > _PAGE else ""
-    return page(request, "audit.html", AuditView(rows[:_PAGE], wanted, older))
+    asked = dict(request.query_params)
+    wanted, before = _wanted(asked), _number(asked.pop("before", ""), "before")
+    rows = audit.list_page(session, _of(who), wanted, before=before, limit=_PAGE + 1)
+    older = url("/audit", **asked | {"before": str(rows[_PAGE - 1].id)}) if len(rows) > _PAGE else ""
+    view = AuditView(rows[:_PAGE], wanted, older, url("/audit.jsonl", **asked), who.is_admin)
+    return page(request, "audit.html", view)
+
+
+def _wanted(asked: Mapping[str, str]) -> Wanted:
+    days = {name: _day(asked.get(name, ""), name) for name in ("since", "until")}
+    return Wanted(asked.get("who", "").strip(), asked.get("what", "").strip(), **days)
+
+
+def _day(said: str, name: str) -> date | None:
+    try:
+        return date.fromisoformat(said) if said else None
+    except ValueError as error:
+        message = f"{name} must be a day such as 2026-01-31; it is {said[:20]!r}."
+        raise BadInputError(message, where=f"field {name}") from error
+
+
+def _number(said: str, name: str) -> int | None:
+    if said and not (said.isascii() and said.isdigit() and len(said) < _DIGITS):
+        raise BadInputError(f"{name} must be a number of the log; it is {said[:20]!r}.", where=f"field {name}")
+    return int(said) if said else None
 
 
 def _of(who: Person) -> int | None:
@@ -209,12 +247,13 @@ def _of(who: Person) -> int | None:
 
 
 @router.get("/audit.jsonl")
-def download_audit(db: AppDb, who: Who) -> Response:
-    """The whole log in order, a row a line, with the digests."""
+def download_audit(request: Request, db: AppDb, who: Who) -> Response:
+    """The log in order, a row a line, with the digests; the filters of the page narrow it."""
+    wanted = _wanted(request.query_params)
 
     def lines() -> Iterator[bytes]:
         with db.read() as session:
-            for row in audit.scan(session, _of(who)):
+            for row in audit.scan(session, _of(who), wanted):
                 yield bytes(as_json(audit.as_json(row)).body)
 
     headers = {"Content-Disposition": 'attachment; filename="audit.jsonl"'}

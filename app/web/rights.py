@@ -21,7 +21,6 @@ from app.models import Role
 from app.settings import Settings
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-COOKIE = "patchsift"
 _LOOK_SECONDS = 2.0
 _NUMBER = re.compile(r"[+-]?[0-9]{10,4000}", re.ASCII)
 
@@ -30,17 +29,22 @@ _NUMBER = re.compile(r"[+-]?[0-9]{10,4000}", re.ASCII)
 class Right:
     """What a route asks for: a role in the project, and of a token also a scope.
 
-    `is_told`: a change is written to the audit log. Decisions are not: they have a chain of their own.
+    `is_told`: a change is written to the audit log. Decisions are not: they have a chain of their own. `of_server`: the
+    person must be an administrator of the server.
     """
 
     role: Role
     scope: str
     is_told: bool = True
+    of_server: bool = False
 
 
 EVERYBODY = None
+# No token has this scope: a program makes no further tokens, and changes no password.
+_SELF = "login"
 _VIEW = Right(Role.VIEWER, "read", is_told=False)
-_OWN = Right(Role.VIEWER, "read")
+_MINE = Right(Role.VIEWER, _SELF, is_told=False)
+_OWN = Right(Role.VIEWER, _SELF)
 _DECIDE = Right(Role.REVIEWER, "review", is_told=False)
 _REVIEW = Right(Role.REVIEWER, "review")
 _SEND = Right(Role.REVIEWER, "ingest")
@@ -48,6 +52,8 @@ _CURATE = Right(Role.CURATOR, "curate")
 _TRY = Right(Role.CURATOR, "curate", is_told=False)
 _ADMIN = Right(Role.ADMIN, "admin")
 _LOOK_AT = Right(Role.ADMIN, "admin", is_told=False)
+_SERVER = Right(Role.ADMIN, _SELF, of_server=True)
+_LOOK_AT_SERVER = Right(Role.ADMIN, _SELF, is_told=False, of_server=True)
 
 RIGHTS: Mapping[str, Right | None] = {
     # Who is not known yet.
@@ -61,7 +67,7 @@ RIGHTS: Mapping[str, Right | None] = {
     "GET /api/v1/openapi.json": EVERYBODY,
     # Oneself.
     "POST /logout": _OWN,
-    "GET /account": _VIEW,
+    "GET /account": _MINE,
     "POST /account/password": _OWN,
     "POST /account/totp": _OWN,
     "POST /account/totp/remove": _OWN,
@@ -69,7 +75,7 @@ RIGHTS: Mapping[str, Right | None] = {
     "POST /account/tokens": _OWN,
     "POST /account/tokens/{token_id}/end": _OWN,
     "POST /account/project": _OWN,
-    "GET /preferences": _VIEW,
+    "GET /preferences": _MINE,
     "POST /preferences": _OWN,
     # Members and the server.
     "GET /members": _LOOK_AT,
@@ -77,10 +83,12 @@ RIGHTS: Mapping[str, Right | None] = {
     "POST /members/{reviewer_id}": _ADMIN,
     "GET /audit": _LOOK_AT,
     "GET /audit.jsonl": _LOOK_AT,
-    "GET /server": _LOOK_AT,
-    "POST /server/people": _ADMIN,
-    "POST /server/people/{reviewer_id}": _ADMIN,
-    "POST /server/projects": _ADMIN,
+    "GET /server": _LOOK_AT_SERVER,
+    "POST /server/people": _SERVER,
+    "POST /server/people/{reviewer_id}": _SERVER,
+    "POST /server/logins/{login_id}/end": _SERVER,
+    "POST /server/tokens/{token_id}/end": _SERVER,
+    "POST /server/projects": _SERVER,
     # The queue and what is looked at.
     "GET /": _VIEW,
     "GET /queue": _VIEW,
@@ -262,6 +270,11 @@ def path_of(request: Request) -> str:
     return f"{method} {request.scope['route'].path}"
 
 
+def cookie_of(request: Request) -> str:
+    """The cookie's name. One that begins with `__Host-` can be set over https by this very host only (RFC 6265bis)."""
+    return "__Host-patchsift" if request.url.scheme == "https" else "patchsift"
+
+
 def actor_of(request: Request) -> audit.Actor:
     """Who asks, for the audit log."""
     person: Person | None = getattr(request.state, "person", None)
@@ -288,7 +301,7 @@ async def authorise(request: Request) -> AsyncIterator[None]:
         return
     person = await _find_person(request)
     request.state.person = person
-    if not person.may(right.role, right.scope):
+    if not person.may(right.role, right.scope) or (right.of_server and not person.is_admin):
         raise RefusedError(_why_not(person, right))
     yield
     if request.method not in SAFE_METHODS and right.is_told and not getattr(request.state, "is_told", False):
@@ -303,8 +316,12 @@ def _refuse_numbers(request: Request) -> None:
 
 
 def _why_not(person: Person, right: Right) -> str:
+    if person.scopes is not None and right.scope == _SELF:
+        return "This is for people who log in; a token does not reach it."
     if person.scopes is not None and right.scope not in person.scopes:
         return f"This token may not do that: it needs the scope {right.scope}."
+    if right.of_server:
+        return "This is for administrators of the server."
     return f"This is for a {right.role} of the project; {person.name} is a {person.role} here."
 
 
@@ -314,7 +331,7 @@ async def _find_person(request: Request) -> Person:
     shown = request.headers.get("authorization", "")
     if not shown and door.is_open(db):
         return door.local
-    found = await run_in_threadpool(_look_up, db, shown, request.cookies.get(COOKIE, ""))
+    found = await run_in_threadpool(_look_up, db, shown, request.cookies.get(cookie_of(request), ""))
     if found is None:
         raise NotKnownError("Log in first, or send a token: Authorization: Bearer pst_…")
     return found
@@ -326,8 +343,7 @@ def _look_up(db: Database, shown: str, cookie: str) -> Person | None:
         scheme, _, secret = shown.partition(" ")
         if scheme.lower() != "bearer":
             return None
-        with db.read() as session:
-            return accounts.find_token(session, secret.strip(), now=now)
+        return _of_token(db, secret.strip(), now)
     if not cookie:
         return None
     with db.read() as session:
@@ -339,6 +355,23 @@ def _look_up(db: Database, shown: str, cookie: str) -> Person | None:
         with db.write() as session:
             accounts.touch(session, person.login_id, now=now)
     return person
+
+
+def _of_token(db: Database, secret: str, now: datetime) -> Person | None:
+    with db.read() as session:
+        found = accounts.find_token(session, secret, now=now)
+    if found is None:
+        return None
+    person, used_at = found
+    if person.token_id is not None and (used_at is None or now - used_at > accounts.TOUCH):
+        with db.write() as session:
+            accounts.touch_token(session, person.token_id, now=now)
+    return person
+
+
+def about(request: Request, **facts: object) -> None:
+    """What the audit row of this request says besides: `about(request, name="ann", role="curator")`; never a secret."""
+    request.state.about = getattr(request.state, "about", {}) | facts
 
 
 def tell(request: Request, session: Session) -> None:
@@ -358,12 +391,13 @@ def _tell_alone(request: Request) -> None:
 
 def _note(request: Request, session: Session) -> None:
     person: Person = request.state.person
-    about = {name: str(value)[:100] for name, value in request.path_params.items() if name != "secret"}
+    said = request.path_params | getattr(request.state, "about", {})
+    facts = {name: str(value)[:100] for name, value in said.items() if name != "secret"}
     audit.note(
         session,
         actor_of(request),
         path_of(request),
         now=datetime.now(UTC),
         project_id=person.project_id,
-        about=about,
+        about=facts,
     )

@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app import accounts, decisions, review
+from app.accounts import SCOPES, Person
 from app.db import Database
 from app.main import create_app
 from app.models import Role
@@ -88,6 +89,8 @@ def test_the_cookie_is_out_of_the_reach_of_scripts(server: TestClient, db: Datab
     assert "SameSite=lax" in said
     safe = server.post("https://testserver/login", data=form, follow_redirects=False).headers["set-cookie"]
     assert "Secure" in safe
+    assert safe.startswith("__Host-patchsift=")
+    assert server.get("https://testserver/queue", follow_redirects=False).status_code == 200
 
 
 def test_this_machine_is_open_until_somebody_has_a_password(client: TestClient, db: Database) -> None:
@@ -159,6 +162,54 @@ def test_a_token_is_shown_once_and_does_what_it_may(server: TestClient, db: Data
     server.post(f"/account/tokens/{number}/end")
     server.cookies.clear()
     assert server.get("/api/v1/candidates", headers=shown).status_code == 401
+
+
+def test_a_token_makes_no_other_and_changes_no_password(server: TestClient, db: Database) -> None:
+    number = person(db, "root", Role.ADMIN, is_admin=True)
+    with db.write() as session:
+        owner = Person(number, "root", 1, Role.ADMIN, is_admin=True)
+        secret = accounts.make_token(session, owner, "all", list(SCOPES), now=NOON)[1]
+    shown = {"Authorization": f"Bearer {secret}"}
+    for path in ("/account/tokens", "/account/password", "/account/totp", "/server/people", "/account/project"):
+        refused = server.post(path, data={}, headers=shown)
+        assert (refused.status_code, "for people who log in" in refused.text) == (403, True)
+    log_in(server, "root")
+    assert text(server.get("/server").text).count("never") == 0  # its last use stands there
+
+
+def test_no_secret_gets_into_a_log(
+    server: TestClient, db: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person(db, "ann", Role.REVIEWER)
+    log_in(server, "ann")
+    made = server.post("/account/tokens", data={"name": "nightly", "scopes": ["read"]})
+    (token,) = re.findall(r"<code>(pst_[\w-]{43})</code>", made.text)
+    cookie = server.cookies["patchsift"]
+
+    def break_down(*_: object, **__: object) -> None:
+        raise OSError("the disk is on fire")
+
+    for name in ("find_token", "find_login", "get_ticket", "check_password", "hash_password"):
+        monkeypatch.setattr(accounts, name, break_down)
+    with TestClient(server.app, raise_server_exceptions=False, cookies={"patchsift": cookie}) as broken:
+        answers = [
+            broken.get("/queue"),
+            broken.get("/queue", headers={"Authorization": f"Bearer {token}"}),
+            broken.get(f"/come-in/{token}"),
+            broken.post("/login", data={"name": "ann", "password": PASSWORD}),
+        ]
+    assert [one.status_code for one in answers] == [500] * 4
+    assert "the disk is on fire" in caplog.text
+    assert [one for one in (cookie, token, PASSWORD) if one in caplog.text] == []
+
+
+def test_a_name_that_nobody_has_is_not_kept(server: TestClient, db: Database) -> None:
+    person(db, "root", Role.ADMIN, is_admin=True)
+    log_in(server, PASSWORD, "root")
+    log_in(server, "root", "wrong")
+    log_in(server, "root")
+    rows = [json.loads(line) for line in server.get("/audit.jsonl?what=refused").text.splitlines()]
+    assert [row["who"] for row in rows] == ["somebody", "root"]
 
 
 def test_members_come_by_link_and_their_role_counts_at_once(server: TestClient, db: Database) -> None:
