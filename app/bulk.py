@@ -22,9 +22,10 @@ from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from app import decisions, jobs, queue, review, turns
+from app import asking, decisions, jobs, queue, review, turns
 from app.candidates import Severity
 from app.db import Database, lock_chain, lock_ingest
+from app.decisions import Derived
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.models import CandidateRow, DecisionRow, FindingRow, JobRow, JobState, ReviewerRow, Status, Verdict, metadata
 from app.queue import Filter
@@ -374,17 +375,21 @@ def _decide_some(session: Session, job: JobRow, bulk: str, seen: Mapping[int, in
     right = [row for number, row in rows.items() if row.version == seen[number] and row.status != Status.JOINED]
     others = seen.keys() - {row.id for row in right}
     left = {number: "joined" if rows[number].status == Status.JOINED else "changed" for number in sorted(others)}
+    several = asking.list_of_several(session, job.project_id, right)
+    right = [row for row in right if row.id not in several]
     if left:
         # Where two are at it, because the one was taken for dead, what the other decided is no change.
         mine = select(_decision.c.candidate_id).where(_decision.c.bulk == bulk, _decision.c.candidate_id.in_(left))
         for number in session.connection().execute(mine).scalars().all():
             del left[number]
+    # Of these each opinion is to be one's own, of what one has seen.
+    left |= dict.fromkeys(sorted(several), "several opinions")
     verdict, key = Verdict(str(job.args["verdict"])), str(job.args["key"])
     right.sort(key=lambda row: row.id or 0)
     keys = decisions.free_keys(session, [f"{key}:{row.id}" for row in right])
     made = [_decision_on(row, job, bulk, verdict, one) for row, one in zip(right, keys, strict=True)]
     decisions.append_all(session, made)
-    decisions.move_all(session, [(row, decisions.STATUS_OF[verdict]) for row in right])
+    decisions.move_all(session, [(row, Derived(decisions.STATUS_OF[verdict])) for row in right])
     turns.finish(session, cast("int", job.args["reviewer"]), [row.id or 0 for row in right], None, now=job.created_at)
     return left
 

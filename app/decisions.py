@@ -5,13 +5,14 @@ import json
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, bindparam, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, FromClause, bindparam, exists, func, insert, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import Session, col
 
-from app.models import SHOWN, CandidateRow, DecisionRow, ReviewerRow, RevisionRow, Status, Verdict, metadata
+from app.models import SHOWN, Agreement, CandidateRow, DecisionRow, ReviewerRow, RevisionRow, Status, Verdict, metadata
 
 STATUS_OF = {
     Verdict.ACCEPT: Status.ACCEPTED,
@@ -24,6 +25,7 @@ _FIRST = bytes(32)
 
 # What every decision asks is built once, and of tables where no object is needed: to build a statement, or an object,
 # costs several times what SQLite needs to answer.
+_MOVED = ("status", "version", "agreement", "n_opinions", "settled_by", "lease_by", "lease_since", "lease_until")
 _candidate, _decision, _tally = (metadata.tables[name] for name in ("candidate", "decision", "tally"))
 _COUNTS = select(_tally.c.status, _tally.c.n).where(_tally.c.project_id == bindparam("project"))
 _ADD = (
@@ -34,7 +36,7 @@ _ADD = (
 _MOVE = (
     update(_candidate)
     .where(_candidate.c.id == bindparam("candidate"))
-    .values(status=bindparam("named"), version=bindparam("next"), lease_by=None, lease_since=None, lease_until=None)
+    .values({name: bindparam(f"new_{name}") for name in _MOVED})
 )
 _APPEND = insert(_decision)
 _LAST_DIGEST = (
@@ -73,8 +75,35 @@ def list_history(session: Session, candidate_id: int) -> list[tuple[DecisionRow,
     return [(decision, name, revision) for decision, name, revision in rows]
 
 
-def find_standing(history: Iterable[DecisionRow], judged_from: int) -> DecisionRow | None:
-    """The decision that counts: the last verdict that was not taken back and saw the texts of today.
+# ------------------------------------------------------------------------------------------------ what they say
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What the decisions on a candidate come to.
+
+    Attributes:
+        status: where it stands.
+        standing: the decision that counts; None where none does, or people disagree.
+        agreement: what came of asking several people; `NONE` where one decides.
+        opinions: the opinion of each person who was asked, oldest first; who passed it on has none.
+        asked: how many are asked for; 1 where one person decides.
+    """
+
+    status: Status
+    standing: DecisionRow | None = None
+    agreement: Agreement = Agreement.NONE
+    opinions: tuple[DecisionRow, ...] = ()
+    asked: int = 1
+
+    @property
+    def settled_by(self) -> int | None:
+        """The opinion that speaks for all of those who agree."""
+        return self.standing.id if self.standing is not None and self.agreement is Agreement.YES else None
+
+
+def list_standing(history: Iterable[DecisionRow], judged_from: int) -> list[DecisionRow]:
+    """The verdicts that were not taken back and saw the texts of today, oldest first.
 
     Args:
         history: every decision on the candidate, oldest first.
@@ -83,12 +112,51 @@ def find_standing(history: Iterable[DecisionRow], judged_from: int) -> DecisionR
     """
     decisions = list(history)
     taken_back = {one.undoes_id for one in decisions if one.verdict == Verdict.UNDO}
-    standing = [
+    return [
         one
         for one in decisions
         if one.verdict in STATUS_OF and one.id not in taken_back and one.candidate_version >= judged_from
     ]
-    return standing[-1] if standing else None
+
+
+def derive(history: Iterable[DecisionRow], judged_from: int) -> Derived:
+    """What all decisions on a candidate come to (docs/decisions/0037).
+
+    The last decision of one who decides alone counts, and so does a curator's last word. Else the last opinion of each
+    person does, once there are as many as were asked for; a skip passes the candidate on and is no opinion.
+    """
+    standing = list_standing(history, judged_from)
+    if not standing:
+        return Derived(Status.PENDING)
+    opinions = opinions_of(standing)
+    alone = [one for one in standing if not one.asked]
+    if alone:
+        last = alone[-1]
+        agreement = Agreement.NONE if last.asked is None else Agreement.SETTLED
+        return Derived(STATUS_OF[Verdict(last.verdict)], last, agreement, opinions)
+    asked = standing[-1].asked or 1
+    if len(opinions) < asked:
+        return Derived(Status.PENDING, None, Agreement.WAITING, opinions, asked)
+    # Equal edits share their revision.
+    if len({(one.verdict, one.revision_id) for one in opinions}) > 1:
+        return Derived(Status.DISAGREED, None, Agreement.NO, opinions, asked)
+    last = opinions[-1]
+    return Derived(STATUS_OF[Verdict(last.verdict)], last, Agreement.YES, opinions, asked)
+
+
+def opinions_of(standing: Iterable[DecisionRow]) -> tuple[DecisionRow, ...]:
+    """Of verdicts that stand, the last of each person who was one of several, without those who passed it on."""
+    last: dict[int, DecisionRow] = {}
+    for one in standing:
+        if one.asked:
+            last.pop(one.reviewer_id, None)
+            last[one.reviewer_id] = one
+    return tuple(one for one in last.values() if one.verdict != Verdict.SKIP)
+
+
+def find_standing(history: Iterable[DecisionRow], judged_from: int) -> DecisionRow | None:
+    """The decision that counts, as `derive` says it."""
+    return derive(history, judged_from).standing
 
 
 def stands() -> tuple[ColumnElement[bool], ...]:
@@ -98,6 +166,7 @@ def stands() -> tuple[ColumnElement[bool], ...]:
         later.c.candidate_id == _decision.c.candidate_id,
         later.c.id > _decision.c.id,
         later.c.verdict.in_(list(STATUS_OF)),
+        _is_alone(later),
         ~_is_taken_back(later.c.id),
     )
     # Nothing has happened since to most of them: the candidate is the version that the decision made of it.
@@ -105,9 +174,13 @@ def stands() -> tuple[ColumnElement[bool], ...]:
     return (
         _decision.c.verdict.in_(list(STATUS_OF)),
         _decision.c.candidate_version >= _candidate.c.judged_from,
-        is_last | ~replaced,
+        (_is_alone(_decision) & (is_last | ~replaced)) | (_candidate.c.settled_by == _decision.c.id),
         ~_is_taken_back(_decision.c.id),
     )
+
+
+def _is_alone(decision: FromClause) -> ColumnElement[bool]:
+    return decision.c.asked.is_(None) | (decision.c.asked == 0)
 
 
 def _is_taken_back(decision: ColumnElement[int]) -> ColumnElement[bool]:
@@ -115,10 +188,47 @@ def _is_taken_back(decision: ColumnElement[int]) -> ColumnElement[bool]:
     return exists().where(undo.c.undoes_id == decision)
 
 
-def status_of(session: Session, row: CandidateRow) -> Status:
-    """What the decisions on a candidate say of it."""
-    standing = find_standing((entry[0] for entry in list_history(session, row.id or 0)), row.judged_from)
-    return Status.PENDING if standing is None else STATUS_OF[Verdict(standing.verdict)]
+def opines(*also: ColumnElement[bool]) -> ColumnElement[bool]:
+    """As `opinions_of`, in SQL: candidates on which an opinion counts of which more is asked.
+
+    None of a candidate that still waits: nobody may be told what the others said.
+    """
+    later = _decision.alias()
+    replaced = exists().where(
+        later.c.candidate_id == _decision.c.candidate_id,
+        later.c.reviewer_id == _decision.c.reviewer_id,
+        later.c.id > _decision.c.id,
+        later.c.asked > 0,
+        later.c.verdict.in_(list(STATUS_OF)),
+        ~_is_taken_back(later.c.id),
+    )
+    told = _candidate.c.agreement.in_([Agreement.YES, Agreement.NO, Agreement.SETTLED])
+    return told & exists().where(
+        _decision.c.candidate_id == _candidate.c.id,
+        _decision.c.asked > 0,
+        _decision.c.verdict.in_([one for one in STATUS_OF if one is not Verdict.SKIP]),
+        _decision.c.candidate_version >= _candidate.c.judged_from,
+        ~_is_taken_back(_decision.c.id),
+        ~replaced,
+        *also,
+    )
+
+
+def has_answered(reviewer_id: int) -> ColumnElement[bool]:
+    """In SQL: candidates that wait for opinions and have this person's, or were passed on by this person."""
+    return (_candidate.c.agreement == Agreement.WAITING) & exists().where(
+        _decision.c.candidate_id == _candidate.c.id,
+        _decision.c.reviewer_id == reviewer_id,
+        _decision.c.asked > 0,
+        _decision.c.verdict.in_(list(STATUS_OF)),
+        _decision.c.candidate_version >= _candidate.c.judged_from,
+        ~_is_taken_back(_decision.c.id),
+    )
+
+
+def derive_row(session: Session, row: CandidateRow) -> Derived:
+    """What the decisions on a candidate come to."""
+    return derive((entry[0] for entry in list_history(session, row.id or 0)), row.judged_from)
 
 
 def find_standing_revision(session: Session, row: CandidateRow) -> RevisionRow | None:
@@ -161,7 +271,7 @@ def chain_digest(decision: DecisionRow, revision_digest: bytes | None) -> bytes:
     # What came later into the table stands in the digest only where it was said: older digests stay true.
     measured = {
         "other": decision.other_id, "seen": decision.n_seen, "hunks": decision.n_hunks, "spent": decision.spent_ms,
-        "bulk": decision.bulk, "guideline": decision.guideline,
+        "bulk": decision.bulk, "guideline": decision.guideline, "asked": decision.asked,
     }  # fmt: skip
     canonical = json.dumps(
         {name: value for name, value in measured.items() if value is not None}
@@ -201,26 +311,38 @@ def verify_chain(session: Session, project_id: int) -> int | None:
     return None
 
 
-def move(session: Session, row: CandidateRow, status: Status) -> None:
-    """Give a candidate its next version and its status, end its lease, and keep the counts."""
-    move_all(session, [(row, status)])
+def move(session: Session, row: CandidateRow, to: Derived, *, of: DecisionRow | None = None) -> None:
+    """Give a candidate the state that its decisions come to, end its lease, and keep the counts.
+
+    It gets its next version; but one that waits for opinions, and still does after the one of `of` came or went, keeps
+    its own: whoever else has it open judges the same texts.
+    """
+    is_open = of is not None and bool(of.asked) and row.status == to.status == Status.PENDING
+    _move(session, [(row, to)], step=0 if is_open else 1)
 
 
-def move_all(session: Session, moves: Sequence[tuple[CandidateRow, Status]]) -> None:
+def move_all(session: Session, moves: Sequence[tuple[CandidateRow, Derived]]) -> None:
     """As `move`, for several candidates of one project, each of them once."""
+    _move(session, moves, step=1)
+
+
+def _move(session: Session, moves: Sequence[tuple[CandidateRow, Derived]], step: int) -> None:
     if not moves:
         return
     changes: Counter[Status] = Counter()
-    for row, status in moves:
+    numbered = []
+    for row, to in moves:
         changes[Status(row.status)] -= 1
-        changes[status] += 1
-    numbered = [{"candidate": row.id, "named": status, "next": row.version + 1} for row, status in moves]
-    session.connection().execute(_MOVE, numbered)
-    for row, status in moves:
-        moved = {"status": status, "version": row.version + 1}
-        moved |= {"lease_by": None, "lease_since": None, "lease_until": None}
+        changes[to.status] += 1
+        moved = {
+            "status": to.status, "version": row.version + step, "agreement": to.agreement,
+            "n_opinions": len(to.opinions), "settled_by": to.settled_by, "lease_by": None, "lease_since": None,
+            "lease_until": None,
+        }  # fmt: skip
+        numbered.append({"candidate": row.id} | {f"new_{name}": value for name, value in moved.items()})
         for name, value in moved.items():
             set_committed_value(row, name, value)
+    session.connection().execute(_MOVE, numbered)
     add_to_tally(session, moves[0][0].project_id, changes)
 
 
@@ -337,8 +459,7 @@ def take_back(
         undoing.append(undo)
         history = histories[one.candidate_id]
         if row.status != Status.JOINED and find_standing(history, row.judged_from) is one:
-            standing = find_standing([*history, undo], row.judged_from)
-            moves.append((row, Status.PENDING if standing is None else STATUS_OF[Verdict(standing.verdict)]))
+            moves.append((row, derive([*history, undo], row.judged_from)))
     append_all(session, undoing)
     move_all(session, moves)
 

@@ -560,6 +560,8 @@ def _lineage(one: Settled) -> dict[str, object]:
         ],
         "licence": case.licence or "not stated",
     }
+    if case.n_opinions > 1:
+        told["opinions"] = case.n_opinions
     if example.evidence:
         told["evidence"] = example.evidence
     if made.passed:

@@ -41,7 +41,7 @@ _CLOCK = timedelta(days=1)
 _MOST_NAMED = 50
 _MOST_READ = 300
 _ONE_BY_ONE = Term("bulk", ("no",))
-_WAITING = (Status.PENDING, Status.FLAGGED, Status.SKIPPED)
+_WAITING = (Status.PENDING, Status.FLAGGED, Status.SKIPPED, Status.DISAGREED)
 _TIMES: Mapping[str, tuple[str, ...]] = {
     "under 2 s": ("<2",),
     "2 to 5 s": (">=2", "<5"),
@@ -743,7 +743,11 @@ def _seen(scope: Scope, sums: _Sums) -> Picture:
 
 
 def _waiting(counts: Mapping[str, int]) -> Picture:
-    rows = tuple(Row(name, (Cell(counts[name], Filter(status=name)),)) for name in _WAITING)
+    rows = tuple(
+        Row(name, (Cell(counts[name], Filter(status=name)),))
+        for name in _WAITING
+        if name != Status.DISAGREED or counts[name]
+    )
     says = "What waits now: every day, source and reviewer."
     return Picture("left", "What is left", says, "Status", ("candidates",), rows)
 

@@ -35,6 +35,7 @@ from app.assembly import (
 )
 from app.candidates import Candidate, Kind
 from app.db import LARGEST_ID, Database, driver_sign, insert_rows, lock_chain, lock_ingest
+from app.decisions import Derived
 from app.evidence import Unit
 from app.formats.reading import changed_lines, group_digest, title_of
 from app.models import CandidateRow, DecisionRow, NewCluesRow, PartRow, RenderingRow, Status, Verdict
@@ -465,9 +466,9 @@ def _apply(session: Session, seen: _Seen, clusters: Sequence[Cluster], grown: fr
     for number in sorted(seen.inside):
         row = seen.rows[number]
         if number in after and row.status != Status.JOINED:
-            moves.append((row, Status.JOINED))
+            moves.append((row, Derived(Status.JOINED)))
         elif number not in after and row.status == Status.JOINED:
-            moves.append((row, decisions.status_of(session, row)))
+            moves.append((row, decisions.derive_row(session, row)))
     decisions.move_all(session, moves)
     renewed = [
         seen.rows[one.lead]
@@ -478,7 +479,7 @@ def _apply(session: Session, seen: _Seen, clusters: Sequence[Cluster], grown: fr
     if renewed:
         ids = [row.id for row in renewed]
         session.execute(delete(RenderingRow).where(col(RenderingRow.candidate_id).in_(ids)))
-        decisions.move_all(session, [(row, Status.PENDING) for row in renewed])
+        decisions.move_all(session, [(row, Derived(Status.PENDING)) for row in renewed])
 
 
 def _may_change(row: CandidateRow, cluster: Cluster, grown: frozenset[int]) -> bool:

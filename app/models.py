@@ -36,7 +36,11 @@ _IN_BULK = text("bulk IS NOT NULL")
 
 
 class Status(StrEnum):
-    """What the last decisions say of a candidate; `JOINED`: it is a part of another one now, and stands in no list."""
+    """What the last decisions say of a candidate.
+
+    `JOINED`: it is a part of another one now, and stands in no list. `DISAGREED`: several people were asked and said
+    different things, and a curator has not had the last word yet.
+    """
 
     PENDING = "pending"
     ACCEPTED = "accepted"
@@ -45,10 +49,21 @@ class Status(StrEnum):
     SKIPPED = "skipped"
     FLAGGED = "flagged"
     JOINED = "joined"
+    DISAGREED = "disagreed"
 
 
 SHOWN = tuple(status for status in Status if status is not Status.JOINED)
 """What a list, a filter and a page know."""
+
+
+class Agreement(StrEnum):
+    """What came of asking several people about a candidate; `NONE` where one person decides."""
+
+    NONE = ""
+    WAITING = "waiting"
+    YES = "yes"
+    NO = "no"
+    SETTLED = "settled"
 
 
 class Verdict(StrEnum):
@@ -105,6 +120,9 @@ def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
+
+SEVERAL = "agreement != ''"
+"""Candidates that several people were asked about and have spoken of, as SQL for the same purpose."""
 
 MOVED = "version > 1"
 """Candidates that were ever decided, as SQL: written so wherever an index over them is to be used."""
@@ -282,6 +300,9 @@ class SourceRow(SQLModel, table=True):
 class CandidateRow(SQLModel, table=True):
     """What a reviewer judges: the narrow columns that the queue, filters and lists need.
 
+    `agreement`, `n_opinions` and `settled_by` are of candidates that several people were asked about: what came of it,
+    how many opinions count, and the opinion that speaks for all where they agree.
+
     Each thing that a log says of a change is a row of its own; those that speak of one change are joined, and one of
     them leads (docs/decisions/0015). `n_parts` counts what a lead has taken in. `judged_from` is the first version
     whose texts are today's: a decision on an earlier one saw something else, and does not stand. `texts_digest` is of
@@ -333,6 +354,15 @@ class CandidateRow(SQLModel, table=True):
             sqlite_where=text(MOVED),
             postgresql_where=text(MOVED),
         ),
+        # Empty where one person decides.
+        Index(
+            "ix_candidate_agreement",
+            "project_id",
+            "agreement",
+            "id",
+            sqlite_where=text(SEVERAL),
+            postgresql_where=text(SEVERAL),
+        ),
         Index(
             "uq_candidate_external",
             "source_id",
@@ -371,6 +401,9 @@ class CandidateRow(SQLModel, table=True):
     n_attempts: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     n_parts: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     judged_from: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
+    agreement: str = Field(default=Agreement.NONE, sa_column_kwargs={"server_default": ""})
+    n_opinions: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    settled_by: int | None = None
     texts_digest: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     validity: str = Field(default="", sa_column_kwargs={"server_default": ""})
     n_valid: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
@@ -598,6 +631,7 @@ class DecisionRow(SQLModel, table=True):
     the candidate that is joined or taken apart. `n_seen` of `n_hunks` changes were on the screen before it, `spent_ms`
     milliseconds passed there; None where nobody measured. Decisions that were made as one share their `bulk`.
     `guideline` is the version that stood then; None is the first one, or no verdict.
+    `asked` is how many opinions were asked for where this is one of several, 0 where it is the last word on them.
     """
 
     __tablename__ = "decision"
@@ -628,6 +662,7 @@ class DecisionRow(SQLModel, table=True):
     spent_ms: int | None = None
     bulk: str | None = None
     guideline: int | None = None
+    asked: int | None = None
     decided_at: datetime
     previous_digest: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
     digest: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))

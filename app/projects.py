@@ -1,4 +1,4 @@
-"""What a project says of its releases: how groups are split, what its models take, which files it gives."""
+"""What a project says: who judges, how groups are split, what its models take, which files it gives."""
 
 import hashlib
 from collections.abc import Collection, Mapping
@@ -6,17 +6,22 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlmodel import Session, col
 
 from app import tokens
 from app.contamination import Benchmark, BlockList, Overlap, benchmark_texts
 from app.errors import BadInputError, NotFoundError, TooLargeError
-from app.models import ProjectFileRow, ProjectRow
+from app.models import ProjectFileRow, ProjectRow, metadata
+from app.opinions import Opinions
 from app.splits import Plan
 from app.tokens import DEFAULT_BUDGETS, Budget, Count, parse_budget
 
 MOST_BYTES = 64 << 20
+
+# Every decision asks for it.
+_project = metadata.tables["project"]
+_STORED = select(_project.c.settings).where(_project.c.id == bindparam("project"))
 
 
 class FileKind(StrEnum):
@@ -36,12 +41,14 @@ class ProjectSettings:
         budgets: what its models take, in tokens.
         licence_required: whether an example is held back whose source names no licence.
         overlap: when an example says too much of a benchmark.
+        opinions: how many people judge a candidate.
     """
 
     plan: Plan = field(default_factory=Plan)
     budgets: tuple[Budget, ...] = DEFAULT_BUDGETS
     licence_required: bool = False
     overlap: Overlap = field(default_factory=Overlap)
+    opinions: Opinions = field(default_factory=Opinions)
 
     @classmethod
     def parse(cls, given: Mapping[str, object]) -> "ProjectSettings":
@@ -51,7 +58,7 @@ class ProjectSettings:
             BadInputError: a value that cannot be; `where` names the field.
 
         """
-        known = {"split", "budgets", "licence_required", "overlap"}
+        known = {"split", "budgets", "licence_required", "overlap", "opinions"}
         unknown = sorted(set(given) - known)
         if unknown:
             raise BadInputError(
@@ -63,6 +70,8 @@ class ProjectSettings:
             made = replace(made, plan=Plan.parse(_object(given["split"], "split")))
         if "overlap" in given:
             made = replace(made, overlap=Overlap.parse(_object(given["overlap"], "overlap")))
+        if "opinions" in given:
+            made = replace(made, opinions=Opinions.parse(_object(given["opinions"], "opinions")))
         if "licence_required" in given:
             made = replace(made, licence_required=_flag(given["licence_required"], "licence_required"))
         if "budgets" in given:
@@ -89,12 +98,17 @@ class ProjectSettings:
         return ProjectSettings.parse(stored)
 
     def as_json(self) -> dict[str, object]:
-        """`{"split": {"by": "issue", "seed": 0, …}, "budgets": […], "licence_required": false, "overlap": {…}}`."""
+        """`{"split": {"by": "issue", "seed": 0, …}, "budgets": […], "licence_required": false, "overlap": {…}}`.
+
+        `opinions` only where several are asked for or gold is given: a release is made again to the byte.
+        """
+        several = {} if self.opinions == Opinions() else {"opinions": self.opinions.as_json()}
         return {
             "split": self.plan.as_json(),
             "budgets": [one.as_json() for one in self.budgets],
             "licence_required": self.licence_required,
             "overlap": self.overlap.as_json(),
+            **several,
         }
 
 
@@ -115,11 +129,18 @@ def get_settings(session: Session, project_id: int) -> ProjectSettings:
     return ProjectSettings.parse(session.get_one(ProjectRow, project_id).settings or {})
 
 
+def get_opinions(session: Session, project_id: int) -> Opinions:
+    """What the project says of several opinions."""
+    said = (session.connection().execute(_STORED, {"project": project_id}).scalar() or {}).get("opinions")
+    return Opinions.parse(said) if said else Opinions()
+
+
 def describe(session: Session, project_id: int) -> dict[str, object]:
     """`{"project": "default", "settings": {…}, "files": [{"kind", "name", "sha256", "bytes"}, …]}`."""
+    said = get_settings(session, project_id)
     return {
         "project": get_name(session, project_id),
-        "settings": get_settings(session, project_id).as_json(),
+        "settings": said.as_json() | {"opinions": said.opinions.as_json()},
         "files": [one.as_json() for one in list_files(session, project_id)],
     }
 

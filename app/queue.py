@@ -24,6 +24,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    text,
     true,
     union_all,
 )
@@ -35,7 +36,9 @@ from app.db import LARGEST_ID, is_id
 from app.errors import BadInputError
 from app.formats.reading import shown
 from app.models import (
+    SEVERAL,
     SHOWN,
+    Agreement,
     CandidateRow,
     ClusterRow,
     FindingRow,
@@ -56,7 +59,7 @@ _MOST_EARLIER_WORDS = 20
 # What every decision asks is built once, and of tables where no object is needed.
 _candidate, _decision = metadata.tables["candidate"], metadata.tables["decision"]
 _FOLLOWING = (
-    select(_candidate.c.id)
+    select(_candidate.c.id, _candidate.c.agreement)
     .where(
         _candidate.c.project_id == bindparam("project"),
         _candidate.c.status == bindparam("named"),
@@ -240,6 +243,8 @@ def whole_number(field: str, value: str) -> int:
 def conditions(session: Session, project_id: int, wanted: Filter) -> list[ColumnElement[bool]]:
     """The filter as conditions on candidates; the same for a page, a queue and an export.
 
+    Of what waits for the opinions of several people, who asks (`asks`) is shown what has not got theirs.
+
     Raises:
         BadInputError: it names a view, a reviewer or a finding that there is not, or nothing that can be sought.
 
@@ -252,6 +257,8 @@ def conditions(session: Session, project_id: int, wanted: Filter) -> list[Column
     terms = expand(session, project_id, wanted).terms()
     if wanted.q and not terms:  # an earlier filter of no words
         found.append(false())
+    if wanted.status == Status.PENDING:
+        found += _is_open_to(session)
     return [*found, *(_condition(session, project_id, term) for term in terms)]
 
 
@@ -279,6 +286,11 @@ def _no_finding(code: str) -> str:
     if near:
         return f"No check finds {code[:40]!r}. Did you mean {' or '.join(near)}?"
     return f"No check finds {code[:40]!r}. They find {', '.join(FINDING_CODES)}."
+
+
+def _is_open_to(session: Session) -> list[ColumnElement[bool]]:
+    me = who_asks(session)
+    return [] if me is None else [~decisions.has_answered(me)]
 
 
 def _condition(session: Session, project_id: int, term: Term) -> ColumnElement[bool]:
@@ -386,10 +398,7 @@ def _bulk(_: Session, __: int, value: str) -> ColumnElement[bool]:
 
 
 def _by(session: Session, _: int, name: str) -> ColumnElement[bool]:
-    known = session.execute(select(ReviewerRow.id).where(col(ReviewerRow.name) == name)).scalar()  # type: ignore[call-overload]
-    if known is None:
-        raise BadInputError(f"by: there is no reviewer {name[:40]!r}.", where="field q")
-    return _decided(_decision.c.reviewer_id == known)
+    return _decided(_decision.c.reviewer_id == _reviewer_id(session, name, "by"))
 
 
 def _reason(_: Session, __: int, code: str) -> ColumnElement[bool]:
@@ -398,6 +407,26 @@ def _reason(_: Session, __: int, code: str) -> ColumnElement[bool]:
 
 def _guideline(_: Session, __: int, versions: str) -> ColumnElement[bool]:
     return _decided(_number_in(func.coalesce(_decision.c.guideline, guidelines.FIRST.version), versions))
+
+
+def _agreement(_: Session, __: int, value: str) -> ColumnElement[bool]:
+    # As a literal, so that the index over these few is used.
+    return and_(text(SEVERAL), _candidate.c.agreement == value)
+
+
+def _opinion(_: Session, __: int, verdict: str) -> ColumnElement[bool]:
+    return decisions.opines(_decision.c.verdict == verdict)
+
+
+def _opinion_by(session: Session, _: int, name: str) -> ColumnElement[bool]:
+    return decisions.opines(_decision.c.reviewer_id == _reviewer_id(session, name, "opinion_by"))
+
+
+def _reviewer_id(session: Session, name: str, field: str) -> int:
+    known = session.execute(select(ReviewerRow.id).where(col(ReviewerRow.name) == name)).scalar()  # type: ignore[call-overload]
+    if known is None:
+        raise BadInputError(f"{field}: there is no reviewer {name[:40]!r}.", where="field q")
+    return int(known)
 
 
 def _group(session: Session, project_id: int, value: str) -> ColumnElement[bool]:
@@ -431,7 +460,7 @@ def _turn(session: Session, _: int, value: str) -> ColumnElement[bool]:
         if known is None:
             raise BadInputError(f"turn: there is no reviewer {value[:40]!r}.", where="field q")
         return is_sent_to(known)
-    me = session.info.get(_ASKS)
+    me = who_asks(session)
     if me is None:
         raise BadInputError(f"turn:{value} means another list for everybody; name a person here.", where="field q")
     return is_sent_to(me) if value == syntax.ME else exists().where(*_TURN, col(TurnRow.from_id) == me)
@@ -446,8 +475,13 @@ def is_sent_to(reviewer_id: int) -> ColumnElement[bool]:
     return exists().where(*_TURN, col(TurnRow.to_id) == reviewer_id)
 
 
+def who_asks(session: Session) -> int | None:
+    """Who asks in this session, as `asks` said it; None where nobody in particular does."""
+    return session.info.get(_ASKS)
+
+
 def asks(session: Session, reviewer_id: int) -> None:
-    """Say who asks in this session: whom `turn:me` means."""
+    """Say who asks in this session: whom `turn:me` means, and whose opinions need not be asked for again."""
     session.info[_ASKS] = reviewer_id
 
 
@@ -469,6 +503,9 @@ _FINDERS: Mapping[str, _Finder] = {
     "file": _file,
     "valid": _valid,
     "by": _by,
+    "agreement": _agreement,
+    "opinion": _opinion,
+    "opinion_by": _opinion_by,
     "reason": _reason,
     "guideline": _guideline,
     "decided": _decided_on,
@@ -625,19 +662,32 @@ def count_candidates(session: Session, project_id: int, wanted: Filter, *, since
 
     """
     if not since and _is_plain_status(wanted):
-        tally = decisions.count_by_status(session, project_id)
+        tally = _count_open(session, project_id)
         return Count(tally[wanted.status] if wanted.status else sum(tally.values()))
     where = (*conditions(session, project_id, wanted), _candidate.c.id > since)
     n = session.execute(select(_capped(where))).scalar_one()
     return Count(min(n, COUNT_CAP), capped=n > COUNT_CAP)
 
 
+def _count_open(session: Session, project_id: int) -> dict[str, int]:
+    """The tally, without what waits for the opinions of others and has that of who asks."""
+    tally = decisions.count_by_status(session, project_id)
+    me = who_asks(session)
+    if me is not None:
+        # Counted at once where one person decides: the index is empty.
+        where = (text(SEVERAL), _candidate.c.project_id == project_id, decisions.has_answered(me))
+        answered = select(func.count()).select_from(_candidate).where(*where)
+        tally[Status.PENDING] -= session.connection().execute(answered).scalar_one()
+    return tally
+
+
 def count_by_status(session: Session, project_id: int, wanted: Filter) -> dict[str, Count]:
     """How many candidates of each status a filter finds, whatever status it says; counted up to 1,000 each."""
     if _is_plain_status(wanted):
-        return {status: Count(n) for status, n in decisions.count_by_status(session, project_id).items()}
+        return {status: Count(n) for status, n in _count_open(session, project_id).items()}
     where = conditions(session, project_id, replace(wanted, status=""))
-    counts = [_capped([*where, _candidate.c.status == status]).label(status) for status in SHOWN]
+    mine = {Status.PENDING: _is_open_to(session)}
+    counts = [_capped([*where, _candidate.c.status == status, *mine.get(status, [])]).label(status) for status in SHOWN]
     found = session.execute(select(*counts)).one()
     return {status: Count(min(n, COUNT_CAP), capped=n > COUNT_CAP) for status, n in zip(SHOWN, found, strict=True)}
 
@@ -708,9 +758,9 @@ def find_next(
     after_id = after_id if is_id(after_id) else 0
     if wanted.status and wanted == Filter(status=wanted.status) and not back and but is None:
         named = {"project": project_id, "named": wanted.status, "after": after_id}
-        found = session.connection().execute(_FOLLOWING, named).scalar()
-        if found is not None:
-            return int(found)
+        row = session.connection().execute(_FOLLOWING, named).first()
+        if row is not None and row.agreement != Agreement.WAITING:
+            return int(row.id)
     order = order_of(wanted)
     place = ordering.find_place(session, order, after_id) if after_id else None
     behind = ordering.ranges(order, place, back=back)

@@ -40,6 +40,7 @@ from app.models import (
     ReleaseState,
     ReviewerRow,
 )
+from app.opinions import Opinions
 from app.projects import ProjectSettings
 from app.queue import EarlierFilter, Filter, conditions, expand
 from app.settings import Settings
@@ -125,7 +126,8 @@ class Spec:
             BadInputError: a value that cannot be.
 
         """
-        return of_project.changed(self.changes)
+        # Who judged says each decision for itself.
+        return replace(of_project.changed(self.changes), opinions=Opinions())
 
 
 def parse_filter(given: object) -> Filter:

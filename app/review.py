@@ -14,16 +14,18 @@ from sqlalchemy import bindparam, exists, insert, select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from app import checks, decisions, drafts, editing, evidence, guidelines, jobs, joining, prepare, turns
+from app import asking, checks, decisions, drafts, editing, evidence, guidelines, jobs, joining, prepare, queue, turns
 from app.candidates import Candidate, Finding, Kind, Severity
 from app.db import LARGEST_ID, is_id, lock_chain, lock_ingest
+from app.decisions import Derived
 from app.diffs.edit import normalise_edit
 from app.diffs.merge import find_mark
 from app.diffs.unicode import refuse_unstorable
-from app.errors import BadInputError, ConflictError, NotFoundError
+from app.errors import BadInputError, ConflictError, NotFoundError, RefusedError
 from app.evidence import Part, Told
 from app.formats import SUCCESS
 from app.models import (
+    Agreement,
     CandidateRow,
     DecisionRow,
     EntryRow,
@@ -81,6 +83,9 @@ _SPOKEN = (
 # ------------------------------------------------------------------------------------------------ one candidate
 
 
+History = list[tuple[DecisionRow, str, RevisionRow | None]]
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A candidate with its evidence, as the review page shows it.
@@ -92,7 +97,9 @@ class Opened:
         entry: the log line.
         source_name: the file it came from.
         findings: about what stands.
-        history: every decision, oldest first, with the reviewer's name and the revision it carries.
+        history: every decision, oldest first, with the reviewer's name and the revision it carries; while it waits for
+            opinions, only those of the person who looks.
+        is_blind: whether it waits for opinions.
         parts: what it was put together from, besides its own entry.
         lead: the candidate that this one was joined with and is shown under, or None.
     """
@@ -103,9 +110,19 @@ class Opened:
     entry: EntryRow
     source_name: str
     findings: list[Finding]
-    history: list[tuple[DecisionRow, str, RevisionRow | None]]
+    history: History
     parts: tuple[Part, ...] = ()
     lead: int | None = None
+    is_blind: bool = False
+
+    @property
+    def sides(self) -> History:
+        """The opinions that were asked for, once all of them are there, side by side."""
+        if self.row.agreement in {Agreement.NONE, Agreement.WAITING}:
+            return []
+        derived = decisions.derive((one for one, _, _ in self.history), self.row.judged_from)
+        shown = {one.id for one in derived.opinions}
+        return [entry for entry in self.history if entry[0].id in shown]
 
 
 def get_candidate(session: Session, project_id: int, candidate_id: int) -> CandidateRow:
@@ -124,7 +141,7 @@ def get_candidate(session: Session, project_id: int, candidate_id: int) -> Candi
 
 
 def open_candidate(session: Session, project_id: int, candidate_id: int) -> Opened:
-    """A candidate with entry, findings and history.
+    """A candidate with entry, findings and history; while it waits for opinions, with those of who asks alone.
 
     Raises:
         NotFoundError: no such candidate.
@@ -140,12 +157,15 @@ def open_candidate(session: Session, project_id: int, candidate_id: int) -> Open
     else:
         said = replace(evidence.read_success(entry.raw), rating=row.rating, logged_at=row.logged_at)
         told = Told(said, entry, source_name, ())
-    # A first version is one that nobody has decided on.
-    history = decisions.list_history(session, candidate_id) if row.version > 1 else []
+    # A first version is one that nobody has decided on, but for opinions that wait for others.
+    history = decisions.list_history(session, candidate_id) if row.version > 1 or row.agreement else []
     stands = _with_edit(told.said, history, row.judged_from)
     findings = list_findings(session, row, told.said) if stands is told.said else _findings_of_edit(told.said, stands)
     lead = find_lead(session, row) if row.status == Status.JOINED else None
-    return Opened(row, told.said, stands, told.entry, told.source_name, findings, history, told.parts, lead)
+    is_blind = bool(history) and asking.is_blind(session, row)
+    if is_blind:
+        history = asking.seen_by(history, queue.who_asks(session))
+    return Opened(row, told.said, stands, told.entry, told.source_name, findings, history, told.parts, lead, is_blind)
 
 
 def _with_edit(
@@ -250,12 +270,29 @@ class Outcome:
 
 
 def decide(
-    session: Session, project_id: int, reviewer_id: int, candidate_id: int, act: Act, *, now: datetime
+    session: Session,
+    project_id: int,
+    reviewer_id: int,
+    candidate_id: int,
+    act: Act,
+    *,
+    may_settle: bool = True,
+    now: datetime,
 ) -> Outcome:
-    """Record a reviewer's act on a candidate.
+    """Record a reviewer's act on a candidate: the decision, one of several opinions, or the last word on them.
+
+    Args:
+        session: to write to.
+        project_id: its project.
+        reviewer_id: who decides.
+        candidate_id: on what.
+        act: what was decided.
+        may_settle: whether this person may have the last word where several people were asked.
+        now: aware UTC time.
 
     Raises:
         NotFoundError: no such candidate.
+        RefusedError: all opinions are there, and the last word is a curator's.
         ConflictError: the candidate was decided or changed since this version was shown.
         BadInputError: an unknown reason, a rating outside 1 to 5, an edit without text or a text without edit.
 
@@ -269,14 +306,29 @@ def decide(
     if row.version != act.version or row.status == Status.JOINED:
         raise _stale(session, row, act.version, _sent(act))
     is_late = act.lease is not None and not _is_running(row, reviewer_id, act.lease, now)
+    asked = _asked(session, row, may_settle=may_settle)
     revision = None
     if act.edited is not None:
         revision = _revise(session, row, *act.edited, now)
         if revision is None:
             return Outcome(None, row)
-    decision = DecisionRow(
-        project_id=project_id,
-        candidate_id=candidate_id,
+    decision = _decision_of(row, reviewer_id, act, revision, now)
+    decision.asked, decision.guideline = asked, guideline
+    decisions.append(session, decision, revision)
+    alone = Derived(decisions.STATUS_OF[act.verdict], decision)
+    decisions.move(session, row, alone if asked is None else decisions.derive_row(session, row), of=decision)
+    turns.finish(session, reviewer_id, [candidate_id], decision.id, now=now)
+    if revision is not None:
+        drafts.discard(session, reviewer_id, candidate_id)
+    return Outcome(decision, row, late=is_late)
+
+
+def _decision_of(
+    row: CandidateRow, reviewer_id: int, act: Act, revision: RevisionRow | None, now: datetime
+) -> DecisionRow:
+    return DecisionRow(
+        project_id=row.project_id,
+        candidate_id=row.id or 0,
         candidate_version=row.version,
         reviewer_id=reviewer_id,
         verdict=act.verdict,
@@ -288,15 +340,8 @@ def decide(
         n_seen=act.n_seen,
         n_hunks=act.n_hunks,
         spent_ms=act.spent_ms,
-        guideline=guideline,
         decided_at=now,
     )
-    decisions.append(session, decision, revision)
-    decisions.move(session, row, decisions.STATUS_OF[act.verdict])
-    turns.finish(session, reviewer_id, [candidate_id], decision.id, now=now)
-    if revision is not None:
-        drafts.discard(session, reviewer_id, candidate_id)
-    return Outcome(decision, row, late=is_late)
 
 
 def _is_running(row: CandidateRow, reviewer_id: int, number: int, now: datetime) -> bool:
@@ -314,6 +359,24 @@ def _sent(act: Act) -> dict[str, object]:
         "rating": act.rating,
         "edited": None if act.edited is None else dict([act.edited]),
     }
+
+
+def _asked(session: Session, row: CandidateRow, *, may_settle: bool) -> int | None:
+    """Of how many opinions a decision would be one; 0 for the last word on them, None where one person decides."""
+    if row.agreement == Agreement.WAITING:
+        # What was asked of the first holds for all, whatever the project says since.
+        return decisions.derive_row(session, row).asked
+    if row.status == Status.PENDING:
+        asked = asking.asked_of(session, row)
+        return asked if asked > 1 else None
+    if not row.agreement:
+        return None
+    if not may_settle:
+        raise RefusedError(
+            f"{row.n_opinions} people have judged candidate {row.id}; the last word on it is a curator's. To change "
+            "your opinion, take it back with Undo first."
+        )
+    return 0
 
 
 def undo(session: Session, project_id: int, reviewer_id: int, *, key: str, of: str = "", now: datetime) -> Outcome:
@@ -358,7 +421,7 @@ def undo(session: Session, project_id: int, reviewer_id: int, *, key: str, of: s
     if last.other_id is not None:
         joining.settle(session, project_id, [last.candidate_id, last.other_id])
     elif row.status != Status.JOINED:
-        decisions.move(session, row, decisions.status_of(session, row))
+        decisions.move(session, row, decisions.derive_row(session, row), of=last)
     return Outcome(decision, row)
 
 
@@ -507,7 +570,7 @@ def _find_earlier(session: Session, key: str, verdict: Verdict, candidate_id: in
 
 def _stale(session: Session, row: CandidateRow, seen: int, yours: Mapping[str, object]) -> ConflictError:
     """The refusal of a write that saw an earlier version: what was sent, and what stands instead."""
-    history = decisions.list_history(session, row.id or 0)
+    history = [] if asking.is_blind(session, row) else decisions.list_history(session, row.id or 0)
     last, who, revision = history[-1] if history else (None, "", None)
     said = evidence.read_candidate(session, row).said
     theirs: dict[str, object] = {
@@ -537,7 +600,7 @@ def _changed(session: Session, row: CandidateRow, seen: int) -> str:
             f"Candidate {row.id} was joined with candidate {find_lead(session, row)}: both speak of one change. "
             "Nothing of yours was stored; decide on that one."
         )
-    history = decisions.list_history(session, row.id or 0)
+    history = [] if asking.is_blind(session, row) else decisions.list_history(session, row.id or 0)
     last = f" by {history[-1][1]} ({history[-1][0].verdict})" if history else ""
     return (
         f"Candidate {row.id} was changed{last} after you opened it: you saw version {seen}, it is version "
@@ -596,12 +659,23 @@ def _revise(session: Session, row: CandidateRow, field: str, submitted: str, now
         )
     if unreadable := checks.find_unreadable(said.with_text(field, text), field):
         raise BadInputError(f"{unreadable.message} Mend it and save again.", where=unreadable.place)
-    revision = RevisionRow(
-        candidate_id=row.id or 0, field=field, text=text, digest=hashlib.sha256(text.encode()).digest(), created_at=now
-    )
+    digest = hashlib.sha256(text.encode()).digest()
+    same = _find_equal(session, row, field, digest)
+    if same is not None:
+        return same
+    revision = RevisionRow(candidate_id=row.id or 0, field=field, text=text, digest=digest, created_at=now)
     session.add(revision)
     session.flush()
     return revision
+
+
+def _find_equal(session: Session, row: CandidateRow, field: str, digest: bytes) -> RevisionRow | None:
+    """The very text as somebody else edited it: two who edit alike agree, and that shows by their revision."""
+    wanted = select(RevisionRow).where(
+        col(RevisionRow.candidate_id) == row.id, col(RevisionRow.field) == field, col(RevisionRow.digest) == digest
+    )
+    found: RevisionRow | None = session.execute(wanted.order_by(col(RevisionRow.id)).limit(1)).scalar()
+    return found
 
 
 def stands_at(opened: Opened, version: int) -> Candidate:
@@ -738,7 +812,7 @@ def _say_of_two(
     joining.settle(session, row.project_id, [row.id or 0])
     if row.version == decision.candidate_version:
         # It was decided on: who saw it before must look again, and its history is no longer empty.
-        decisions.move(session, row, Status(row.status))
+        decisions.move(session, row, replace(decisions.derive_row(session, row), status=Status(row.status)))
     return Outcome(decision, row)
 
 

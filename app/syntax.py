@@ -229,7 +229,9 @@ class Field:
     group: str = "Candidate"
 
 
-STATUSES = ("pending", "accepted", "rejected", "edited", "skipped", "flagged")
+STATUSES = ("pending", "accepted", "rejected", "edited", "skipped", "flagged", "disagreed")
+AGREEMENTS = ("yes", "no", "settled", "waiting")
+OPINIONS = ("accept", "reject", "edit", "flag")
 NEVER, NONE = "never", "none"
 ME, SENT = "me", "sent"
 
@@ -251,6 +253,10 @@ _TABLE = (
           _numbers(whole=False, none=True, example="<0.5, 1, or none"), group="Review"),
     Field("bulk", "Decided together with others, or by itself", "bulk:yes", _one_of("yes", "no"), group="Review"),
     Field("turn", "Sent to this person and not done; me: to you; sent: by you", "turn:me", _turn, group="Review"),
+    Field("agreement", "Of what several people judge: they agree, they do not, a curator settled it, or it still waits",
+          "agreement:no", _one_of(*AGREEMENTS), group="Review"),
+    Field("opinion", "One of several people said this of it", "opinion:reject", _one_of(*OPINIONS), group="Review"),
+    Field("opinion_by", "This person was one of several who judged it", 'opinion_by:"Ada L"', _text, group="Review"),
     Field("kind", "What is judged", "kind:patch", _one_of(*Kind)),
     Field("source", "Patch source, in full", "source:Unknown", _text),
     Field("finding", "What the checks noticed", "finding:secret", _code),

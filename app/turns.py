@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, bindparam, exists, func, or_, select, text, update
+from sqlalchemy import ColumnElement, bindparam, case, exists, func, or_, select, text, update
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from app.errors import BadInputError, NotFoundError
-from app.models import CandidateRow, DecisionRow, MemberRow, ReviewerRow, Role, metadata
+from app.models import Agreement, CandidateRow, DecisionRow, MemberRow, ReviewerRow, Role, metadata
 
 MOST_CHARACTERS = 500
 _MOST_SHOWN = 100
@@ -49,6 +49,12 @@ class Turn:
     sent_at: datetime
     done_at: datetime | None
     verdict: str
+
+
+# What somebody said of a candidate is not told, not even to who sent it, while others are to judge it too.
+_verdict = case(
+    (col(CandidateRow.agreement) == Agreement.WAITING, ""), else_=func.coalesce(col(DecisionRow.verdict), "")
+)
 
 
 def send(session: Session, row: CandidateRow, sender_id: int, receiver: str, sentence: str, *, now: datetime) -> Turn:
@@ -182,7 +188,7 @@ def _list(session: Session, where: list[ColumnElement[bool]]) -> list[Turn]:
     found = (
         select(
             _turn.c.id, _turn.c.candidate_id, col(CandidateRow.title), col(sender.name), col(receiver.name),
-            _turn.c.sentence, _turn.c.sent_at, _turn.c.done_at, func.coalesce(col(DecisionRow.verdict), ""),
+            _turn.c.sentence, _turn.c.sent_at, _turn.c.done_at, _verdict,
         )
         .select_from(_turn)
         .join(CandidateRow, col(CandidateRow.id) == _turn.c.candidate_id)

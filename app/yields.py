@@ -6,7 +6,7 @@ text that a person is shown is the text that leaves.
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, TextClause, bindparam, exists, select, tex
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from app import checks, evidence, gates, groups, recipes, rulings
+from app import checks, decisions, evidence, gates, groups, recipes, rulings
 from app.candidates import Candidate, Finding, Kind, Severity
 from app.db import LARGEST_ID, is_id
 from app.errors import NotFoundError
@@ -26,6 +26,7 @@ from app.examples import Dataset, Example, HeldBack, Hold, Origin
 from app.formats import SUCCESS
 from app.models import (
     MOVED,
+    Agreement,
     CandidateRow,
     DecisionRow,
     EntryRow,
@@ -93,6 +94,7 @@ class Case:
         repository: the name of the repository it comes from, as far as the source tells.
         at: when it was logged, aware UTC, or None.
         disagree: a sentence where reviewers disagree, else empty.
+        n_opinions: how many people judged it, where several were asked; else 0.
         rulings: words of people on its examples, by example and gate.
     """
 
@@ -107,6 +109,7 @@ class Case:
     repository: str
     at: datetime | None
     disagree: str
+    n_opinions: int
     rulings: Mapping[tuple[str, str], Ruling]
 
 
@@ -261,11 +264,17 @@ def find_repositories(session: Session, project_id: int, ids: Iterable[int]) -> 
 
 
 class _Standing(NamedTuple):
-    """The decision that counts, and whether reviewers disagree."""
+    """The decision that counts, whether reviewers disagree, and how many of those who were asked judged."""
 
     decision: DecisionRow
     revision: tuple[str, str] | None
     disagree: str
+    n_opinions: int
+    is_open: bool
+
+    def says(self, *verdicts: str) -> bool:
+        """Whether it is one of these, and not one that people who were asked disagree about."""
+        return not self.is_open and self.decision.verdict in verdicts
 
 
 _Found = tuple[CandidateRow, EntryRow, str, str | None]
@@ -343,6 +352,7 @@ class _Batch:
             repository_of(source_name, told.said.extra),
             row.logged_at,
             standing.disagree if standing else "",
+            standing.n_opinions if standing else 0,
             self._rulings,
         )
 
@@ -390,7 +400,8 @@ class _Batch:
         by_candidate: dict[int, list[tuple[DecisionRow, str | None, str | None]]] = defaultdict(list)
         for decision, field, edited in self._session.execute(wanted.where(~taken_back)):
             by_candidate[decision.candidate_id].append((decision, field, edited))
-        return {number: _standing(said) for number, said in by_candidate.items()}
+        found = ((number, _standing(said)) for number, said in by_candidate.items())
+        return {number: one for number, one in found if one is not None}
 
     def _findings(self, row: CandidateRow, said: Candidate, revision: tuple[str, str] | None) -> tuple[Finding, ...]:
         current = row.checks_version == checks.CHECKS_VERSION
@@ -429,7 +440,7 @@ class _Batch:
         if not ids:
             return {}
         standing = self._stand(ids)
-        ids = [n for n in ids if n in standing and standing[n].decision.verdict == Verdict.REJECT]
+        ids = [n for n in ids if n in standing and standing[n].says(Verdict.REJECT)]
         found = self._read(ids)
         holds = _holds(self._session, ids)
         by_issue: dict[bytes, list[Rival]] = defaultdict(list)
@@ -459,7 +470,7 @@ class _Batch:
         if not ids:
             return {}
         standing = self._stand(ids)
-        accepted = {n for n in ids if n in standing and standing[n].decision.verdict in _POSITIVE}
+        accepted = {n for n in ids if n in standing and standing[n].says(*_POSITIVE)}
         of = groups.find_groups(
             self._session, self._project, {issue for others in near.values() for _, issue in others}
         )
@@ -490,12 +501,33 @@ class _Batch:
         return [(other, bytes(issue)) for other, issue in rows]
 
 
-def _standing(said: Sequence[tuple[DecisionRow, str | None, str | None]]) -> _Standing:
-    decision, field, text = said[-1]
-    last: dict[int, str] = {one.reviewer_id: one.verdict for one, _, _ in said}
-    votes = {verdict in _POSITIVE for verdict in last.values() if verdict in _JUDGING}
-    disagree = "" if len(votes) < 2 else "Reviewers disagree: some accept it, some reject it."  # noqa: PLR2004
-    return _Standing(decision, None if field is None or text is None else (field, text), disagree)
+def _standing(said: Sequence[tuple[DecisionRow, str | None, str | None]]) -> _Standing | None:
+    """The decision that counts, of those that stand; None while opinions are waited for.
+
+    Where people who were asked disagree, it is the last of their verdicts, and the sentence says that they do.
+    """
+    derived = decisions.derive((one for one, _, _ in said), 0)
+    counted, disagree = derived.standing, ""
+    if derived.agreement is Agreement.NO:
+        judging = [one for one in derived.opinions if one.verdict in _JUDGING]
+        counted, disagree = (judging or derived.opinions)[-1], _told_apart(derived.opinions)
+    elif derived.agreement is Agreement.NONE:
+        last: dict[int, str] = {one.reviewer_id: one.verdict for one, _, _ in said}
+        votes = {verdict in _POSITIVE for verdict in last.values() if verdict in _JUDGING}
+        disagree = "" if len(votes) < 2 else "Reviewers disagree: some accept it, some reject it."  # noqa: PLR2004
+    if counted is None:
+        return None
+    field, text = next((field, text) for one, field, text in said if one is counted)
+    revision = None if field is None or text is None else (field, text)
+    return _Standing(counted, revision, disagree, len(derived.opinions), derived.agreement is Agreement.NO)
+
+
+def _told_apart(opinions: Sequence[DecisionRow]) -> str:
+    said = Counter(one.verdict for one in opinions)
+    if len(said) == 1:
+        return "Reviewers disagree: each edited it otherwise, and nobody had the last word."
+    listed = ", ".join(f"{n} say {verdict}" if n > 1 else f"one says {verdict}" for verdict, n in said.most_common())
+    return f"Reviewers disagree: {listed}, and nobody had the last word."
 
 
 def _shapes(session: Session, ids: Sequence[int]) -> dict[int, int]:

@@ -31,6 +31,15 @@ projects = typer.Typer(help="The project: how its releases are split, what its m
 benchmark = typer.Typer(help="The benchmark: what is kept for it, and files whose issues and texts stay out.")
 
 
+AskedOpinions = Annotated[
+    str,
+    typer.Option(
+        "--opinions",
+        help='How many people judge a candidate, and which: {"asked": 2, "share": 0.1, "only": "finding:secret"}.',
+    ),
+]
+
+
 class Use(StrEnum):
     """What a file of a benchmark holds."""
 
@@ -68,6 +77,7 @@ def _show(said: "ProjectSettings") -> None:
         tell(
             f"{one.role}: {one.name}: {told} tokens, " + (f"by {one.tokenizer[:12]}" if one.tokenizer else "estimated")
         )
+    tell(said.opinions.sentence)
     tell("A licence is required." if said.licence_required else "A licence is not required.")
     over = said.overlap
     tell(
@@ -106,6 +116,7 @@ def change(
     dropped: Annotated[
         list[str] | None, typer.Option("--drop-budget", help="A model's name whose budget goes; repeatable.")
     ] = None,
+    opinions: AskedOpinions = "",
     overlap: Annotated[
         str, typer.Option("--overlap", help='When an example says too much of a benchmark: {"n": 13, "share": 0.1}.')
     ] = "",
@@ -124,8 +135,8 @@ def change(
     changes: dict[str, object] = {"split": named} if named else {}
     if licence_required is not None:
         changes["licence_required"] = licence_required
-    if overlap:
-        changes["overlap"] = _object("--overlap", overlap)
+    objects = {"opinions": opinions, "overlap": overlap}
+    changes |= {name: _object(f"--{name}", said) for name, said in objects.items() if said}
     given = [_object("--budget", one) for one in budgets or ()]
     with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.write() as session:
         if given or dropped:

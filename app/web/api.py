@@ -18,8 +18,8 @@ from app.errors import BadInputError, NotFoundError, UnsupportedError
 from app.evidence import Part
 from app.formats.lines import HeldError, parse_line
 from app.models import CandidateRow, DecisionRow, DraftRow, JobRow
-from app.web import description
-from app.web.deps import AppDb, Body, Config, Db, Me, Now, Project
+from app.web import description, rights
+from app.web.deps import AppDb, Body, Config, Db, Me, Now, Project, Who
 from app.web.deps import Query as FilterQuery
 from app.web.render import as_json
 
@@ -54,6 +54,8 @@ def candidate_json(row: CandidateRow, lease: leases.Lease | None = None) -> dict
         "n_added": row.n_added,
         "n_removed": row.n_removed,
         "has_script": row.has_script,
+        "agreement": row.agreement or None,
+        "n_opinions": row.n_opinions,
         "lease": None if lease is None else lease_json(lease),
     }
 
@@ -103,6 +105,7 @@ def _opened_json(session: Session, opened: review.Opened, now: datetime) -> dict
         "joined_with": opened.lead,
         # A first version is one that nobody has decided on.
         "releases": releases.list_holding(session, opened.row.id or 0) if opened.row.version > 1 else [],
+        "blind": opened.is_blind,
         "history": [
             decision_json(decision)
             | {"reviewer": name, "edited": None if revision is None else {revision.field: revision.text}}
@@ -147,6 +150,7 @@ def decision_json(decision: DecisionRow) -> dict[str, object]:
         "other": decision.other_id,
         "bulk": decision.bulk,
         "guideline": decision.guideline,
+        "asked": decision.asked,
         "decided_at": decision.decided_at,
         "digest": bytes(decision.digest).hex(),
     }
@@ -335,7 +339,7 @@ def post_next(session: Db, project: Project, me: Me, now: Now, wanted: FilterQue
     openapi_extra=takes(DecisionIn),
     responses=description.gives(description.Outcome),
 )
-def post_decision(body: JsonObject, session: Db, project: Project, me: Me, now: Now, candidate_id: int) -> Response:
+def post_decision(body: JsonObject, session: Db, project: Project, who: Who, now: Now, candidate_id: int) -> Response:
     """Record a verdict; the same key gets the same answer, a stale version 409 with what was sent and what stands.
 
     `releases` hold examples of it. `late`: the lease that `lease` names was over, and nobody else had decided.
@@ -354,7 +358,9 @@ def post_decision(body: JsonObject, session: Db, project: Project, me: Me, now: 
         spent_ms=given.spent_ms,
         lease=given.lease,
     )
-    outcome = review.decide(session, project, me, candidate_id, act, now=now)
+    outcome = review.decide(
+        session, project, who.reviewer_id, candidate_id, act, may_settle=rights.may_settle(who), now=now
+    )
     return as_json(_outcome_json(session, outcome))
 
 

@@ -49,6 +49,7 @@ _NOT = {
     "of whose changes was": "of whose changes was not",
 }  # fmt: skip
 _WHY = {
+    "several opinions": "for several people to judge, each by itself",
     "changed": "changed after the page was shown: somebody else was faster",
     "joined": "joined with another candidate meanwhile",
 }

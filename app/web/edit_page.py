@@ -23,8 +23,8 @@ from app.diffs.merge import merge
 from app.errors import AppError, BadInputError, ConflictError
 from app.models import DraftRow, Verdict
 from app.queue import Filter
-from app.web import beside, kinds
-from app.web.deps import AppDb, Db, Me, Now, Project
+from app.web import beside, kinds, rights
+from app.web.deps import AppDb, Db, Me, Now, Project, Who
 from app.web.forms import Fields, Form, Typed
 from app.web.queue import link_query, wanted_of
 from app.web.render import drawn, is_partial, page, see_other, url
@@ -200,7 +200,7 @@ def check(request: Request, fields: Form, db: AppDb, project: Project, candidate
 
 @router.post("/candidates/{candidate_id}/edit")
 def save(
-    request: Request, fields: Form, session: Db, project: Project, me: Me, now: Now, candidate_id: int
+    request: Request, fields: Form, session: Db, project: Project, who: Who, now: Now, candidate_id: int
 ) -> Response:
     """Record the edit and go on; where it is refused, the page comes back with everything that was typed."""
     sent, wanted = fields.allow(_FIELDS, _MANY), wanted_of(request)
@@ -208,7 +208,9 @@ def save(
     version = queue.whole_number("version", sent.one("version"))
     try:
         act = _act(opened, version, entered, sent)
-        outcome = review.decide(session, project, me, candidate_id, act, now=now)
+        outcome = review.decide(
+            session, project, who.reviewer_id, candidate_id, act, may_settle=rights.may_settle(who), now=now
+        )
     except AppError as error:
         view = _entered_view(session, project, opened, wanted, sent, entered)
         view = replace(view, notice=error.message)

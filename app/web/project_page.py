@@ -13,6 +13,7 @@ from app import projects, queue, releases, review, sources
 from app.candidates import FINDING_CODES
 from app.contamination import Overlap
 from app.errors import AppError, BadInputError, ConflictError
+from app.opinions import MOST_ASKED, Opinions
 from app.projects import FileKind, ProjectFile, ProjectSettings
 from app.releases import Frozen
 from app.splits import By
@@ -27,11 +28,13 @@ router = APIRouter()
 _SHARES = ("train", "validation", "test")
 _OVERLAP = tuple(field.name for field in fields(Overlap))
 _SPLIT_FIELDS = ("by", "seed", *_SHARES, "validation_from", "test_from", "licence_required", *_OVERLAP)
+_OPINION_FIELDS = tuple(field.name for field in fields(Opinions))
 _BUDGET_FIELDS = tuple(field.name for field in fields(Budget))
 _LIMITS = ("question_tokens", "answer_tokens", "total_tokens")
 _BLANK_ROWS = 2
 _DAY = len("2026-11-23")
 _SAID = {
+    "opinions": "Saved. What somebody has judged already keeps what was asked for then.",
     "splits": "Saved. Releases that were made keep theirs.",
     "budgets": "Saved. Releases that were made keep theirs.",
     "added": "The file is kept, and counts from the next release on.",
@@ -50,11 +53,12 @@ class ProjectView:
     """What `project.html` may read.
 
     Attributes:
+        opinions: the form of the opinions, as it was sent or as it is stored.
         splits: the form of the splits, as it was sent or as it is stored.
         budgets: the rows of the form of the budgets, some of them empty.
         wanted: the filter of the benchmark's form.
         fault: what is wrong with what was sent.
-        at: the section that it was sent from: `splits`, `budgets`, `files` or `benchmark`.
+        at: the section that it was sent from: `opinions`, `splits`, `budgets`, `files` or `benchmark`.
         said: what a button just did, or empty.
         files: what the project gave.
         n_benchmark: issues in the benchmark.
@@ -62,6 +66,9 @@ class ProjectView:
     """
 
     n_quarantined: int
+    opinions: Mapping[str, str]
+    opinions_said: str
+    most_asked: int
     splits: Mapping[str, str]
     budgets: Sequence[Mapping[str, str]]
     roles: tuple[str, ...]
@@ -86,7 +93,7 @@ def show(request: Request, session: Db, project: Project) -> Response:
     asked = request.query_params
     wanted = {name: asked.get(name, "").strip() for name in FILTER_FIELDS}
     done = asked.get("done", "")
-    at = done if done in {"splits", "budgets", "benchmark"} else "files" if done else ""
+    at = done if done in {"opinions", "splits", "budgets", "benchmark"} else "files" if done else ""
     if "benchmark" not in asked:
         return _project_page(request, session, project, wanted=wanted, at=at, said=_SAID.get(done, ""))
     try:
@@ -94,6 +101,18 @@ def show(request: Request, session: Db, project: Project) -> Response:
     except BadInputError as error:
         return _project_page(request, session, project, wanted=wanted, at="benchmark", error=error)
     return _project_page(request, session, project, wanted=wanted, at="benchmark", plan=plan)
+
+
+@router.post("/project/opinions")
+def change_opinions(request: Request, fields: Form, session: Db, project: Project) -> Response:
+    """How many people judge a candidate, and which candidates."""
+    sent = fields.allow(_OPINION_FIELDS)
+    typed = {name: sent.one(name).strip() for name in _OPINION_FIELDS}
+    try:
+        projects.change_settings(session, project, {"opinions": typed})
+    except BadInputError as error:
+        return _project_page(request, session, project, opinions=typed, at="opinions", error=error)
+    return see_other("/project?done=opinions#opinions")
 
 
 @router.post("/project/splits")
@@ -216,6 +235,7 @@ def _project_page(
     session: Session,
     project: int,
     *,
+    opinions: Mapping[str, str] | None = None,
     splits: Mapping[str, str] | None = None,
     budgets: list[dict[str, str]] | None = None,
     wanted: Mapping[str, str] | None = None,
@@ -229,6 +249,9 @@ def _project_page(
     blank = dict.fromkeys(_BUDGET_FIELDS, "")
     view = ProjectView(
         n_quarantined=sources.count_quarantine(session, project),
+        opinions=_shown_opinions(settings.opinions) if opinions is None else opinions,
+        opinions_said=settings.opinions.sentence,
+        most_asked=MOST_ASKED,
         splits=_shown(settings) if splits is None else splits,
         budgets=[_shown_budget(one) for one in settings.budgets] + [blank] * _BLANK_ROWS
         if budgets is None
@@ -263,6 +286,10 @@ def _shown(settings: ProjectSettings) -> dict[str, str]:
         "licence_required": "yes" if settings.licence_required else "",
         **{name: str(value) for name, value in settings.overlap.as_json().items()},
     }
+
+
+def _shown_opinions(said: Opinions) -> dict[str, str]:
+    return {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in said.as_json().items()}
 
 
 def _shown_budget(budget: Budget) -> dict[str, str]:

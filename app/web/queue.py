@@ -36,7 +36,7 @@ _SORTING = {"Findings": "gravest", "Size": "smallest", "Score": "lowest", "Age":
 # As people read a column: the oldest has the greatest age.
 _DESCENDING = {OLDEST, "gravest", "highest", "largest"}
 TABS = (
-    Status.PENDING, Status.ACCEPTED, Status.EDITED, Status.REJECTED, Status.FLAGGED, Status.SKIPPED,
+    Status.PENDING, Status.ACCEPTED, Status.EDITED, Status.REJECTED, Status.FLAGGED, Status.SKIPPED, Status.DISAGREED,
 )  # fmt: skip
 
 
@@ -338,6 +338,8 @@ def _tabs(session: Session, project: int, wanted: Filter) -> list[Tab]:
             wanted.status == status,
         )
         for status in TABS
+        # Of no use where one person decides on each.
+        if status != Status.DISAGREED or counts[status].n or wanted.status == status
     ]
     every = queue.Count(sum(one.n for one in counts.values()), capped=any(one.capped for one in counts.values()))
     return [*tabs, Tab("all", str(every), url("/queue", status="all", **query), not wanted.status)]

@@ -57,6 +57,7 @@ class ProjectIn(BaseModel):
     budgets: list[dict[str, object]] | None = None
     licence_required: bool | None = None
     overlap: dict[str, object] | None = None
+    opinions: dict[str, object] | None = None
 
 
 # ------------------------------------------------------------------------------------------------ make, preview

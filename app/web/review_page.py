@@ -12,13 +12,14 @@ from sqlmodel import Session
 from starlette.responses import Response
 
 from app import bulk, clusters, decisions, guidelines, outlook, queue, review, sources
+from app.accounts import Person
 from app.candidates import Finding, Severity
 from app.diffs.edit import diff_texts
 from app.errors import AppError
-from app.models import CandidateRow, DecisionRow, RevisionRow, Status
+from app.models import Agreement, CandidateRow, DecisionRow, RevisionRow, Status
 from app.queue import Filter
-from app.web import beside, guidelines_page, kinds, ladder, parts, places
-from app.web.deps import AppDb, Db, Me, Now, Project
+from app.web import beside, guidelines_page, kinds, ladder, parts, places, rights
+from app.web.deps import AppDb, Db, Me, Now, Project, Who
 from app.web.forms import Fields, Form, Typed
 from app.web.queue import done_page, link_query, wanted_of
 from app.web.render import as_json, drawn, is_partial, page, see_other, url
@@ -29,7 +30,7 @@ _YEAR_SECONDS = 365 * 24 * 3600
 _ISSUE_LINES, _ISSUE_CHARACTERS = 12, 1200
 _DONE = {
     Status.ACCEPTED: "Accepted", Status.REJECTED: "Rejected", Status.EDITED: "Edited", Status.SKIPPED: "Skipped",
-    Status.FLAGGED: "Flagged", Status.PENDING: "Undone:",
+    Status.FLAGGED: "Flagged", Status.PENDING: "Undone:", Status.DISAGREED: "Opinions differ on",
 }  # fmt: skip
 FIELDS = ("verdict", "version", "key", "comment", "rating")
 
@@ -82,6 +83,8 @@ class ReviewView:
     parts: parts.PartsView | None
     n_alike: int
     history: list[Event]
+    sides: list[Event]
+    mine: str
     left: str
     query: dict[str, str]
     guide: guidelines_page.Guide
@@ -175,23 +178,23 @@ def _go(wanted: Filter, here: int, found: int | None, last: str = "") -> Respons
 
 @router.post("/candidates/{candidate_id}/decisions")
 def decide(
-    request: Request, fields: Form, db: AppDb, project: Project, me: Me, now: Now, candidate_id: int
+    request: Request, fields: Form, db: AppDb, project: Project, who: Who, now: Now, candidate_id: int
 ) -> Response:
     """Record the verdict and show the next candidate: one request."""
     sent = fields.allow(FIELDS, {"reasons"})
     # Opened here: as a dependency the session would take the request through threads twice more.
     with db.write() as session:
-        queue.asks(session, me)
-        return _decide(request, session, project, me, candidate_id, sent, now)
+        queue.asks(session, who.reviewer_id)
+        return _decide(request, session, project, who, candidate_id, sent, now)
 
 
 def _decide(
-    request: Request, session: Session, project: int, me: int, candidate_id: int, sent: Fields, now: datetime
+    request: Request, session: Session, project: int, who: Person, candidate_id: int, sent: Fields, now: datetime
 ) -> Response:
-    wanted = wanted_of(request)
+    wanted, me = wanted_of(request), who.reviewer_id
     try:
         act = _act(sent)
-        outcome = review.decide(session, project, me, candidate_id, act, now=now)
+        outcome = review.decide(session, project, me, candidate_id, act, may_settle=rights.may_settle(who), now=now)
     except AppError as error:
         if error.status == 404:  # noqa: PLR2004
             raise
@@ -299,7 +302,9 @@ def review_view(
         patched=None if pair else parts.build_set(candidate_id, opened.said, query, request.query_params),
         parts=None if pair else parts.build_parts(opened, query),
         n_alike=clusters.count_alike(session, candidate_id),
-        history=_history(session, project, opened),
+        history=_history(session, project, opened, opened.history),
+        sides=_history(session, project, opened, opened.sides)[::-1],
+        mine=_mine(session, opened),
         left=str(queue.count_candidates(session, project, wanted)),
         query=query,
         guide=guidelines_page.guide_of(session, project, None if is_partial(request) else me),
@@ -320,6 +325,8 @@ def _diff_view(request: Request) -> DiffView:
 def _sentence(session: Session, row: CandidateRow) -> str:
     """What was just done; of an edit, also why an export would hold it back, while it can still be mended."""
     done = f"{_DONE[Status(row.status)]} #{row.id}"
+    if row.agreement == Agreement.WAITING:
+        done = f"Opinion kept on #{row.id}, which waits for others"
     recalled = outlook.list_recalled(session, row)
     if recalled:
         done += f". {_named(recalled)} examples of it as it was decided before"
@@ -373,18 +380,21 @@ def _bulks(opened: review.Opened) -> list[str]:
     return [decision.bulk for decision, _, _ in opened.history if decision.bulk is not None]
 
 
-def _history(session: Session, project: int, opened: review.Opened) -> list[Event]:
-    """The history, newest first; what was taken back is marked, what was edited shows the change."""
-    if not opened.history:
+def _history(session: Session, project: int, opened: review.Opened, shown: review.History) -> list[Event]:
+    """Some of the history, newest first; what was taken back is marked, what was edited shows the change."""
+    if not shown:
         return []
     together = decisions.count_together(session, _bulks(opened))
     # A reason is called what it was called when it was given.
-    versions = {decision.guideline for decision, _, _ in opened.history if decision.reasons}
-    return _events(opened, together, guidelines.labels_of(session, project, versions))
+    versions = {decision.guideline for decision, _, _ in shown if decision.reasons}
+    return _events(opened, shown, together, guidelines.labels_of(session, project, versions))
 
 
 def _events(
-    opened: review.Opened, together: Mapping[str, int], labels: Mapping[int | None, Mapping[str, str]]
+    opened: review.Opened,
+    shown: review.History,
+    together: Mapping[str, int],
+    labels: Mapping[int | None, Mapping[str, str]],
 ) -> list[Event]:
     undone = {decision.undoes_id for decision, _, _ in opened.history}
     verdicts = {decision.id: decision.verdict for decision, _, _ in opened.history}
@@ -400,8 +410,17 @@ def _events(
             field=None if revision is None else revision.field,
             change=Markup() if revision is None else _change(opened, revision),
         )
-        for decision, who, revision in reversed(opened.history)
+        for decision, who, revision in reversed(list(shown))
     ]
+
+
+def _mine(session: Session, opened: review.Opened) -> str:
+    """What this person said of a candidate that waits for others: `accept`; empty where nothing was."""
+    if not opened.is_blind:
+        return ""
+    me = queue.who_asks(session)
+    said = decisions.list_standing((one for one, _, _ in opened.history), opened.row.judged_from)
+    return next((one.verdict for one in reversed(said) if one.reviewer_id == me), "")
 
 
 def _change(opened: review.Opened, revision: RevisionRow) -> Markup:

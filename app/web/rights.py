@@ -228,6 +228,7 @@ RIGHTS: Mapping[str, Right | None] = {
     "POST /project/files": _ADMIN,
     "POST /project/files/remove": _ADMIN,
     "POST /project/splits": _ADMIN,
+    "POST /project/opinions": _ADMIN,
     "GET /api/v1/project": _VIEW,
     "PATCH /api/v1/project": _ADMIN,
 }
@@ -262,6 +263,11 @@ class Door:
     def look(self) -> None:
         """Look anew at the next request: an account was made."""
         self._looked = float("-inf")
+
+
+def may_settle(person: Person) -> bool:
+    """Whether this person may have the last word where several people were asked."""
+    return person.may(Role.CURATOR, "review")
 
 
 def path_of(request: Request) -> str:

@@ -1,0 +1,60 @@
+"""Of which candidates several opinions are asked, and what of them may be seen while they are not all given."""
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import bindparam, select
+from sqlmodel import Session
+
+from app import projects, queue
+from app.errors import BadInputError
+from app.models import Agreement, CandidateRow, DecisionRow, RevisionRow, Status, Verdict, metadata
+from app.queue import Filter
+
+_candidate = metadata.tables["candidate"]
+_FOUND = select(_candidate.c.id).where(_candidate.c.id == bindparam("candidate"))
+
+History = list[tuple[DecisionRow, str, RevisionRow | None]]
+
+
+def asked_of(session: Session, row: CandidateRow) -> int:
+    """How many people are to judge a candidate of which nobody has given an opinion yet; 1: one person decides."""
+    said = projects.get_opinions(session, row.project_id)
+    if said.asked == 1 or said.is_in_share(bytes(row.digest)):
+        return said.asked
+    if not said.only:
+        return 1
+    try:
+        where = queue.conditions(session, row.project_id, Filter.parse({"q": said.only}))
+    except BadInputError:
+        # An older version of this program took it: nobody is kept from deciding, and rather too many are asked.
+        return said.asked
+    found = session.connection().execute(_FOUND.where(*where), {"candidate": row.id}).first()
+    return 1 if found is None else said.asked
+
+
+def list_of_several(session: Session, project_id: int, rows: Iterable[CandidateRow]) -> set[int]:
+    """Those of some candidates of one project that several people judge, or have judged."""
+    is_asked = projects.get_opinions(session, project_id).asked > 1
+    return {row.id or 0 for row in rows if row.agreement or (is_asked and is_blind(session, row))}
+
+
+def is_blind(session: Session, row: CandidateRow) -> bool:
+    """Whether a candidate waits for opinions, so that nobody may see what others said of it."""
+    if row.agreement:
+        return row.agreement == Agreement.WAITING
+    return row.status == Status.PENDING and asked_of(session, row) > 1
+
+
+def seen_by(history: History, viewer: int | None) -> History:
+    """What a person may see of the history of a candidate that waits for opinions: what is theirs.
+
+    What was said of what belongs together is of no verdict, and stays.
+    """
+    return [one for one in history if one[0].reviewer_id == viewer or _is_of_two(one[0], history)]
+
+
+def _is_of_two(decision: DecisionRow, history: Sequence[tuple[DecisionRow, str, RevisionRow | None]]) -> bool:
+    meant = decision
+    if decision.verdict == Verdict.UNDO:
+        meant = next((one for one, _, _ in history if one.id == decision.undoes_id), decision)
+    return meant.verdict in {Verdict.JOIN, Verdict.SPLIT}

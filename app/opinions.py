@@ -1,0 +1,122 @@
+"""What a project says of several opinions: of how many people, and on which candidates. Pure."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from app import syntax
+from app.candidates import FINDING_CODES
+from app.errors import BadInputError
+
+MOST_ASKED = 9
+_SHARE_BYTES = 8
+_LONGEST_FILTER = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Opinions:
+    """How many people judge a candidate, none of them knowing what the others said.
+
+    `Opinions(asked=2, share=0.1, only="finding:secret")`: two for a tenth of all and for all with a secret.
+
+    Attributes:
+        asked: how many people are asked; 1 where one person decides, as everywhere at first.
+        share: of which share of the candidates, 0 to 1; which ones, their digests say, so it never changes.
+        only: and of which besides, as a search; empty for no others.
+    """
+
+    asked: int = 1
+    share: float = 1.0
+    only: str = ""
+
+    @classmethod
+    def parse(cls, given: Mapping[str, object]) -> "Opinions":
+        """From what a project stores, or a person sent; what is left out has its default.
+
+        Raises:
+            BadInputError: a value that cannot be; `where` names the field.
+
+        """
+        names = [one.name for one in fields(cls)]
+        unknown = sorted(set(given) - set(names))
+        if unknown:
+            raise BadInputError(
+                f"opinions have no {str(unknown[0])[:40]!r}; they have {', '.join(names)}.",
+                where=f"field {str(unknown[0])[:40]}",
+            )
+        made = cls()
+        for name, value in given.items():
+            made = replace(made, **{name: _READ[name](name, value)})
+        return made
+
+    def as_json(self) -> dict[str, object]:
+        """`{"asked": 2, "share": 0.1, "only": "finding:secret"}`."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+    def is_in_share(self, digest: bytes) -> bool:
+        """Whether a candidate is in the share; one and the same answer for ever, and a larger share holds a smaller."""
+        # The last bytes: splits and groups are dealt by other digests, and nothing else asks for these.
+        return int.from_bytes(digest[-_SHARE_BYTES:]) < self.share * (1 << 8 * _SHARE_BYTES)
+
+    @property
+    def sentence(self) -> str:
+        """For people: "2 people judge 10% of the candidates, and what this finds: finding:secret"."""
+        if self.asked == 1:
+            return "One person decides on each candidate."
+        also = f"what this finds: {self.only}" if self.only else ""
+        if not self.share:
+            return f"{self.asked} people judge {also or 'no candidate'}; one person decides on each other."
+        of = (
+            "every candidate" if self.share == 1 else f"{self.share:.3g} of the candidates" + (also and f", and {also}")
+        )
+        return f"{self.asked} people judge {of}" + ("." if self.share == 1 else "; one person decides on each other.")
+
+
+def _asked(name: str, value: object) -> int:
+    number = _number(name, value, 1, MOST_ASKED)
+    if number != int(number):
+        raise BadInputError(f"{name} is a whole number from 1 to {MOST_ASKED}.", where=f"field {name}")
+    return int(number)
+
+
+def _number(name: str, value: object, least: float, most: float) -> float:
+    try:
+        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
+    except (ValueError, OverflowError):
+        number = None
+    if number is None or not least <= number <= most:
+        raise BadInputError(
+            f"{name} is a number from {least:g} to {most:g}; it is {str(value)[:40]!r}.", where=f"field {name}"
+        )
+    return number
+
+
+def _only(name: str, value: object) -> str:
+    if not isinstance(value, str) or len(value) > _LONGEST_FILTER:
+        raise BadInputError(f"{name} is a search, such as finding:secret.", where=f"field {name}")
+    terms = syntax.parse(value)
+    if value.strip() and not terms:
+        raise BadInputError(f"{name} has no word and no field in it.", where=f"field {name}")
+    unknown = [code for term in terms if term.field == "finding" for code in term.values if code not in FINDING_CODES]
+    if unknown:
+        raise BadInputError(f"{name}: no check finds {unknown[0][:40]!r}.", where=f"field {name}")
+    told = next((term.field for term in terms if term.field in _TOLD), "")
+    if told:
+        raise BadInputError(
+            f"{name}: {told}: is what people said of a candidate, and they are asked before anybody did.",
+            where=f"field {name}",
+        )
+    return syntax.write(terms)
+
+
+# What people said already, and views, which change under one's hands.
+_TOLD = frozenset(
+    {"status", "by", "reason", "decided", "spent", "seen", "bulk", "view", "agreement", "opinion", "opinion_by"}
+)
+
+
+_READ: Mapping[str, Callable[[str, object], Any]] = {
+    "asked": _asked,
+    "share": lambda name, value: _number(name, value, 0, 1),
+    "only": _only,
+}

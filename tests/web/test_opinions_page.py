@@ -1,0 +1,146 @@
+"""Several opinions in the browser and by JSON: nobody reads another's before all have spoken; then a curator does."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from starlette.responses import Response
+
+from app import accounts, ingest, projects, releases, review, worker
+from app.accounts import SCOPES, Person
+from app.db import Database
+from app.main import create_app
+from app.models import Role
+from app.releases import Spec
+from app.settings import Settings
+from app.web.rights import RIGHTS
+from tests.conftest import NOON, noon
+from tests.logs import SCRIPT, read_issues
+from tests.web.pages import text
+
+MARK = "wherefore-art-thou"
+EDITED = SCRIPT + f"# {MARK}\n"
+ROLES = {"ann": Role.REVIEWER, "ben": Role.REVIEWER, "cleo": Role.CURATOR, "dora": Role.ADMIN}
+
+
+@dataclass
+class Server:
+    client: TestClient
+    db: Database
+    settings: Settings
+    project: int
+    secrets: dict[str, str]
+    ids: list[int]
+
+    def ask(self, who: str, method: str, path: str, **more: object) -> Response:
+        headers = {"Authorization": f"Bearer {self.secrets[who]}"}
+        return self.client.request(method, path, headers=headers, **more)  # type: ignore[arg-type, return-value]
+
+    def says(self, who: str, verdict: str, number: int, **more: object) -> dict[str, object]:
+        candidate = self.ask(who, "GET", f"/api/v1/candidates/{number}").json()  # type: ignore[attr-defined]
+        body = {"verdict": verdict, "version": candidate["version"], "key": f"{who}-{number}-{verdict}"} | more
+        answer = self.ask(who, "POST", f"/api/v1/candidates/{number}/decisions", json=body)
+        assert answer.status_code == 200, answer.body
+        found: dict[str, object] = answer.json()  # type: ignore[attr-defined]
+        return found
+
+
+@pytest.fixture
+def settings(sqlite_template: Path, tmp_path: Path) -> Settings:
+    """On SQLite alone: tests/test_opinions.py asks both databases what this only shows."""
+    shutil.copy(sqlite_template, tmp_path / "patchsift.db")
+    return Settings(data_dir=tmp_path, allowed_hosts="testserver")
+
+
+@pytest.fixture
+def server(settings: Settings, db: Database, tmp_path: Path) -> Iterator[Server]:
+    with db.write() as session:
+        project = review.ensure_project(session, "default", now=NOON).id or 0
+        projects.change_settings(session, project, {"opinions": {"asked": 2}})
+    ids = read_issues(db, settings, project, tmp_path, "Fix the parser", "Name the reader")
+    ingest.finish(db, project, now=noon)
+    secrets = {}
+    with db.write() as session:
+        for name, role in ROLES.items():
+            row = accounts.create(session, name, hashed="x", now=NOON)
+            accounts.set_role(session, project, row.id or 0, role)
+            person = Person(row.id or 0, name, project, role)
+            secrets[name] = accounts.make_token(session, person, "all", list(SCOPES), now=NOON)[1]
+    with TestClient(create_app(settings, db), headers={"Sec-Fetch-Site": "same-origin"}) as client:
+        yield Server(client, db, settings, project, secrets, ids)
+
+
+def _paths(number: int) -> list[str]:
+    """Every address that can be read, filled in; with lists by what was said, which must not find it."""
+    paths = []
+    for name in RIGHTS:
+        method, _, path = name.partition(" ")
+        if method == "GET" and not path.startswith(("/server", "/come-in")):
+            paths.append(re.sub(r"\{[a-z_]+(:path)?\}", "1", path.replace("{candidate_id}", str(number))))
+    asked = ("by:ann", "reason:wrong_fix", "opinion:edit", "opinion_by:ann", "agreement:yes", "status:edited")
+    return [*paths, *(f"{page}?q={one}" for one in asked for page in ("/queue", "/api/v1/candidates"))]
+
+
+def test_no_page_and_no_answer_tells_what_another_said(server: Server) -> None:
+    one, two = server.ids
+    server.says("ann", "edit", one, edited={"script": EDITED}, comment=MARK, rating=2)
+    server.says("ann", "reject", two, reasons=["wrong_fix"], comment=MARK)
+
+    for who, number in (("ben", one), ("dora", two)):
+        for path in _paths(number):
+            shown = server.ask(who, "GET", path)
+            assert MARK not in shown.text, (who, path)  # type: ignore[attr-defined]
+            assert shown.status_code < 500, path
+            if path.startswith("/api/v1/candidates?"):
+                assert json.loads(shown.text)["candidates"] == [], path  # type: ignore[attr-defined]
+    # And neither does being refused, nor what is given next.
+    stale = {"verdict": "accept", "version": 7, "key": "stale"}
+    assert "ann" not in server.ask("ben", "POST", f"/api/v1/candidates/{one}/decisions", json=stale).text  # type: ignore[attr-defined]
+    given = server.ask("ben", "POST", "/api/v1/queue/next")
+    assert given.json()["candidate"]["id"] == one  # type: ignore[attr-defined]
+    assert MARK not in given.text  # type: ignore[attr-defined]
+    # The one who said it sees it, and is given nothing more.
+    assert MARK in server.ask("ann", "GET", f"/candidates/{one}").text  # type: ignore[attr-defined]
+    assert server.ask("ann", "POST", "/api/v1/queue/next").status_code == 204
+
+
+def test_from_two_who_differ_to_the_row_that_leaves(server: Server) -> None:
+    one, two = server.ids
+    for number in server.ids:
+        server.says("ann", "accept", number, comment="Fine by me.")
+    server.says("ben", "accept", two)
+    made = server.says("ben", "edit", one, edited={"script": EDITED}, comment="Not quite.")
+    assert made["candidate"]["status"] == "disagreed"  # type: ignore[index]
+
+    shown = text(server.ask("cleo", "GET", f"/candidates/{one}").text)  # type: ignore[attr-defined]
+    assert "2 people judged this one, and they differ." in shown
+    assert "Fine by me." in shown
+    assert "Not quite." in shown
+    assert "disagreed" in text(server.ask("ann", "GET", "/queue").text)  # type: ignore[attr-defined]
+    refused = {"verdict": "accept", "version": 2, "key": "ann-again"}
+    answer = server.ask("ann", "POST", f"/api/v1/candidates/{one}/decisions", json=refused)
+    assert (answer.status_code, "a curator's" in answer.text) == (403, True)  # type: ignore[attr-defined]
+
+    assert _rows(server, "held back") == {one: set(), two: {("accept", 2)}}
+    server.says("cleo", "edit", one, edited={"script": EDITED})
+
+    assert _rows(server, "settled")[one] == {("edit", 2)}
+
+
+def _rows(server: Server, name: str) -> dict[int, set[tuple[str, int]]]:
+    """Of each candidate the verdicts and opinions of the rows that a new release holds of it."""
+    with server.db.write() as session:
+        spec = Spec.parse({"name": name})
+        number = releases.create(session, server.project, 1, spec, now=NOON).number
+    worker.run(server.db, server.settings, stop=lambda: False, until_idle=True)
+    folder = server.settings.data_dir / "releases" / str(server.project) / str(number)
+    found: dict[int, set[tuple[str, int]]] = {number: set() for number in server.ids}
+    for path in folder.glob("lineage/**/*.jsonl"):
+        for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+            found[row["candidate"]].add((row["verdict"], row["opinions"]))
+    return found
