@@ -62,7 +62,7 @@ def serve(settings: Settings, *, fixed_port: bool, open_browser: bool, worker_to
         near = settings.host in LOOPBACK | EVERYWHERE
         address = f"http://{'localhost' if near else settings.host}:{port}"
         say(f"open      {address}")
-        if link := _setup_link(settings, db, address):
+        if link := setup_link(settings, db, address):
             say(f"set up    {link}")
             say("          (works once, for a day: it makes the first administrator; nobody else comes in before)")
             if not settings.public_url and settings.host in EVERYWHERE:
@@ -98,7 +98,7 @@ def _listen_for_prometheus(settings: Settings, db: Database, say: Say) -> Meters
     return meters
 
 
-def _setup_link(settings: Settings, db: Database, address: str) -> str:
+def setup_link(settings: Settings, db: Database, address: str) -> str:
     """A one-time link where others can reach the server and nobody has a password yet; else nothing."""
     with db.read() as session:
         if settings.is_private or accounts.has_accounts(session):

@@ -4,8 +4,10 @@ python scripts/screenshots.py
 """
 
 import json
+import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -36,6 +38,10 @@ GUIDELINE = """# What a good patch is
 > In doubt: flag it, and say what you doubt.
 """
 
+PAGES_WITH_ACCOUNTS = {
+    "account": "/account", "members": "/members", "server": "/server", "audit": "/audit",
+}  # fmt: skip
+
 
 def send(address: str, path: str, body: dict[str, object] | bytes) -> None:
     """POST to the API."""
@@ -58,20 +64,55 @@ def fill(page: Page, address: str) -> None:
     page.wait_for_timeout(6000)
 
 
+def invite(folder: Path, name: str, *options: str) -> str:
+    """Add somebody; gives the path of their link."""
+    command = [sys.executable, "-m", "app.cli", "user", "add", name, *options, "--data-dir", str(folder)]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def come_in(page: Page, address: str, folder: Path) -> None:
+    """Make an administrator and a few people, and log in."""
+    link = invite(folder, "ada", "--admin", "--role", "admin")
+    for name, role in (("bob", "curator"), ("charlie", "reviewer"), ("dora", "viewer")):
+        invite(folder, name, "--role", role)
+    page.goto(address + link)
+    page.screenshot(path=TARGET / "choose-a-password.png")
+    for label in ("Password", "Once more"):
+        page.get_by_label(label).fill("seven quiet wonders")
+    page.get_by_role("button", name="Take it").click()
+    page.get_by_label("Name").fill("ada")
+    page.get_by_label("Password").fill("seven quiet wonders")
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url("**/queue")
+    page.goto(address + "/account")
+    page.get_by_label("What it is for").fill("nightly import")
+    page.get_by_role("checkbox", name="ingest").check()
+    page.get_by_role("button", name="Make a token").click()
+
+
+def look(page: Page, address: str, pages: Mapping[str, str]) -> None:
+    """A picture of each page, light and dark."""
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        for name, path in pages.items():
+            answer = page.goto(address + path)
+            page.wait_for_timeout(700)
+            status = answer.status if answer else 0
+            sys.stderr.write(f"{status} {path}\n")
+            page.screenshot(path=TARGET / f"{name}{'-dark' if scheme == 'dark' else ''}.png")
+
+
 def main() -> None:
     """Start a server on an empty folder, fill it, and look at every page."""
     TARGET.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as address, chromium() as browser:
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         fill(page, address)
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)
-            for name, path in PAGES.items():
-                answer = page.goto(address + path)
-                page.wait_for_timeout(700)
-                status = answer.status if answer else 0
-                sys.stderr.write(f"{status} {path}\n")
-                page.screenshot(path=TARGET / f"{name}{'-dark' if scheme == 'dark' else ''}.png")
+        look(page, address, PAGES)
+        come_in(page, address, Path(folder))
+        look(page, address, PAGES_WITH_ACCOUNTS)
+        page.context.clear_cookies()
+        look(page, address, {"login": "/login"})
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ def _wait_for(address: str) -> None:
 
 
 @contextmanager
-def _in_thread(run: Callable[[], None]) -> Iterator[None]:
+def in_thread(run: Callable[[], None]) -> Iterator[None]:
     thread = threading.Thread(target=run)
     thread.start()
     try:
@@ -121,8 +121,8 @@ def server(tmp_path: Path, sqlite_template: Path) -> Iterator[str]:
     listening = socket.create_server(("127.0.0.1", 0))
     web = uvicorn.Server(uvicorn.Config(create_app(settings), log_level="warning", timeout_graceful_shutdown=3))
     with (
-        _in_thread(lambda: worker.run(db, settings, stop=over.is_set)),
-        _in_thread(lambda: web.run(sockets=[listening])),
+        in_thread(lambda: worker.run(db, settings, stop=over.is_set)),
+        in_thread(lambda: web.run(sockets=[listening])),
     ):
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         over.set()

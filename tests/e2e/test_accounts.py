@@ -1,0 +1,102 @@
+"""A team in real browsers: the setup link, an invitation, a decision under one's own name, an end to a login."""
+
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from app.db import Database
+from app.main import create_app
+from app.serving import setup_link
+from app.settings import Settings
+from tests.e2e.conftest import Trouble, in_thread
+
+pytestmark = pytest.mark.e2e
+
+PASSWORD = "seven quiet wonders"
+PAGES = ("/queue", "/account", "/members", "/server", "/audit")
+
+
+@pytest.fixture
+def team(tmp_path: Path, sqlite_template: Path) -> Iterator[str]:
+    """The setup link of a server that others can reach, and that nobody has an account on."""
+    shutil.copy(sqlite_template, tmp_path / "patchsift.db")
+    settings = Settings(data_dir=tmp_path, host="0.0.0.0")
+    db = Database(settings)
+    listening = socket.create_server(("127.0.0.1", 0))
+    web = uvicorn.Server(uvicorn.Config(create_app(settings, db), log_level="warning", timeout_graceful_shutdown=3))
+    with in_thread(lambda: web.run(sockets=[listening])):
+        yield setup_link(settings, db, f"http://127.0.0.1:{listening.getsockname()[1]}")
+        web.should_exit = True
+    db.close()
+
+
+def come_in(page: Page, link: str, name: str = "") -> None:
+    """Choose a password by a link, and log in with it."""
+    page.goto(link)
+    expect(page.get_by_role("heading", level=1)).to_have_text(
+        "Set this server up" if name == "ada" else "Choose a password"
+    )
+    if name == "ada":
+        page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_label("Once more").fill(PASSWORD)
+    page.get_by_role("button", name="Take it").click()
+    assert barriers(page) == []
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url("**/queue")
+
+
+def barriers(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [f"{page.url}: {one['id']} {one['nodes'][0]['html'][:200]}" for one in found]
+
+
+def test_from_the_setup_link_to_a_login_that_is_ended(browser: Browser, team: str) -> None:
+    address, trouble = team.partition("/come-in/")[0], Trouble()
+    desks = [browser.new_context(base_url=address) for _ in range(2)]
+    ada, bob = (desk.new_page() for desk in desks)
+    for page in (ada, bob):
+        trouble.watch(page)
+
+    bob.goto("/queue")
+    expect(bob).to_have_url(re.compile("/login"))
+    come_in(ada, team, "ada")
+    ada.get_by_role("button", name="Load 12 sample patches").click()
+    ada.get_by_role("link", name="Start reviewing").wait_for()
+    ada.goto("/members")
+    ada.get_by_label("Name").fill("bob")
+    ada.get_by_role("button", name="Add").click()
+    come_in(bob, ada.get_by_role("status").locator("code").inner_text(), "bob")
+
+    bob.locator(".button.primary", has_text="Start reviewing").click()
+    bob.wait_for_url("**/candidates/*")
+    first = bob.url
+    bob.get_by_role("button", name="Accept").click()
+    expect(bob).not_to_have_url(first)
+    ada.goto(first)
+    expect(ada.locator("main")).to_contain_text("bob")
+
+    ada.set_viewport_size({"width": 390, "height": 844})
+    for path in PAGES:
+        ada.goto(path)
+        for scheme in ("light", "dark"):
+            ada.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            assert barriers(ada) == []
+        assert ada.evaluate("document.documentElement.scrollWidth") <= 390, path
+    ada.goto("/server")
+    ada.get_by_role("button", name=re.compile("End the login of bob")).click()
+    expect(ada.get_by_role("button", name=re.compile("End the login of bob"))).to_have_count(0)
+    bob.goto("/queue")
+    expect(bob).to_have_url(re.compile("/login"))
+    for desk in desks:
+        desk.close()
+    assert trouble.found == []
