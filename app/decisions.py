@@ -189,10 +189,17 @@ def _is_taken_back(decision: ColumnElement[int]) -> ColumnElement[bool]:
 
 
 def opines(*also: ColumnElement[bool]) -> ColumnElement[bool]:
-    """As `opinions_of`, in SQL: candidates on which an opinion counts of which more is asked.
+    """In SQL: candidates on which an opinion counts, of which more is asked; see `counts_as_opinion`."""
+    return is_told() & exists().where(_decision.c.candidate_id == _candidate.c.id, *counts_as_opinion(), *also)
 
-    None of a candidate that still waits: nobody may be told what the others said.
-    """
+
+def is_told() -> ColumnElement[bool]:
+    """In SQL: candidates of which several people have judged, none of which waits: of those nobody may be told."""
+    return _candidate.c.agreement.in_([Agreement.YES, Agreement.NO, Agreement.SETTLED])
+
+
+def counts_as_opinion() -> tuple[ColumnElement[bool], ...]:
+    """As `opinions_of`, in SQL: what a row of `decision` meets beside its row of `candidate`."""
     later = _decision.alias()
     replaced = exists().where(
         later.c.candidate_id == _decision.c.candidate_id,
@@ -202,15 +209,12 @@ def opines(*also: ColumnElement[bool]) -> ColumnElement[bool]:
         later.c.verdict.in_(list(STATUS_OF)),
         ~_is_taken_back(later.c.id),
     )
-    told = _candidate.c.agreement.in_([Agreement.YES, Agreement.NO, Agreement.SETTLED])
-    return told & exists().where(
-        _decision.c.candidate_id == _candidate.c.id,
+    return (
         _decision.c.asked > 0,
         _decision.c.verdict.in_([one for one in STATUS_OF if one is not Verdict.SKIP]),
         _decision.c.candidate_version >= _candidate.c.judged_from,
         ~_is_taken_back(_decision.c.id),
         ~replaced,
-        *also,
     )
 
 

@@ -41,6 +41,7 @@ from app.web import (
     ladder,
     members_page,
     meter,
+    opinions_page,
     parts,
     preferences_page,
     project_page,
@@ -72,6 +73,7 @@ _PARTS = (
     parts,
     imports,
     insight_page,
+    opinions_page,
     exports_page,
     releases_page,
     project_page,
@@ -161,6 +163,7 @@ def create_app(settings: Settings, db: Database | None = None, meters: Meters | 
     app.state.db = database
     app.state.meters = meters
     app.state.insights = insight_page.Kept()
+    app.state.concords = opinions_page.KeptConcord()
     # Whose work waits in a browser: another database on the same port must not be sent it.
     app.state.began = f"{began_at:%Y%m%d%H%M%S%f}"
     app.state.personal = keys.Personal(database)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from enum import StrEnum
 from typing import Any
 
 from app import syntax
@@ -11,6 +12,14 @@ from app.errors import BadInputError
 MOST_ASKED = 9
 _SHARE_BYTES = 8
 _LONGEST_FILTER = 1_000
+
+
+class Team(StrEnum):
+    """Who sees figures of each person by name; everybody sees their own, and those of all together."""
+
+    ADMINS = "admins"
+    CURATORS = "curators"
+    EVERYBODY = "everybody"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +32,13 @@ class Opinions:
         asked: how many people are asked; 1 where one person decides, as everywhere at first.
         share: of which share of the candidates, 0 to 1; which ones, their digests say, so it never changes.
         only: and of which besides, as a search; empty for no others.
+        team: who sees figures of each person by name.
     """
 
     asked: int = 1
     share: float = 1.0
     only: str = ""
+    team: Team = Team.ADMINS
 
     @classmethod
     def parse(cls, given: Mapping[str, object]) -> "Opinions":
@@ -51,7 +62,7 @@ class Opinions:
 
     def as_json(self) -> dict[str, object]:
         """`{"asked": 2, "share": 0.1, "only": "finding:secret"}`."""
-        return {one.name: getattr(self, one.name) for one in fields(self)}
+        return {one.name: getattr(self, one.name) for one in fields(self)} | {"team": self.team.value}
 
     def is_in_share(self, digest: bytes) -> bool:
         """Whether a candidate is in the share; one and the same answer for ever, and a larger share holds a smaller."""
@@ -115,8 +126,17 @@ _TOLD = frozenset(
 )
 
 
+def _team(name: str, value: object) -> Team:
+    if value not in [one.value for one in Team]:
+        raise BadInputError(
+            f"{name} must be one of {', '.join(Team)}; it is {str(value)[:40]!r}.", where=f"field {name}"
+        )
+    return Team(str(value))
+
+
 _READ: Mapping[str, Callable[[str, object], Any]] = {
     "asked": _asked,
     "share": lambda name, value: _number(name, value, 0, 1),
     "only": _only,
+    "team": _team,
 }

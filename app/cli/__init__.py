@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app import __version__
+from app.cli.agreement import agreement
 from app.cli.database import database
 from app.cli.exports import export
 from app.cli.groups import groups
@@ -70,6 +71,7 @@ app.add_typer(people, name="user")
 app.add_typer(tokens, name="token")
 app.add_typer(pushes, name="push")
 app.command()(export)
+app.command()(agreement)
 
 Scores = Annotated[
     str, typer.Option("--scores", help="Style scores of runs: higher (more is better) or lower (a penalty).")

@@ -92,7 +92,7 @@ def show_insight(request: Request, session: Db, project: Project, now: Now) -> R
         reviewers=insight.list_reviewers(session),
         said="" if seen is None else _span(seen.scope),
         seen=seen,
-        figures=[] if seen is None else [_figure(one, seen.release) for one in seen.pictures],
+        figures=[] if seen is None else [figure_of(one, seen.release) for one in seen.pictures],
         facts=[] if seen is None else _facts(seen),
         all_url=url("/insight", since="all"),
     )
@@ -111,12 +111,13 @@ def insight_json(request: Request, session: Db, project: Project, now: Now) -> R
             "time": asdict(seen.pace),
             "left": {**seen.left.waiting, "per_hour": seen.left.per_hour, "hours": seen.left.hours},
             "release": seen.release,
-            "pictures": [_picture_json(one) for one in seen.pictures],
+            "pictures": [picture_json(one) for one in seen.pictures],
         }
     )
 
 
-def _picture_json(picture: Picture) -> dict[str, object]:
+def picture_json(picture: Picture) -> dict[str, object]:
+    """`{"code": "sources", "series": […], "rows": [{"name", "cells": [{"n", "query"}]}], …}`."""
     return {
         "code": picture.code,
         "title": picture.title,
@@ -160,7 +161,8 @@ def _look(request: Request, session: Session, project: int, now: datetime) -> In
     return kept.look(session, project, Scope.parse(dict(request.query_params), today=now.date()), now)
 
 
-def _figure(picture: Picture, release: int | None) -> Figure:
+def figure_of(picture: Picture, release: int | None = None) -> Figure:
+    """A picture as a page shows it; `release` is the one that a picture of its yield leads to."""
     lines = tuple(
         Line(
             row.name,

@@ -13,7 +13,7 @@ from app import projects, queue, releases, review, sources
 from app.candidates import FINDING_CODES
 from app.contamination import Overlap
 from app.errors import AppError, BadInputError, ConflictError
-from app.opinions import MOST_ASKED, Opinions
+from app.opinions import MOST_ASKED, Opinions, Team
 from app.projects import FileKind, ProjectFile, ProjectSettings
 from app.releases import Frozen
 from app.splits import By
@@ -69,6 +69,7 @@ class ProjectView:
     opinions: Mapping[str, str]
     opinions_said: str
     most_asked: int
+    teams: tuple[str, ...]
     splits: Mapping[str, str]
     budgets: Sequence[Mapping[str, str]]
     roles: tuple[str, ...]
@@ -252,6 +253,7 @@ def _project_page(
         opinions=_shown_opinions(settings.opinions) if opinions is None else opinions,
         opinions_said=settings.opinions.sentence,
         most_asked=MOST_ASKED,
+        teams=tuple(Team),
         splits=_shown(settings) if splits is None else splits,
         budgets=[_shown_budget(one) for one in settings.budgets] + [blank] * _BLANK_ROWS
         if budgets is None

@@ -18,6 +18,7 @@ from app.accounts import Person
 from app.db import LARGEST_ID, Database
 from app.errors import NotFoundError, NotKnownError, RefusedError
 from app.models import Role
+from app.opinions import Team
 from app.settings import Settings
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -110,6 +111,10 @@ RIGHTS: Mapping[str, Right | None] = {
     "GET /clusters": _VIEW,
     "GET /clusters/{candidate_id}": _VIEW,
     "GET /insight": _VIEW,
+    "GET /agreement": _VIEW,
+    "GET /me": _VIEW,
+    "GET /api/v1/agreement": _VIEW,
+    "GET /api/v1/me": _VIEW,
     "GET /views": _VIEW,
     "GET /jobs/{job_id}": _VIEW,
     "GET /api/v1/candidates": _VIEW,
@@ -268,6 +273,11 @@ class Door:
 def may_settle(person: Person) -> bool:
     """Whether this person may have the last word where several people were asked."""
     return person.may(Role.CURATOR, "review")
+
+
+def sees_team(person: Person, team: Team) -> bool:
+    """Whether this person sees figures of others by name; `team` is what the project says."""
+    return person.may({Team.ADMINS: Role.ADMIN, Team.CURATORS: Role.CURATOR, Team.EVERYBODY: Role.VIEWER}[team], "read")
 
 
 def path_of(request: Request) -> str:

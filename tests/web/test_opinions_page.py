@@ -144,3 +144,26 @@ def _rows(server: Server, name: str) -> dict[int, set[tuple[str, int]]]:
         for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
             found[row["candidate"]].add((row["verdict"], row["opinions"]))
     return found
+
+
+def test_figures_by_person_are_for_whom_the_project_says(server: Server) -> None:
+    for number, said in zip(server.ids, ("accept", "reject"), strict=True):
+        server.says("ann", "accept", number)
+        server.says("ben", said, number)
+
+    def people(who: str) -> object:
+        assert ("Two by two" in server.ask(who, "GET", "/agreement").text) == (  # type: ignore[attr-defined]
+            server.ask(who, "GET", "/api/v1/agreement").json()["people"] is not None  # type: ignore[attr-defined]
+        )
+        return server.ask(who, "GET", "/api/v1/agreement").json()["people"]  # type: ignore[attr-defined]
+
+    assert (people("ann"), people("cleo")) == (None, None)
+    assert [one["name"] for one in people("dora")] == ["ann", "ben"]  # type: ignore[attr-defined]
+    changed = server.ask("dora", "PATCH", "/api/v1/project", json={"opinions": {"team": "curators"}})
+    assert changed.status_code == 200
+    assert (people("ann"), people("cleo") is None) == (None, False)
+    mine = server.ask("ann", "GET", "/api/v1/me").json()  # type: ignore[attr-defined]
+    assert (mine["name"], mine["opinions"]) == ("ann", {"n": 1, "same": 1})
+    shown = text(server.ask("ann", "GET", "/me").text)  # type: ignore[attr-defined]
+    assert "What ann decided" in shown
+    assert "100% of 1 that several judged" in shown
