@@ -1,6 +1,7 @@
 # The image of docker-compose.yml; it also runs alone, on SQLite in /data:
 #   docker build -t patchsift .
-#   docker run --rm -p 127.0.0.1:8642:8642 -e PATCHSIFT_ALLOW_OPEN=yes -v patchsift:/data patchsift
+#   docker run --rm --init -p 127.0.0.1:8642:8642 -v patchsift:/data patchsift
+# It prints a link that works once and makes the first administrator.
 # On arm64 there is no wheel with a SQLite that holds the WAL-reset fix, and Debian's has the fault: there Patchsift
 # refuses SQLite, and PATCHSIFT_DATABASE_URL must name a PostgreSQL.
 
@@ -10,7 +11,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY app app
 COPY templates templates
 COPY static static
-RUN python -m venv /opt/patchsift && /opt/patchsift/bin/pip install --no-cache-dir ".[postgres]"
+RUN python -m venv /opt/patchsift && /opt/patchsift/bin/pip install --no-cache-dir ".[postgres,metrics]"
 
 FROM python:3.13-slim
 RUN useradd --uid 1000 --no-create-home --shell /usr/sbin/nologin patchsift \

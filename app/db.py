@@ -152,7 +152,7 @@ class Database:
             self._writer = _sqlite_engine(settings.url, readers=False)
             self._reader = _sqlite_engine(settings.url, readers=True)
         else:
-            self._writer = self._reader = _postgres_engine(settings.url, hurried=hurried)
+            self._writer = self._reader = _postgres_engine(self.url, hurried=hurried)
 
     @property
     def engine(self) -> Engine:
@@ -268,7 +268,7 @@ _HURRIED = "-c lock_timeout=4s -c statement_timeout=15s -c idle_in_transaction_s
 _PATIENT = "-c lock_timeout=60s -c statement_timeout=30min -c idle_in_transaction_session_timeout=30min"
 
 
-def _postgres_engine(url: str, *, hurried: bool) -> Engine:
+def _postgres_engine(url: URL, *, hurried: bool) -> Engine:
     try:
         return create_engine(
             url,

@@ -199,6 +199,14 @@ def count_alive(session: Session, *, now: datetime) -> int:
     return int(session.execute(alive).scalar_one())
 
 
+def is_seen(session: Session, worker_prefix: str, *, now: datetime) -> bool:
+    """Whether a worker whose name begins so was seen within `STALE`."""
+    seen = select(col(WorkerRow.name)).where(
+        col(WorkerRow.seen_at) >= now - STALE, col(WorkerRow.name).startswith(worker_prefix, autoescape=True)
+    )
+    return session.execute(seen.limit(1)).scalar() is not None
+
+
 def find_stranded(session: Session, *, now: datetime) -> str | None:
     """A sentence when jobs have waited for longer than `STALE` and no worker is alive, else None."""
     waiting = select(func.count()).select_from(JobRow).where(_claimable(now), col(JobRow.created_at) < now - STALE)

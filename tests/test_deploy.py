@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 OURS = {name: COMPOSE["services"][name] for name in ("app", "worker")}
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+CADDYFILE = (ROOT / "Caddyfile").read_text(encoding="utf-8")
 PATCHSIFT = Path(sys.executable).with_name("patchsift")
 
 
@@ -42,8 +43,8 @@ def assert_runs(words: list[str]) -> None:
         assert re.search(rf"(?<![\w-]){option}(?![\w-])", helped.stdout), f"patchsift {command} knows no {option}"
 
 
-def test_compose_starts_a_web_server_a_worker_and_a_current_postgresql() -> None:
-    assert set(COMPOSE["services"]) == {"app", "worker", "database"}
+def test_compose_starts_a_proxy_a_web_server_a_worker_and_a_current_postgresql() -> None:
+    assert set(COMPOSE["services"]) == {"caddy", "app", "worker", "database"}
     image, version = COMPOSE["services"]["database"]["image"].split(":")
     assert image == "postgres"
     assert int(version) >= 17
@@ -69,16 +70,21 @@ def test_the_image_runs_commands_that_exist() -> None:
 def test_every_environment_name_is_a_setting() -> None:
     names = {name for service in OURS.values() for name in service["environment"]}
     names |= {word.partition("=")[0] for line in instructions("ENV") for word in shlex.split(line)}
-    ours = {name.removeprefix("PATCHSIFT_").lower() for name in names if name.startswith("PATCHSIFT_")}
+    ours = {
+        name.removeprefix("PATCHSIFT_").removesuffix("_FILE").lower() for name in names if name[:10] == "PATCHSIFT_"
+    }
     assert ours <= set(Settings.model_fields)
     assert {"data_dir", "database_url", "host", "port"} <= ours
 
 
-def test_there_is_no_default_password() -> None:
-    for service in COMPOSE["services"].values():
-        passwords = [value for name, value in service["environment"].items() if "PASSWORD" in name]
-        assert passwords
-        assert all(value.startswith("${POSTGRES_PASSWORD:?") for value in passwords)
+def test_the_password_stands_in_a_file_alone() -> None:
+    [(name, secret)] = COMPOSE["secrets"].items()
+    assert secret == {"file": f"./secrets/{name}"}
+    for service in (*OURS.values(), COMPOSE["services"]["database"]):
+        said = {key: value for key, value in service["environment"].items() if "PASSWORD" in key}
+        assert list(said.values()) == [f"/run/secrets/{name}"]
+        assert all(key.endswith("_FILE") for key in said)
+        assert service["secrets"] == [name]
     assert all("@" not in url.partition("://")[2].partition(":")[2] for url in _database_urls())
 
 
@@ -86,11 +92,35 @@ def _database_urls() -> list[str]:
     return [service["environment"]["PATCHSIFT_DATABASE_URL"] for service in OURS.values()]
 
 
-def test_without_accounts_the_port_is_published_to_this_machine_only() -> None:
-    assert all(str(port).startswith("127.0.0.1:") for port in OURS["app"]["ports"])
-    assert "ports" not in OURS["worker"]
-    assert "ports" not in COMPOSE["services"]["database"]
-    assert str(OURS["app"]["ports"][0]).split(":")[-1] == OURS["app"]["environment"]["PATCHSIFT_PORT"]
+def test_only_the_proxy_can_be_reached_and_only_it_is_believed() -> None:
+    assert {name for name, service in COMPOSE["services"].items() if "ports" in service} == {"caddy"}
+    subnet = COMPOSE["networks"]["inside"]["ipam"]["config"][0]["subnet"]
+    assert OURS["app"]["environment"]["PATCHSIFT_TRUSTED_PROXIES"] == subnet
+    assert "PATCHSIFT_ALLOW_OPEN" not in OURS["app"]["environment"]
+    assert f"dynamic a app {OURS['app']['environment']['PATCHSIFT_PORT']} " in CADDYFILE
+
+
+def test_the_proxy_reads_the_file_that_is_here() -> None:
+    """The real Caddy, on the file as it is."""
+    caddy = COMPOSE["services"]["caddy"]
+    assert caddy["volumes"][0] == "./Caddyfile:/etc/caddy/Caddyfile:ro"
+    command = ["caddy", *caddy["healthcheck"]["test"][2:]]
+    command[command.index("/etc/caddy/Caddyfile")] = str(ROOT / "Caddyfile")
+    told = subprocess.run(
+        [Path(sys.executable).with_name(command[0]), *command[1:]],
+        env={**os.environ, "PATCHSIFT_SITE": "patchsift.example"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr
+
+
+@pytest.mark.parametrize("service", COMPOSE["services"].values(), ids=COMPOSE["services"])
+def test_nobody_gains_powers(service: dict[str, Any]) -> None:
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "privileged" not in service
 
 
 @pytest.mark.parametrize("service", list(OURS.values()), ids=list(OURS))
@@ -104,12 +134,13 @@ def test_the_program_may_write_only_to_its_data(service: dict[str, Any]) -> None
 
 def test_data_lies_in_named_volumes() -> None:
     mounted = {volume.partition(":")[0] for service in COMPOSE["services"].values() for volume in service["volumes"]}
-    assert mounted == set(COMPOSE["volumes"])
+    assert mounted - {"./Caddyfile"} == set(COMPOSE["volumes"])
 
 
 def test_each_service_waits_until_the_one_before_it_is_healthy() -> None:
     assert OURS["app"]["depends_on"] == {"database": {"condition": "service_healthy"}}
     assert OURS["worker"]["depends_on"] == {"app": {"condition": "service_healthy"}}
+    assert COMPOSE["services"]["caddy"]["depends_on"] == {"app": {"condition": "service_healthy"}}
     assert all("healthcheck" in service for service in COMPOSE["services"].values())
 
 

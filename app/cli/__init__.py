@@ -433,20 +433,40 @@ def _is_writable(folder: Path) -> bool:
 @app.command()
 def healthcheck(
     port: Annotated[int | None, typer.Option("--port", "-p", help="The server's port.")] = None,
+    of_worker: Annotated[bool, typer.Option("--worker", help="Ask about this machine's worker instead.")] = False,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
     project: ProjectName = None,
 ) -> None:
-    """Exit 0 when the server on this machine is ready; for images without curl."""
+    """Exit 0 when the server (or the worker) on this machine is ready; for images without curl."""
     from urllib.error import URLError  # noqa: PLC0415
     from urllib.request import urlopen  # noqa: PLC0415
 
     settings = settings_of(data_dir, database_url, project, port=port)
+    if of_worker:
+        _check_worker(settings)
+        return
     try:
         with urlopen(f"http://127.0.0.1:{settings.port}/readyz", timeout=5) as answer:
             say(answer.read().decode())
     except URLError as error:
         raise AppError(f"The server on port {settings.port} is not ready: {error.reason}.") from error
+
+
+def _check_worker(settings: "Settings") -> None:
+    import socket  # noqa: PLC0415
+
+    from app import jobs  # noqa: PLC0415
+    from app.db import Database, is_reachable  # noqa: PLC0415
+
+    db = Database(settings, hurried=True)
+    if trouble := is_reachable(db):
+        raise AppError(trouble)
+    with db.read() as session:
+        if not jobs.is_seen(session, f"{socket.gethostname()}:", now=now()):
+            raise AppError(f"No worker on {socket.gethostname()} was seen within {jobs.STALE.seconds} s.")
+    db.close()
+    say("A worker is alive.")
 
 
 def main(run: Callable[[], object] = app) -> None:
