@@ -14,6 +14,7 @@ from app.models import CandidateRow, DraftRow
 TEXTS = ("script", "spec", "refined", "unified", "comment", "rating")
 """Fields of a draft that hold one text; `diff` holds one a hunk, `dropped` numbers of hunks, `files` texts by path."""
 
+_REMARKS = frozenset({"comment", "rating"})
 _MOST_CHARACTERS = 16_000_000
 _MOST_HUNKS = 100_000
 
@@ -65,6 +66,24 @@ def keep(
     session.add(draft)
     session.flush()
     return draft
+
+
+def remarks(draft: DraftRow | None, version: int) -> tuple[str, str]:
+    """Comment and rating of a draft of this version, or two empty texts: `("so far", "4")`."""
+    texts = draft.texts if draft is not None and draft.version == version else {}
+    return str(texts.get("comment", "")), str(texts.get("rating", ""))
+
+
+def take_remarks(session: Session, reviewer_id: int, candidate_id: int) -> None:
+    """Forget comment and rating, which a decision holds now; texts that are still to be saved stay."""
+    draft = find_draft(session, reviewer_id, candidate_id)
+    if draft is None:
+        return
+    draft.texts = {name: text for name, text in draft.texts.items() if name not in _REMARKS}
+    if draft.texts:
+        session.add(draft)
+    else:
+        session.delete(draft)
 
 
 def discard(session: Session, reviewer_id: int, candidate_id: int) -> None:

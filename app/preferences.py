@@ -1,4 +1,4 @@
-"""What a person set for the pages, kept with the person: which keys do what, which panels are open."""
+"""What a person set for the pages, kept with the person: which keys do what, which panels are open, wrapping."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -48,6 +48,17 @@ def save_open(session: Session, reviewer_id: int, panel: str, *, opened: bool) -
     panels = kept.get("panels")
     made = kept | {"panels": (panels if isinstance(panels, dict) else {}) | {panel: opened}}
     session.execute(update(ReviewerRow).where(col(ReviewerRow.id) == reviewer_id).values(preferences=made))
+
+
+def wraps(session: Session, reviewer_id: int) -> bool:
+    """Whether long lines of a diff are wrapped for a person, as they are at first."""
+    return _read(session, reviewer_id).get("wrap") is not False
+
+
+def save_wrap(session: Session, reviewer_id: int, *, wrap: bool) -> None:
+    """Keep whether long lines are wrapped; whatever else was set stays."""
+    kept = _read(session, reviewer_id) | {"wrap": wrap}
+    session.execute(update(ReviewerRow).where(col(ReviewerRow.id) == reviewer_id).values(preferences=kept))
 
 
 def _read(session: Session, reviewer_id: int) -> dict[str, object]:

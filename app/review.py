@@ -320,6 +320,8 @@ def decide(
     turns.finish(session, reviewer_id, [candidate_id], decision.id, now=now)
     if revision is not None:
         drafts.discard(session, reviewer_id, candidate_id)
+    else:
+        drafts.take_remarks(session, reviewer_id, candidate_id)
     return Outcome(decision, row, late=is_late)
 
 

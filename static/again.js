@@ -168,6 +168,73 @@ export function restore(act) {
   if (!isUntouched()) one("#why").open = true;
 }
 
+// ---------------------------------------------------------------- a comment that is not sent yet
+
+const KEEP_MS = 800;
+// What waits to be kept, and the request that keeps it.
+let remark = null;
+let keeping = 0;
+let sending = new AbortController();
+
+/** Keeps comment and rating: in this browser at once, on the server when the hand rests or the field is left. */
+export function keepRemarks(id, isDone) {
+  const version = Number(one("#decide [name=version]").value);
+  remark = { id, version, texts: { comment: one("#comment").value, rating: one("#given").value } };
+  try {
+    localStorage.setItem(`${REMARKS}${id}`, JSON.stringify(remark));
+  } catch {
+    // Full, or forbidden: the server has it soon.
+  }
+  clearTimeout(keeping);
+  if (isDone) sendRemarks();
+  else keeping = setTimeout(sendRemarks, KEEP_MS);
+}
+
+async function sendRemarks(keepalive = false) {
+  clearTimeout(keeping);
+  if (!remark) return;
+  const { id, version, texts } = remark;
+  remark = null;
+  try {
+    const response = await fetch(`/api/v1/candidates/${id}/draft`, {
+      method: "PUT",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ version, texts }),
+      signal: sending.signal,
+      keepalive,
+    });
+    if ((response.ok || response.status < 500) && remark?.id !== id) localStorage.removeItem(`${REMARKS}${id}`);
+  } catch {
+    // It stays here, and goes out when the candidate is on the screen again.
+  }
+}
+
+/** What was decided holds them now. */
+export function dropRemarks(id) {
+  if (remark?.id === id) remark = null;
+  sending.abort();
+  sending = new AbortController();
+  try {
+    localStorage.removeItem(`${REMARKS}${id}`);
+  } catch {
+    // Forbidden; then nothing is there.
+  }
+}
+
+/** What this browser kept and the server never got, of this very version. */
+export function takeUpRemarks(id) {
+  const kept = readAct(`${REMARKS}${id}`);
+  if (onScreen?.id !== id || !one("#comment")) return;
+  if (kept?.version !== Number(one("#decide [name=version]").value)) return dropRemarks(id);
+  if (one("#comment").value !== "" && one("#comment").value !== kept.texts.comment) return;
+  one("#comment").value = kept.texts.comment;
+  one("#given").value = kept.texts.rating;
+  one("#why").open = true;
+  keepRemarks(id, true);
+}
+
+window.addEventListener("pagehide", () => sendRemarks(true));
+
 // ---------------------------------------------------------------- place, pace
 
 const thousands = new Intl.NumberFormat("en");
@@ -226,3 +293,32 @@ export async function arrive(address, said = "", hint = "") {
     inFlight -= 1;
   }
 }
+
+/** Stands where a candidate would while the server is away; goes on by itself. */
+function showAway(address, said) {
+  if (!one("#candidate[data-away]")) {
+    const node = one("#away").content.firstElementChild.cloneNode(true);
+    node.dataset.query = queryHere();
+    countWaiting(node);
+    noteOpen();
+    one("#candidate").replaceWith(node);
+    htmx.process(node);
+    settle(node, said);
+    if (said) showToast(said);
+  }
+  countWaiting(one("#candidate"));
+  one("#candidate").dataset.away = address;
+  setTimeout(() => one(`#candidate[data-away="${CSS.escape(address)}"]`) && inFlight === 0 && arrive(address, said), AGAIN_MS);
+}
+
+function countWaiting(node) {
+  const n = listWaiting().length;
+  const said = n === 1 ? "1 decision waits" : `${n} decisions wait`;
+  one("[data-waiting]", node).textContent = said;
+  node.dataset.says = `No further candidate is here; ${said}.`;
+}
+
+document.addEventListener("outbox:answer", (event) => {
+  later("conclude", event.detail);
+  fillSoon();
+});

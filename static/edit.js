@@ -150,6 +150,41 @@ async function restore() {
   }
 }
 
+// ---------------------------------------------------------------------------------------------------------- looked at
+
+const looked = lookedAt();
+let spentMs = 0;
+let since = document.hidden ? null : performance.now();
+const seen = new Set();
+
+/** What the review page saw of this candidate before, and for how long. */
+function lookedAt() {
+  try {
+    const kept = JSON.parse(sessionStorage.getItem("looked"));
+    return kept?.id === Number(form.dataset.id) ? kept : null;
+  } catch {
+    return null;
+  }
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (since !== null) spentMs += performance.now() - since;
+  since = document.hidden ? null : performance.now();
+});
+
+/** What goes with the decision: of a diff the changes that were on the screen here or before, and the time of both pages. */
+function measured() {
+  const spent_ms = Math.round((looked?.spent_ms ?? 0) + spentMs + (since === null ? 0 : performance.now() - since));
+  const n_hunks = looked?.n_hunks ?? (field === "diff" ? pieces.length : null);
+  const here = field === "diff" && pieces.length === n_hunks ? seen.size : 0;
+  return { spent_ms, n_hunks, n_seen: n_hunks === null ? null : Math.max(looked?.n_seen ?? 0, here) };
+}
+
+const sight = new IntersectionObserver((entries) => {
+  for (const { isIntersecting, target } of entries) if (isIntersecting && !document.hidden) seen.add(target);
+});
+for (const { section } of pieces) sight.observe(section);
+
 // ---------------------------------------------------------------------------------------------------------- leave, save
 
 async function leave(event) {
@@ -177,6 +212,7 @@ async function save() {
         comment: fields.get("comment"),
         rating: fields.get("rating") ? Number(fields.get("rating")) : null,
         edited: edited(),
+        ...measured(),
       }),
     });
     const answer = await response.json();

@@ -182,6 +182,9 @@ function measured() {
   return { n_seen: n_hunks ? n_seen : null, n_hunks: n_hunks || null, spent_ms: spentMs() };
 }
 
+// The editor goes on from what was seen and spent here.
+window.addEventListener("pagehide", () => onScreen && store("looked", { id: onScreen.id, ...measured() }));
+
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) clock.spent += performance.now() - clock.since;
   else {
@@ -240,6 +243,7 @@ function takeVerdict(form, verdict) {
   };
   for (const earlier of listRefused()) if (earlier.id === id) dropAct(earlier);
   undone = [];
+  if (again || hasRemarks(id)) afterPaint(() => warm().then(() => again?.dropRemarks(id)));
   return carryOut(act);
 }
 
@@ -309,8 +313,30 @@ function arrived() {
     watchHunks();
     beside?.showGuide();
     again?.showPace();
+    if (hasRemarks(id)) warm().then(() => again?.takeUpRemarks(id));
     fillSoon();
   });
+}
+
+// A comment or a rating is kept as it is typed, here and on the server; what was kept here alone comes back.
+const REMARKS = `remarks/${document.body.dataset.desk}/`;
+
+function isRemark(field) {
+  return onScreen !== null && field.matches("#comment, #given") && field.isConnected;
+}
+
+for (const [kind, isDone] of [["input", false], ["change", true]]) {
+  document.addEventListener(kind, ({ target }) => {
+    if (isRemark(target)) warm().then(() => isRemark(target) && again?.keepRemarks(onScreen.id, isDone));
+  });
+}
+
+function hasRemarks(id) {
+  try {
+    return localStorage.getItem(`${REMARKS}${id}`) !== null;
+  } catch {
+    return false;
+  }
 }
 
 // What only matters after the first decision is in a file of its own.
@@ -323,41 +349,14 @@ async function later(name, ...given) {
   try {
     await loadAgain();
   } catch {
-    return name === "arrive" ? showAway(...given) : notifyAway();
+    if (!one("#notice .bad")) notifyAway();
+    // What was decided stays on the screen, and takes no second decision, until the way on is known.
+    return name === "arrive" ? void setTimeout(later, AGAIN_MS, name, ...given) : undefined;
   } finally {
     inFlight -= 1;
   }
   return again[name](...given);
 }
-
-/** Stands where a candidate would while the server is away; goes on by itself. */
-function showAway(address, said) {
-  if (!one("#candidate[data-away]")) {
-    const node = one("#away").content.firstElementChild.cloneNode(true);
-    node.dataset.query = queryHere();
-    countWaiting(node);
-    noteOpen();
-    one("#candidate").replaceWith(node);
-    htmx.process(node);
-    settle(node, said);
-    if (said) showToast(said);
-  }
-  countWaiting(one("#candidate"));
-  one("#candidate").dataset.away = address;
-  setTimeout(() => one(`#candidate[data-away="${CSS.escape(address)}"]`) && inFlight === 0 && later("arrive", address, said), AGAIN_MS);
-}
-
-function countWaiting(node) {
-  const n = listWaiting().length;
-  const said = n === 1 ? "1 decision waits" : `${n} decisions wait`;
-  one("[data-waiting]", node).textContent = said;
-  node.dataset.says = `No further candidate is here; ${said}.`;
-}
-
-document.addEventListener("outbox:answer", (event) => {
-  later("conclude", event.detail);
-  fillSoon();
-});
 
 // ---------------------------------------------------------------- what stands beside the diff
 
@@ -388,7 +387,10 @@ Object.assign(actions, {
     one("#attempt .trace, #attempt")?.scrollIntoView({ block: "start" });
   },
   wrap: () => {
-    say(document.documentElement.classList.toggle("no-wrap") ? "Long lines go on to the right." : "Long lines are wrapped.");
+    const isOff = document.documentElement.classList.toggle("no-wrap");
+    say(isOff ? "Long lines go on to the right." : "Long lines are wrapped.");
+    const told = new URLSearchParams({ wrap: isOff ? "no" : "yes" });
+    fetch("/preferences/wrap", { method: "POST", body: told, redirect: "manual" }).catch(() => {});
   },
   repeats: () => toggleAll(all("#diff details.rp")),
   rest: () => {

@@ -74,6 +74,19 @@ def test_an_edit_ends_the_draft_of_who_made_it_and_a_new_version_starts_another(
     assert texts(db, bob, candidate) == {"script": "again"}
 
 
+def test_a_decision_takes_the_comment_and_leaves_the_texts(
+    db: Database, project_id: int, candidate: int, alice: int, bob: int
+) -> None:
+    keep(db, project_id, alice, candidate, comment="so far", rating="4")
+    keep(db, project_id, bob, candidate, script="typed", comment="so far")
+    for who, version in ((alice, 1), (bob, 2)):
+        with db.write() as session:
+            review.decide(session, project_id, who, candidate, review.Act(Verdict.SKIP, version, f"k{who}"), now=NOON)
+
+    assert texts(db, alice, candidate) is None
+    assert texts(db, bob, candidate) == {"script": "typed"}
+
+
 def test_a_draft_has_an_end(
     db: Database, project_id: int, candidate: int, alice: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -142,24 +142,32 @@ def _check_alone(name: str, key: str, table: Mapping[str, str]) -> None:
 
 
 class Personal:
-    """Everybody's keys as last read, so that a page costs no query; a change elsewhere is seen two seconds later."""
+    """What everybody set, as last read, so that a page costs no query; a change elsewhere is seen two seconds later."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._read: dict[int, tuple[float, Mapping[str, Key]]] = {}
+        self._read: dict[int, tuple[float, Mapping[str, Key], bool]] = {}
 
     def keys_of(self, reviewer_id: int) -> Mapping[str, Key]:
         """The person's table."""
+        return self._of(reviewer_id)[0]
+
+    def wraps(self, reviewer_id: int) -> bool:
+        """Whether long lines are wrapped for the person."""
+        return self._of(reviewer_id)[1]
+
+    def _of(self, reviewer_id: int) -> tuple[Mapping[str, Key], bool]:
         now = time.monotonic()
-        read_at, keys = self._read.get(reviewer_id, (0.0, KEYS))
+        read_at, keys, wraps = self._read.get(reviewer_id, (0.0, KEYS, True))
         if reviewer_id not in self._read or now - read_at > _SEEN_AFTER_SECONDS:
             try:
                 with self._db.read() as session:
                     keys = of_person(preferences.read_keys(session, reviewer_id))
+                    wraps = preferences.wraps(session, reviewer_id)
             except AWAY:  # the page that says so has keys too
-                return keys
-            self._read[reviewer_id] = (now, keys)
-        return keys
+                return keys, wraps
+            self._read[reviewer_id] = (now, keys, wraps)
+        return keys, wraps
 
     def forget(self, reviewer_id: int) -> None:
         """Read anew at the next page: this person has changed something."""

@@ -1,4 +1,4 @@
-"""What a person sets for the pages: every key of the one table, changed, switched off, or as it came."""
+"""What a person sets for the pages: every key of the one table, changed, switched off, or as it came; wrapping."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +15,10 @@ from app.web.render import page, see_other
 
 router = APIRouter()
 
+_SAVED = {
+    "yes": "Saved. The keys are yours on every machine.",
+    "wrap": "Saved. Long lines are so for you on every machine.",
+}
 CHANGEABLE: Mapping[str, Key] = {name: key for name, key in KEYS.items() if name not in FIXED}
 
 
@@ -36,8 +40,17 @@ def show(request: Request, db: AppDb, me: Me, saved: str = "") -> Response:
     with db.read() as session:
         chosen = preferences.read_keys(session, me)
     typed = {name: key.key for name, key in of_person(preferences.Keys(chosen.changed)).items() if name in CHANGEABLE}
-    said = "Saved. The keys are yours on every machine." if saved else ""
+    said = _SAVED.get(saved, "")
     return page(request, "preferences.html", PreferencesView(CHANGEABLE, typed, chosen.has_letters, "", "", said))
+
+
+@router.post("/preferences/wrap")
+def save_wrap(request: Request, fields: Form, db: AppDb, me: Me) -> Response:
+    """Keep whether long lines of a diff are wrapped; the key for it sends this too."""
+    with db.write() as session:
+        preferences.save_wrap(session, me, wrap=fields.allow({"wrap"}).one("wrap") == "yes")
+    request.app.state.personal.forget(me)
+    return see_other("/preferences?saved=wrap")
 
 
 @router.post("/preferences")

@@ -169,7 +169,8 @@ def _of_person(request: Request, made: Environment) -> dict[str, object]:
     state = request.app.state
     keys = KEYS if person is None else state.personal.keys_of(person.reviewer_id)
     desk = "" if person is None else f"{person.project_id}.{person.reviewer_id}.{state.began}"
-    return {"me": person, "desk": desk, "keys": keys, "ui": _ui_with(made, tuple(keys.values()))}
+    wraps = person is None or state.personal.wraps(person.reviewer_id)
+    return {"me": person, "desk": desk, "keys": keys, "wraps": wraps, "ui": _ui_with(made, tuple(keys.values()))}
 
 
 def see_other(address: str) -> Response:

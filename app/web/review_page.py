@@ -11,7 +11,7 @@ from markupsafe import Markup
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import bulk, clusters, decisions, guidelines, outlook, queue, review, sources
+from app import bulk, clusters, decisions, drafts, guidelines, outlook, queue, review, sources
 from app.accounts import Person
 from app.candidates import Finding, Severity
 from app.diffs.edit import diff_texts
@@ -310,7 +310,7 @@ def review_view(
         guide=guidelines_page.guide_of(session, project, None if is_partial(request) else me),
         key=uuid.uuid4().hex,
         undo_key=uuid.uuid4().hex,
-        typed=Typed(),
+        typed=Typed(*drafts.remarks(drafts.find_draft(session, me, candidate_id), opened.row.version)),
         notice="",
         said="",
         beside=beside.of_candidate(request, session, opened.row),

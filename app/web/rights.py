@@ -78,6 +78,7 @@ RIGHTS: Mapping[str, Right | None] = {
     "POST /account/project": _OWN,
     "GET /preferences": _MINE,
     "POST /preferences": _OWN,
+    "POST /preferences/wrap": _OWN,
     # Members and the server.
     "GET /members": _LOOK_AT,
     "POST /members": _ADMIN,

@@ -210,13 +210,49 @@ def test_without_a_network_nothing_is_decided_twice_and_no_key_leaves_the_page(
         expect(page.locator("#notice")).to_contain_text("There is no network, or the server does not answer")
         page.evaluate("one('#notice').replaceChildren()")
     page.evaluate("for (let n = 0; n < 2; n += 1) one('button.accept').click()")
-    expect(page.get_by_role("heading", level=1)).to_have_text("No further candidate is here")
-    expect(page.locator("[data-waiting]")).to_have_text("1 decision waits")
+    expect(page.locator("#notice")).to_contain_text("Accepted #1 already; u takes that back.")
+    expect(page.locator("#outbox")).to_have_text("1 waiting for the server")
     assert trouble.found == []
     context.unroute("**/again.js*")
     context.set_offline(False)
-    assert shown(page) == 2
+    expect(page.locator("h1 .dim")).to_have_text("#2")
+    ready(page, 0)
     assert states(server, 3) == {1: ("accepted", ())}
+
+
+def test_what_a_person_typed_and_set_is_there_again(page: Page, server: str, context: BrowserContext) -> None:
+    fill(server, 3)
+    page.goto("/candidates/1")
+    shown(page)
+    page.get_by_label("Comment").fill("Half of the")
+    with page.expect_response("**/api/v1/candidates/1/draft"):
+        page.get_by_label("Comment").press("Escape")
+    with page.expect_response("**/preferences/wrap"):
+        page.keyboard.press("w")
+    page.evaluate("localStorage.clear(); sessionStorage.clear()")  # as if it were another browser
+    other = context.new_page()
+    other.goto("/candidates/1")
+    shown(other)
+    expect(other.get_by_label("Comment")).to_have_value("Half of the")
+    expect(other.locator("html")).to_have_class("no-wrap")
+
+    context.route("**/api/v1/candidates/1/draft", lambda route: route.abort())
+    other.get_by_label("Comment").fill("Half of the names")
+    until(other, "hasRemarks(1)")
+    other.close()
+    context.unroute("**/api/v1/candidates/1/draft")
+    page.reload()
+    expect(page.get_by_label("Comment")).to_have_value("Half of the names")
+    until(page, "!hasRemarks(1)")
+    page.keyboard.press("e")
+    expect(page.get_by_label("Comment")).to_have_value("Half of the names")
+    page.locator(".editor .cm-content").first.press("Control+End")
+    page.keyboard.type("# said otherwise")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".toast")).to_have_text("Edited #1")
+    (edited,) = call(server, "/api/v1/candidates/1")["history"]
+    assert (edited["n_seen"], edited["n_hunks"], edited["comment"]) == (1, 1, "Half of the names")
+    assert 0 < edited["spent_ms"] < 600_000
 
 
 def test_a_refused_decision_comes_back_and_keeps_the_others_moving(page: Page, server: str) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from app.candidates import FINDING_CODES
 from app.checks import CHECKS
 from app.web.keys import KEYS
-from app.web.queue import FINDINGS
 from app.web.render import STATIC, TEMPLATES
 
 _BOUND = re.compile(r'data-key="([^"]+)"')
@@ -60,7 +60,7 @@ def test_the_finding_filter_suggests_what_the_checks_can_say() -> None:
     sources = {Path(check.__code__.co_filename) for check in CHECKS}
     codes = {code for path in sources for code in re.findall(r'Finding\(\s*"([a-z_]+)"', path.read_text())}
 
-    assert codes <= set(FINDINGS)
+    assert codes <= set(FINDING_CODES)
 
 
 def test_no_template_or_script_names_another_host() -> None:
