@@ -235,6 +235,16 @@ export function takeUpRemarks(id) {
 
 window.addEventListener("pagehide", () => sendRemarks(true));
 
+// ---------------------------------------------------------------- long lines
+
+/** Wraps them or not, here at once and with the person from now on. */
+export function turnWrap() {
+  const isOff = document.documentElement.classList.toggle("no-wrap");
+  say(isOff ? "Long lines go on to the right." : "Long lines are wrapped.");
+  const told = new URLSearchParams({ wrap: isOff ? "no" : "yes" });
+  fetch("/preferences/wrap", { method: "POST", body: told, redirect: "manual" }).catch(() => {});
+}
+
 // ---------------------------------------------------------------- place, pace
 
 const thousands = new Intl.NumberFormat("en");

@@ -386,12 +386,7 @@ Object.assign(actions, {
     toggleAll(all("#attempt .trace details"));
     one("#attempt .trace, #attempt")?.scrollIntoView({ block: "start" });
   },
-  wrap: () => {
-    const isOff = document.documentElement.classList.toggle("no-wrap");
-    say(isOff ? "Long lines go on to the right." : "Long lines are wrapped.");
-    const told = new URLSearchParams({ wrap: isOff ? "no" : "yes" });
-    fetch("/preferences/wrap", { method: "POST", body: told, redirect: "manual" }).catch(() => {});
-  },
+  wrap: () => later("turnWrap"),
   repeats: () => toggleAll(all("#diff details.rp")),
   rest: () => {
     for (const link of all("#diff .lz a[data-key]")) link.click();
