@@ -30,7 +30,7 @@ HAND = 3
 _PRESENT = timedelta(minutes=2)
 _STATUS_FIELDS = frozenset({"status", "view", "turn"})
 
-_candidate, _reviewer = metadata.tables["candidate"], metadata.tables["reviewer"]
+_candidate, _reviewer, _presence = (metadata.tables[name] for name in ("candidate", "reviewer", "presence"))
 _COLUMNS = (
     _candidate.c.id,
     _candidate.c.lease_number,
@@ -39,7 +39,21 @@ _COLUMNS = (
     _candidate.c.lease_since,
     _candidate.c.lease_until,
 )
-_PRESENCE: Any = metadata.tables["presence"]
+# What every open page asks is built once: to build a statement costs more than to answer it.
+_HELD = (
+    select(*_COLUMNS)
+    .outerjoin(_reviewer, _reviewer.c.id == _candidate.c.lease_by)
+    .where(_candidate.c.id.in_(bindparam("ids", expanding=True)), _candidate.c.lease_until >= bindparam("now"))
+)
+_LOCKED = (
+    select(_candidate.c.id)
+    .where(_candidate.c.project_id == bindparam("project"), _candidate.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(_candidate.c.id)
+    .with_for_update()
+)
+_N_PRESENT = select(func.count()).where(
+    _presence.c.project_id == bindparam("project"), _presence.c.seen_at >= bindparam("fresh")
+)
 _LOOK = text(
     "INSERT INTO presence (reviewer_id, project_id, candidate_id, since, seen_at) "
     "VALUES (:reviewer, :project, :candidate, :now, :now) ON CONFLICT (reviewer_id, project_id) DO UPDATE SET "
@@ -47,7 +61,7 @@ _LOOK = text(
     "THEN presence.since ELSE excluded.since END, "
     "candidate_id = excluded.candidate_id, seen_at = excluded.seen_at"
 ).bindparams(
-    bindparam("now", type_=_PRESENCE.c.seen_at.type), bindparam("fresh", type_=_PRESENCE.c.seen_at.type)
+    bindparam("now", type_=_presence.c.seen_at.type), bindparam("fresh", type_=_presence.c.seen_at.type)
 )  # fmt: skip
 
 
@@ -238,10 +252,12 @@ def visit(
 
     """
     queue.asks(session, reviewer_id)
-    _lock(session, project_id, [candidate_id, *dealt])
+    if dealt:
+        _lock(session, project_id, [candidate_id, *dealt])
     lease = hold(session, project_id, reviewer_id, candidate_id, now=now, take_over=take_over)
     left = queue.count_candidates(session, project_id, wanted)
-    n = share_of(left.n, len(list_present(session, project_id, now=now)))
+    present = {"project": project_id, "fresh": now - _PRESENT}
+    n = share_of(left.n, session.connection().execute(_N_PRESENT, present).scalar_one())
     ahead = deal(session, project_id, reviewer_id, wanted, candidate_id, n=n, now=now) if n else []
     give_back(session, project_id, reviewer_id, set(dealt) - {candidate_id, *(one for one, _ in ahead)}, now=now)
     return Visit(lease, ahead, left)
@@ -326,6 +342,8 @@ def give_back(
     One that runs out sooner than the grace still does.
     """
     numbers = list(candidate_ids)
+    if not numbers:
+        return
     _lock(session, project_id, numbers)
     mine: list[ColumnElement[bool]] = [
         _candidate.c.project_id == project_id,
@@ -363,9 +381,8 @@ def _lock(session: Session, project_id: int, candidate_ids: Iterable[int]) -> li
     Not with `skip_locked`: whoever looked at a row for a moment and passed it over has it locked until its transaction
     ends, and what is given back at that moment would not be.
     """
-    these = (_candidate.c.project_id == project_id, _candidate.c.id.in_([n for n in candidate_ids if n <= LARGEST_ID]))
-    found = select(_candidate.c.id).where(*these).order_by(_candidate.c.id).with_for_update()
-    return list(session.connection().execute(found).scalars())
+    named = {"project": project_id, "ids": [number for number in candidate_ids if number <= LARGEST_ID]}
+    return list(session.connection().execute(_LOCKED, named).scalars())
 
 
 # ------------------------------------------------------------------------------------------------ who has what
@@ -378,26 +395,17 @@ def find_lease(session: Session, candidate_id: int, *, now: datetime) -> Lease |
 
 def list_leases(session: Session, candidate_ids: Iterable[int], *, now: datetime) -> dict[int, Lease]:
     """Who has which of these candidates; those that are free are not in it."""
-    return {one.candidate_id: one for one in _read(session, [_candidate.c.id.in_(list(candidate_ids))], now)}
+    found = session.connection().execute(_HELD, {"ids": list(candidate_ids), "now": now})
+    return {row[0]: Lease(*row) for row in found}
 
 
 def list_held(
     session: Session, project_id: int, reviewer_id: int, wanted: Filter, *, now: datetime, limit: int = 10
 ) -> list[Lease]:
     """What a filter would find if others did not have it."""
-    where = [*queue.conditions(session, project_id, wanted), _candidate.c.lease_by != reviewer_id]
-    return _read(session, where, now, limit)
-
-
-def _read(session: Session, where: list[ColumnElement[bool]], now: datetime, limit: int | None = None) -> list[Lease]:
-    found = (
-        select(*_COLUMNS)
-        .outerjoin(_reviewer, _reviewer.c.id == _candidate.c.lease_by)
-        .where(*where, _candidate.c.lease_until >= now)
-        .order_by(_candidate.c.id)
-        .limit(limit)
-    )
-    return [Lease(*row) for row in session.connection().execute(found)]
+    where = [*queue.conditions(session, project_id, wanted), is_held(reviewer_id, now)]
+    found = select(*_COLUMNS).outerjoin(_reviewer, _reviewer.c.id == _candidate.c.lease_by).where(*where)
+    return [Lease(*row) for row in session.connection().execute(found.order_by(_candidate.c.id).limit(limit))]
 
 
 def look(session: Session, project_id: int, reviewer_id: int, candidate_id: int, *, now: datetime) -> None:

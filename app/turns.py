@@ -9,12 +9,41 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from app.errors import BadInputError, NotFoundError
-from app.models import Agreement, CandidateRow, DecisionRow, MemberRow, ReviewerRow, Role, metadata
+from app.models import Agreement, CandidateRow, DecisionRow, ReviewerRow, Role, metadata
 
 MOST_CHARACTERS = 500
 _MOST_SHOWN = 100
 
 _turn = metadata.tables["turn"]
+_reviewer, _member = metadata.tables["reviewer"], metadata.tables["member"]
+_someone = _reviewer.alias()
+# Who may decide in a project: everybody, as long as nobody has a password.
+_REVIEWS = (
+    _reviewer.c.disabled_at.is_(None),
+    or_(
+        _reviewer.c.is_admin,
+        exists().where(
+            _member.c.reviewer_id == _reviewer.c.id,
+            _member.c.project_id == bindparam("project"),
+            _member.c.role != Role.VIEWER,
+        ),
+        ~exists().where(_someone.c.password.is_not(None)),
+    ),
+)
+_BY_NAME = select(_reviewer.c.id).where(func.lower(_reviewer.c.name) == bindparam("name"), *_REVIEWS)
+_OTHERS = (
+    select(_reviewer.c.name).where(*_REVIEWS, _reviewer.c.id != bindparam("but")).order_by(func.lower(_reviewer.c.name))
+)
+# What every decision ends, and every undo may begin again.
+_FINISH = (
+    update(_turn)
+    .where(
+        _turn.c.to_id == bindparam("me"),
+        _turn.c.candidate_id.in_(bindparam("ids", expanding=True)),
+        _turn.c.done_at.is_(None),
+    )
+    .values(done_at=bindparam("now"), decision_id=bindparam("decision"))
+)
 # Who sends the same again says it better: there is one of them until it is done.
 _SEND = text(
     "INSERT INTO turn (project_id, candidate_id, from_id, to_id, sentence, sent_at) "
@@ -69,8 +98,8 @@ def send(session: Session, row: CandidateRow, sender_id: int, receiver: str, sen
         raise BadInputError(
             f"Say in a sentence of up to {MOST_CHARACTERS} characters what they should look at.", where="field sentence"
         )
-    named = (func.lower(col(ReviewerRow.name)) == receiver.lower(), *_reviews(row.project_id))
-    known = session.execute(select(col(ReviewerRow.id)).where(*named)).scalar()
+    named = {"project": row.project_id, "name": receiver.lower()}
+    known = session.connection().execute(_BY_NAME, named).scalar()
     if known is None:
         raise BadInputError(f"There is no reviewer {receiver[:40]!r} to send it to.", where="field to")
     of = {"project": row.project_id, "candidate": row.id, "sender": sender_id, "receiver": known}
@@ -80,25 +109,8 @@ def send(session: Session, row: CandidateRow, sender_id: int, receiver: str, sen
 
 def list_people(session: Session, project_id: int, but: int) -> list[str]:
     """The names of everybody else who reviews in a project, to send something to."""
-    found = select(col(ReviewerRow.name)).where(*_reviews(project_id), col(ReviewerRow.id) != but)
-    return list(session.execute(found.order_by(func.lower(col(ReviewerRow.name)))).scalars())
-
-
-def _reviews(project_id: int) -> tuple[ColumnElement[bool], ...]:
-    """Who may decide in a project: everybody, as long as nobody has a password."""
-    someone = aliased(ReviewerRow)
-    return (
-        col(ReviewerRow.disabled_at).is_(None),
-        or_(
-            col(ReviewerRow.is_admin),
-            exists().where(
-                col(MemberRow.reviewer_id) == col(ReviewerRow.id),
-                col(MemberRow.project_id) == project_id,
-                col(MemberRow.role) != Role.VIEWER,
-            ),
-            ~exists().where(col(someone.password).is_not(None)),
-        ),
-    )
+    named = {"project": project_id, "but": but}
+    return list(session.connection().execute(_OTHERS, named).scalars())
 
 
 def count_waiting(session: Session, project_id: int, reviewer_id: int) -> int:
@@ -126,8 +138,8 @@ def finish(
     session: Session, reviewer_id: int, candidate_ids: Sequence[int], decision_id: int | None, *, now: datetime
 ) -> None:
     """This person decided on candidates: whoever sent one is told. Of many decided as one, no decision is named."""
-    mine = (_turn.c.to_id == reviewer_id, _turn.c.candidate_id.in_(candidate_ids), _turn.c.done_at.is_(None))
-    session.connection().execute(update(_turn).where(*mine).values(done_at=now, decision_id=decision_id))
+    named = {"me": reviewer_id, "ids": list(candidate_ids), "decision": decision_id, "now": now}
+    session.connection().execute(_FINISH, named)
 
 
 def reopen(session: Session, decision_id: int) -> None:

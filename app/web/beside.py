@@ -7,7 +7,7 @@ from fastapi import Request
 from sqlalchemy import ColumnElement
 from sqlmodel import Session
 
-from app import decisions, leases, queue, turns
+from app import asking, decisions, leases, queue, turns
 from app.accounts import Person
 from app.leases import Lease, Presence, Visit
 from app.models import CandidateRow, Role
@@ -83,33 +83,50 @@ def find_next(request: Request, session: Session, wanted: Filter, number: int) -
     return None if lease is None else lease.candidate_id
 
 
-def of_candidate(
-    request: Request, session: Session, row: CandidateRow, seen: int | None = None, visit: Visit | None = None
-) -> Beside | None:
-    """What the page of a candidate says of others; `seen` is the version that stands on an open page."""
+def of_candidate(request: Request, session: Session, row: CandidateRow) -> Beside | None:
+    """What the page of a candidate says of others."""
     if not is_beside(request, session):
         return None
     me, now, number = person_of(request), instant(), row.id or 0
-    lease = visit.lease if visit is not None else leases.find_lease(session, number, now=now)
+    lease = leases.find_lease(session, number, now=now)
     present = leases.list_present(session, me.project_id, now=now, candidate_id=number)
     others = [one.name for one in present if one.reviewer_id != me.reviewer_id]
     return Beside(
         candidate=number,
-        version=row.version if seen is None else seen,
+        version=row.version,
         holder=None if lease is None or lease.reviewer_id == me.reviewer_id else lease,
         also=others,
-        changed="" if seen in {None, row.version} else _changed(session, row, me.reviewer_id),
-        ahead=json.dumps([] if visit is None else visit.ahead),
-        left=-1 if visit is None else visit.left.n,
-        capped=visit is not None and visit.left.capped,
+        changed="",
+        ahead="[]",
+        left=-1,
+        capped=False,
         waiting=turns.list_waiting(session, me.project_id, me.reviewer_id, number),
         sent=turns.list_sent(session, me.project_id, me.reviewer_id, number, done=False),
         people=turns.list_people(session, me.project_id, me.reviewer_id),
     )
 
 
+def of_visit(request: Request, session: Session, row: CandidateRow, seen: int, visit: Visit) -> Beside:
+    """What an open page is told once a minute: the block `lease` alone."""
+    me, number = person_of(request), row.id or 0
+    present = leases.list_present(session, me.project_id, now=instant(), candidate_id=number)
+    return Beside(
+        candidate=number,
+        version=seen,
+        holder=None if visit.lease.reviewer_id == me.reviewer_id else visit.lease,
+        also=[one.name for one in present if one.reviewer_id != me.reviewer_id],
+        changed="" if seen == row.version else _changed(session, row, me.reviewer_id),
+        ahead=json.dumps(visit.ahead),
+        left=visit.left.n,
+        capped=visit.left.capped,
+        waiting=[],
+        sent=[],
+        people=[],
+    )
+
+
 def _changed(session: Session, row: CandidateRow, me: int) -> str:
-    history = decisions.list_history(session, row.id or 0)
+    history = [] if asking.is_blind(session, row) else decisions.list_history(session, row.id or 0)
     # What this person did in another tab, or has taken back a moment ago, is no news.
     if not history or history[-1][0].reviewer_id == me:
         return ""

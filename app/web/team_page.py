@@ -66,7 +66,7 @@ def visit(request: Request, body: JsonObject, session: Db, project: Project, me:
     found = leases.visit(
         session, project, me, wanted, said.candidate, now=now, dealt=said.dealt, take_over=said.take_over
     )
-    shown = beside.of_candidate(request, session, row, seen=said.version, visit=found)
+    shown = beside.of_visit(request, session, row, said.version, found)
     return page(request, "review.html", BesideView(shown, link_query(wanted)), fragment="lease")
 
 
