@@ -55,6 +55,7 @@ from app.web import (
     team_page,
     templates_page,
     views_page,
+    webhooks_page,
 )
 
 _EDIT_BYTES = 16 * MIB
@@ -81,6 +82,7 @@ _PARTS = (
     guidelines_page,
     templates_page,
     views_page,
+    webhooks_page,
     jobs_page,
     accounts_page,
     members_page,

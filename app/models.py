@@ -987,3 +987,59 @@ class NearnessRow(SQLModel, table=True):
 
     project_id: int = Field(primary_key=True, foreign_key="project.id", sa_column_kwargs={"autoincrement": False})
     version: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class PostingState(StrEnum):
+    """What became of a message to a webhook."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    FAILED = "failed"
+
+
+class WebhookRow(SQLModel, table=True):
+    """An endpoint that is told of decisions and releases; its messages are signed with `secret`.
+
+    `decisions_to` is the last decision that was put in line for it; `held_until` says that a worker is at it.
+    """
+
+    __tablename__ = "webhook"
+    __table_args__ = (UniqueConstraint("project_id", "url"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    project_id: int = Field(foreign_key="project.id")
+    url: str
+    events: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    secret: str
+    former_secret: str | None = None
+    former_until: datetime | None = None
+    is_on: bool = True
+    decisions_to: int = 0
+    held_until: datetime | None = None
+    reviewer_id: int | None = Field(default=None, foreign_key="reviewer.id")
+    made_at: datetime
+
+
+class PostingRow(SQLModel, table=True):
+    """A message to a webhook, and what became of it. `key` names what it tells of, so that it is told once."""
+
+    __tablename__ = "posting"
+    __table_args__ = (
+        _one_of("state", PostingState),
+        UniqueConstraint("webhook_id", "key"),
+        Index("ix_posting_waiting", "webhook_id", "state", "id"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    webhook_id: int = Field(foreign_key="webhook.id")
+    key: str
+    message_id: str
+    event: str
+    body: str = Field(sa_column=Column(Text, nullable=False))
+    state: str = PostingState.WAITING
+    attempts: int = 0
+    status: int | None = None
+    said: str = ""
+    next_at: datetime
+    made_at: datetime
+    ended_at: datetime | None = None

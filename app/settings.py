@@ -90,6 +90,10 @@ class Settings(BaseSettings):
     inline_bytes: int = Field(
         default=2 * MIB, ge=0, description="A larger upload is read by the worker, with a progress bar."
     )
+    webhook_hosts: str = Field(
+        default="",
+        description="Hosts that webhooks may go to, commas between; private ones by their network too: 10.0.0.0/8.",
+    )
     export_days: int = Field(
         default=30, ge=0, description="A download that nobody asked for in so many days is removed; 0 keeps it."
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlmodel import Session, col
 
-from app import bulk, deliveries, groups, ingest, jobs, joining, kept, migrations, prepare, review, sources
+from app import bulk, deliveries, groups, ingest, jobs, joining, kept, migrations, prepare, review, sources, webhooks
 from app.db import AWAY, Database, reason_of, refuse_unsafe
 from app.errors import AppError, NotStoredError
 from app.metrics import Meters
@@ -24,6 +24,7 @@ log = logging.getLogger("patchsift.worker")
 
 Result = tuple[str, dict[str, object]]
 _IDLE_SECONDS = 0.4
+_POST_SECONDS = 1.0
 _BEAT_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 5.0
 _SWEEP_SECONDS = 3600.0
@@ -173,8 +174,9 @@ def _run(
     name += str(os.getpid())
     if until_idle:
         _take_jobs(db, settings, name, stop, meters, until_idle=True)
+        webhooks.send_due(db, settings, now=now)
         return
-    with _seen(db, name):
+    with _seen(db, name), _posted(db, settings):
         _take_jobs(db, settings, name, stop, meters, until_idle=False)
 
 
@@ -197,6 +199,29 @@ def _seen(db: Database, name: str) -> Iterator[None]:
         heart.join()
         with suppress(NotStoredError, *AWAY), db.write() as session:
             jobs.leave(session, name)
+
+
+@contextmanager
+def _posted(db: Database, settings: Settings) -> Iterator[None]:
+    """Tell webhooks what happened, whatever job the worker is at; a slow endpoint delays nothing but webhooks."""
+    ended = threading.Event()
+
+    def post() -> None:
+        while not ended.wait(_POST_SECONDS):
+            try:
+                webhooks.send_due(db, settings, now=now)
+            except (NotStoredError, *AWAY) as error:
+                log.warning("webhooks wait: %s", error)
+            except Exception:
+                log.exception("webhooks failed; they are tried again")
+
+    thread = threading.Thread(target=post, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _tell_alive(db: Database, name: str) -> None:

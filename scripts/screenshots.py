@@ -26,7 +26,7 @@ PAGES = {
     "clusters": "/clusters", "views": "/views", "insight": "/insight?since=", "imports": "/imports",
     "report": "/imports/1", "quarantine": "/quarantine", "releases": "/releases", "release": "/releases/1",
     "release-preview": "/releases/new", "exports": "/exports", "templates": "/templates",
-    "template": "/templates/scaffold", "project": "/project", "guidelines": "/guidelines",
+    "template": "/templates/scaffold", "project": "/project", "webhooks": "/webhooks", "guidelines": "/guidelines",
     "preferences": "/preferences", "job": "/jobs/1",
 }  # fmt: skip
 

@@ -38,6 +38,7 @@ from app.cli.terminal import (
     settings_of,
 )
 from app.cli.views import views
+from app.cli.webhooks import hooks
 from app.errors import AppError
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ app.add_typer(reasons, name="reasons")
 app.add_typer(views, name="view")
 app.add_typer(database, name="db")
 app.add_typer(people, name="user")
+app.add_typer(hooks, name="webhook")
 app.add_typer(tokens, name="token")
 app.add_typer(pushes, name="push")
 app.command()(export)
