@@ -1,6 +1,7 @@
 """What a page leads to: its links and its forms, and which of the application's routes an address belongs to."""
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import urldefrag, urljoin, urlsplit
@@ -11,17 +12,19 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import compile_path
 
 _LINKS = ("href", "hx-get", "src")
+_TYPED = {"text", "search", "url", "email", ""}
 _FIELDS = {"input", "textarea", "select", "button"}
 
 
 @dataclass
 class Form:
-    """A form as a browser would send it, untouched."""
+    """A form as a browser would send it, untouched; `texts` are the fields that a person types into."""
 
     action: str
     method: str
     fields: list[tuple[str, str]] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
 
 
 class Content(HTMLParser):
@@ -50,9 +53,13 @@ class Content(HTMLParser):
         if tag == "option" and self._select:
             self._add(self._select, told.get("value", ""), told)
         if tag in _FIELDS and told.get("name"):
-            self._add(told["name"], told.get("value", ""), told)
+            self._add(told["name"], told.get("value", ""), told, typed=self._is_typed(tag, told))
 
-    def _add(self, name: str, value: str, told: dict[str, str]) -> None:
+    @staticmethod
+    def _is_typed(tag: str, told: dict[str, str]) -> bool:
+        return tag == "textarea" or (tag == "input" and told.get("type", "") in _TYPED)
+
+    def _add(self, name: str, value: str, told: dict[str, str], *, typed: bool = False) -> None:
         form = self._forms.get(told.get("form", ""))
         if form is None:
             return
@@ -60,6 +67,7 @@ class Content(HTMLParser):
             form.files.append(name)
         elif name not in dict(form.fields):
             form.fields.append((name, value))
+            form.texts += [name] if typed else []
 
     def _whole(self, link: str) -> str:
         return urldefrag(urljoin(self.address, link))[0]
@@ -91,6 +99,36 @@ def ways(app: FastAPI) -> Iterator[Way]:
 def way_of(known: Iterable[Way], method: str, address: str) -> Way | None:
     """The route that answers an address, or None."""
     return next((way for way in known if way.method == method and way.matches(address)), None)
+
+
+def crawl(
+    known: list[Way], base: str, look: Callable[[str], Content | None], per_route: int
+) -> tuple[dict[Way, list[str]], list[Content]]:
+    """Look at every page that links lead to, from those without parameters on; a few of each route.
+
+    Args:
+        known: the application's routes.
+        base: where the pages stand: `http://testserver`.
+        look: what opens an address; None where it is no page.
+        per_route: how many addresses of a route are opened.
+
+    """
+    found: dict[Way, list[str]] = {way: [] for way in known if way.method == "GET"}
+    contents: list[Content] = []
+    waiting = deque(base + way.path for way in found if not way.parameters)
+    seen: set[str] = set()
+    while waiting:
+        address = waiting.popleft()
+        way = way_of(found, "GET", address) if address.startswith(base) else None
+        if way is None or address in seen or len(found[way]) >= per_route:
+            continue
+        seen.add(address)
+        found[way].append(address)
+        content = look(address)
+        if content is not None:
+            contents.append(content)
+            waiting.extend(content.links)
+    return found, contents
 
 
 def _query(dependant: Dependant) -> set[str]:

@@ -6,6 +6,26 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+# What a stored text must never become: a script, a request, a page's own markup. One text a way out of its place:
+# of an element, an attribute, a text area, a style, a script; markup that htmx acts on; requests without any script;
+# an address that runs; a template's syntax; characters that turn a line round or steer a terminal.
+TEXTS = (
+    "\"'`><img src=x onerror=window.__xss=1><svg/onload=window.__xss=1><script>window.__xss=1</script>",
+    (
+        "jaVasCript:/*-/*`/*\\`/*'/*\"/**/(/* */oNcliCk=window.__xss=1 )//%0D%0A%0d%0a//"
+        "</stYle/</titLe/</teXtarEa/</scRipt/--!>\\x3csVg/<sVg/oNloAd=window.__xss=1//>\\x3e"
+    ),
+    "</textarea></pre></template></option></select></script><!--]]>--><script>window.__xss=1</script>",
+    "' hx-get='/undo' hx-trigger='load' x='><div hx-post=/undo hx-trigger=load hx-on:load=window.__xss=1></div>",
+    "<img src=https://evil.test/i><link rel=stylesheet href=//evil.test/c><base href=//evil.test/>",
+    "<iframe src=//evil.test></iframe><object data=//evil.test></object><video src=//evil.test autoplay>",
+    "<meta http-equiv=refresh content='0;url=//evil.test'><form action=//evil.test><input type=image autofocus></form>",
+    "x' style='background:url(//evil.test/s)' onfocus='window.__xss=1' autofocus tabindex=1 y='",
+    "javascript:window.__xss=1//https://evil.test/",
+    "[click](javascript:window.__xss=1) ![i](https://evil.test/m) <https://evil.test/a>",
+    "{{7*7}}${7*7}#{7*7}<%= 7*7 %>{% raw %}{{''.__class__}}{% endraw %}",
+    "\u202egnp.exe \u2066a\u2069 \u200b \x1b[31m\x1b]8;;https://evil.test\x07x x\u0301\u0302 </td>\x00",
+)
 FOLDER = Path(__file__).parent / "data" / "nasty"
 
 

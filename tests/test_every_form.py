@@ -18,7 +18,7 @@ from fastapi.testclient import TestClient
 from app.main import create_app
 from app.models import Verdict
 from app.queue import Filter
-from tests.crawling import Content, Form, Way, way_of, ways
+from tests.crawling import Content, Form, Way, crawl, way_of, ways
 from tests.logs import line
 from tests.releasing import Desk, installed
 
@@ -63,7 +63,7 @@ def test_no_page_and_no_form_ends_in_a_fault(desk: Desk) -> None:
     known = list(ways(app))
     with TestClient(app, headers={"Sec-Fetch-Site": "same-origin"}) as client:
         client.post("/views", data={"name": "mine", "filter": "status:pending"})
-        found = _crawl(client, known)
+        found = _forms(client, known)
         tried = _Tried(client, random.Random(_SEED))
         for number in range(_CALLS):
             tried.call(known[number % len(known)], found)
@@ -72,26 +72,21 @@ def test_no_page_and_no_form_ends_in_a_fault(desk: Desk) -> None:
     assert {(way.method, way.path) for way in known} == tried.called
 
 
-def _crawl(client: TestClient, known: list[Way]) -> dict[Way, list[Form]]:
+def _forms(client: TestClient, known: list[Way]) -> dict[Way, list[Form]]:
     """The forms of the pages that lead from one to another, by the route that takes them, and the pages themselves."""
-    found: dict[Way, list[Form]] = {way: [] for way in known}
-    waiting, seen = ["http://testserver/queue"], set[str]()
-    while waiting:
-        address = waiting.pop()
-        way = way_of(known, "GET", address)
-        if way is None or address in seen or len(found[way]) >= _PER_ROUTE:
-            continue
-        seen.add(address)
-        found[way].append(Form(address, "GET"))
+
+    def look(address: str) -> Content | None:
         answer = client.get(address)
         assert answer.status_code < 500, address
-        if "text/html" in answer.headers.get("content-type", ""):
-            content = Content(str(answer.url), answer.text)
-            waiting += [link for link in content.links if urlsplit(link).hostname == "testserver"]
-            for form in content.forms:
-                taker = way_of(known, form.method, form.action)
-                if taker is not None and len(found[taker]) < _PER_ROUTE:
-                    found[taker].append(form)
+        is_page = "text/html" in answer.headers.get("content-type", "")
+        return Content(str(answer.url), answer.text) if is_page else None
+
+    pages, contents = crawl(known, "http://testserver", look, _PER_ROUTE)
+    found = {way: [Form(address, "GET") for address in pages.get(way, ())] for way in known}
+    for form in (form for content in contents for form in content.forms):
+        taker = way_of(known, form.method, form.action)
+        if taker is not None and len(found[taker]) < _PER_ROUTE:
+            found[taker].append(form)
     return found
 
 

@@ -4,6 +4,7 @@ pygal puts a style sheet, scripts, tooltips and its own remarks into what it dra
 classes of `static/insight.css` say the colours, so that both themes and the content policy hold (docs/decisions/0032).
 """
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -15,6 +16,8 @@ from markupsafe import Markup
 
 _WIDTH, _HEIGHT = 560, 260
 _ROW_HEIGHT, _AXIS_HEIGHT = 26, 40
+# A name in a log may hold what no XML can, such as the escape of a terminal.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FONT = 11
 _LONGEST_NAME = 30
 _NAME_START, _NAME_END = 11, 18
@@ -102,7 +105,7 @@ def _plot(series: Sequence[str], ordered: Sequence[Line], *, in_time: bool) -> s
     )
     for at, name in enumerate(series):
         chart.add(name, [line.bars[at].n for line in ordered])
-    return str(chart.render(is_unicode=True))
+    return _NOT_XML.sub("\ufffd", str(chart.render(is_unicode=True)))
 
 
 def _label(line: Line, *, in_time: bool) -> str:

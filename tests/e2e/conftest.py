@@ -101,6 +101,7 @@ def _wait_for(address: str) -> None:
 
 @contextmanager
 def in_thread(run: Callable[[], None]) -> Iterator[None]:
+    """Run something beside the block; the block has to bring it to its end."""
     thread = threading.Thread(target=run)
     thread.start()
     try:
