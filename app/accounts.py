@@ -14,7 +14,7 @@ from functools import cache
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlmodel import Session, col
 
 from app.errors import BadInputError, ConflictError, NotFoundError, NotKnownError, RefusedError
@@ -76,8 +76,12 @@ class Person:
 
 
 def has_accounts(session: Session) -> bool:
-    """Whether anybody has a password: from then on nobody comes in without."""
-    return bool(session.execute(select(exists().where(col(ReviewerRow.password).is_not(None)))).scalar())
+    """Whether anybody can come in by a password or a provider: from then on nobody comes in without."""
+    return bool(session.execute(select(exists().where(_comes_in()))).scalar())
+
+
+def _comes_in() -> ColumnElement[bool]:
+    return col(ReviewerRow.password).is_not(None) | col(ReviewerRow.oidc_subject).is_not(None)
 
 
 # ------------------------------------------------------------------------------------------------ people
@@ -180,9 +184,62 @@ def _others(session: Session, person: ReviewerRow) -> bool:
         col(ReviewerRow.is_admin),
         col(ReviewerRow.id) != person.id,
         col(ReviewerRow.disabled_at).is_(None),
-        col(ReviewerRow.password).is_not(None),
+        _comes_in(),
     )
     return bool(session.execute(select(wanted)).scalar())
+
+
+# ------------------------------------------------------------------------------------------------ a provider's word
+
+
+def find_by_subject(session: Session, issuer: str, subject: str) -> ReviewerRow | None:
+    """Whom a provider knows by this name of its own, or None."""
+    wanted = select(ReviewerRow).where(col(ReviewerRow.oidc_issuer) == issuer, col(ReviewerRow.oidc_subject) == subject)
+    found: ReviewerRow | None = session.execute(wanted).scalar()
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """Somebody whom a provider names for the first time; `email` is one that it has verified, or empty."""
+
+    issuer: str
+    subject: str
+    email: str
+    name: str
+
+
+def welcome(session: Session, stranger: Stranger, *, role: str, project: str, now: datetime) -> ReviewerRow:
+    """Whose account this is from now on: the one that is named like the e-mail address, or a new one.
+
+    Args:
+        session: a write session.
+        stranger: as the provider says.
+        role: in `project`, for who has no account; empty makes none.
+        project: the project's name.
+        now: aware UTC time.
+
+    Raises:
+        RefusedError: nobody here has that address, and no account is to be made.
+        BadInputError: an account would be made, but has no name that could be one.
+        ConflictError: the name is somebody else's.
+
+    """
+    unbound = (func.lower(col(ReviewerRow.name)) == stranger.email.lower(), col(ReviewerRow.oidc_subject).is_(None))
+    person = session.execute(select(ReviewerRow).where(*unbound)).scalar() if stranger.email else None
+    if person is None:
+        if not role:
+            called = (stranger.email or stranger.name)[:64]
+            raise RefusedError(
+                f"Nobody here is called {called!r}. Ask an administrator to add somebody whose name is the e-mail "
+                "address that the provider has verified."
+            )
+        person = create(session, stranger.email or stranger.name, now=now)
+        found = session.execute(select(col(ProjectRow.id)).where(col(ProjectRow.name) == project)).scalar()
+        set_role(session, found or 0, person.id or 0, role)
+    person.oidc_issuer, person.oidc_subject = stranger.issuer, stranger.subject
+    session.add(person)
+    return person
 
 
 # ------------------------------------------------------------------------------------------------ passwords
@@ -324,6 +381,8 @@ def log_in(session: Session, checked: Checked, *, address: str, agent: str, now:
 
     """
     person = session.get_one(ReviewerRow, checked.reviewer_id)
+    if person.disabled_at is not None:
+        raise RefusedError(f"{person.name} is locked out. Ask an administrator.")
     if checked.step is not None:
         unused = (col(ReviewerRow.id) == person.id, col(ReviewerRow.totp_used) < checked.step)
         taken = session.execute(

@@ -9,6 +9,7 @@ AppError              400  what you asked for cannot be done
 |- UnsupportedError   415  a kind of file or body that is not read here
 |- BadInputError      422  the input does not parse; says where
 |- TooManyError       429  too often in too short a time
+|- UnavailableError   503  something that is asked for this does not answer
 `- NotStoredError     507  the disk is full or read-only; nothing was stored
 
 The message is a sentence for the person who caused the error: what, where, what to do. Anything else that
@@ -110,6 +111,13 @@ class RefusedError(AppError):
 
     status = 403
     code = "refused"
+
+
+class UnavailableError(AppError):
+    """Something else that is needed for this does not answer right now."""
+
+    status = 503
+    code = "unavailable"
 
 
 class TooManyError(AppError):

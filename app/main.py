@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
-from app import __version__, migrations, review
+from app import __version__, migrations, oidc, review
 from app.accounts import Person
 from app.db import Database
 from app.metrics import Meters
@@ -41,6 +41,7 @@ from app.web import (
     ladder,
     members_page,
     meter,
+    oidc_page,
     opinions_page,
     parts,
     preferences_page,
@@ -86,6 +87,7 @@ _PARTS = (
     jobs_page,
     accounts_page,
     members_page,
+    oidc_page,
     api,
     bulk_api,
     releases_api,
@@ -169,6 +171,7 @@ def create_app(settings: Settings, db: Database | None = None, meters: Meters | 
     # Whose work waits in a browser: another database on the same port must not be sent it.
     app.state.began = f"{began_at:%Y%m%d%H%M%S%f}"
     app.state.personal = keys.Personal(database)
+    app.state.provider = oidc.Provider.of(settings)
     app.state.door = rights.Door(settings, anybody)
     app.state.templates = render.environment(settings.data_dir / "cache" / __version__)
     for part in _PARTS:

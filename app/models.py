@@ -143,12 +143,14 @@ class ReviewerRow(SQLModel, table=True):
     """A person who decides; on loopback there is one local reviewer, who has no password.
 
     `password` is an Argon2id hash, `totp` the secret of the second factor and `totp_used` the last time step that was
-    taken. `is_admin`: of the server, and so of every project.
+    taken. `is_admin`: of the server, and so of every project. `oidc_issuer` and `oidc_subject`: whom a provider knows
+    this person as.
 
     `preferences` holds what this person set for the pages, such as `{"keys": {"accept": "y"}}`; None: nothing yet.
     """
 
     __tablename__ = "reviewer"
+    __table_args__ = (Index("uq_reviewer_oidc", "oidc_issuer", "oidc_subject", unique=True),)
 
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True)
@@ -158,6 +160,8 @@ class ReviewerRow(SQLModel, table=True):
     totp_used: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0")))
     is_admin: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     disabled_at: datetime | None = None
+    oidc_issuer: str | None = None
+    oidc_subject: str | None = None
     preferences: dict[str, object] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
 
 

@@ -17,7 +17,7 @@ EVERYWHERE = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104  to know it by, 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
 
 
-_BY_FILE = ("database_url", "database_password")
+_BY_FILE = ("database_url", "database_password", "oidc_client_secret")
 
 
 class _Files(PydanticBaseSettingsSource):
@@ -82,6 +82,18 @@ class Settings(BaseSettings):
     metrics: str = Field(
         default="", description="HOST:PORT on which Prometheus may read figures; empty for none. Needs no login."
     )
+    oidc_issuer: str = Field(
+        default="", description="An OpenID provider that people come in by, as it calls itself: https://login.example."
+    )
+    oidc_client_id: str = Field(default="", description="What the provider knows this server as.")
+    oidc_client_secret: SecretStr = Field(
+        default=SecretStr(""), description="The secret for that, best by file; empty for a public client."
+    )
+    oidc_role: Literal["", "viewer", "reviewer"] = Field(
+        default="",
+        description="Role in `project` for whom the provider names and nobody here knows; empty: refused.",
+    )
+    oidc_only: bool = Field(default=False, description="Take no passwords: people come in by the provider alone.")
     max_line_bytes: int = Field(default=16 * MIB, ge=1024, description="A longer log line is quarantined.")
     max_upload_bytes: int = Field(default=200 * MIB, ge=1024, description="A larger request is refused.")
     max_unpacked_bytes: int = Field(default=2048 * MIB, ge=1024, description="A larger unpacked upload is refused.")

@@ -11,9 +11,10 @@ from starlette.responses import Response
 
 from app import accounts, audit
 from app.accounts import Person
-from app.errors import AppError, BadInputError, NotFoundError
+from app.errors import AppError, BadInputError, NotFoundError, RefusedError, TooManyError
 from app.models import LoginRow, TokenRow
-from app.web.deps import AppDb, Db, Now, Who
+from app.settings import Settings
+from app.web.deps import AppDb, Config, Db, Now, Who
 from app.web.forms import Form
 from app.web.render import page, see_other, url
 from app.web.rights import Door, about, cookie_of
@@ -31,6 +32,13 @@ class LoginView:
     next: str
     name: str
     notice: str
+    by_password: bool
+    provider: str
+
+    @classmethod
+    def of(cls, config: Settings, target: str, name: str = "", notice: str = "") -> "LoginView":
+        """With the ways in that the settings say; `provider` is the host that people know theirs by."""
+        return cls(target, name, notice, not config.oidc_only, urlsplit(config.oidc_issuer).hostname or "")
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,8 @@ class AccountView:
     typed: dict[str, str] = field(default_factory=dict)
 
 
-def _tries(request: Request) -> "Tries":
+def tries(request: Request) -> "Tries":
+    """The counts of this process."""
     from app.web.limits import Tries  # noqa: PLC0415  (slow to import and rarely needed)
 
     state = request.app.state
@@ -87,19 +96,20 @@ def inside(address: str) -> str:
 
 
 @router.get("/login")
-def show_login(request: Request, next: str = "") -> Response:
+def show_login(request: Request, config: Config, next: str = "") -> Response:
     """The form for name, password and code."""
-    return page(request, "login.html", LoginView(inside(next), "", ""))
+    return page(request, "login.html", LoginView.of(config, inside(next)))
 
 
 @router.post("/login")
-def log_in(request: Request, form: Form, db: AppDb, now: Now) -> Response:
+def log_in(request: Request, form: Form, db: AppDb, config: Config, now: Now) -> Response:
     """Come in: a cookie that scripts cannot read, and the page that was asked for."""
     fields = form.allow(("name", "password", "code", "next"))
     name, target = fields.one("name").strip(), inside(fields.one("next"))
     address = request.client.host if request.client else ""
     try:
-        _tries(request).take(name, address)
+        _take_passwords(config)
+        tries(request).take(name, address)
         with db.read() as session:
             checked = accounts.check_password(session, name, fields.one("password"), fields.one("code"), now=now)
         with db.write() as session:
@@ -109,13 +119,19 @@ def log_in(request: Request, form: Form, db: AppDb, now: Now) -> Response:
             actor = audit.Actor(checked.reviewer_id, name, address)
             audit.note(session, actor, "logged in", now=now)
     except AppError as error:
-        with db.write() as session:
-            _note_refused(session, name, address, now)
-        return page(request, "login.html", LoginView(target, name, error.message), status=error.status)
-    _tries(request).forget(name)
+        if not isinstance(error, TooManyError):
+            with db.write() as session:
+                _note_refused(session, name, address, now)
+        return page(request, "login.html", LoginView.of(config, target, name, error.message), status=error.status)
+    tries(request).forget(name)
     answer = see_other(target)
-    _set_cookie(request, answer, secret)
+    set_cookie(request, answer, secret)
     return answer
+
+
+def _take_passwords(config: Settings) -> None:
+    if config.oidc_only:
+        raise RefusedError("No passwords are taken here. Log in by the provider.")
 
 
 def _note_refused(session: Session, name: str, address: str, now: Now) -> None:
@@ -128,7 +144,8 @@ def _note_refused(session: Session, name: str, address: str, now: Now) -> None:
     audit.note(session, actor, "login refused", now=now)
 
 
-def _set_cookie(request: Request, answer: Response, secret: str) -> None:
+def set_cookie(request: Request, answer: Response, secret: str) -> None:
+    """What the browser shows from now on."""
     answer.set_cookie(
         cookie_of(request),
         secret,
@@ -169,11 +186,13 @@ def show_come_in(request: Request, db: AppDb, now: Now, secret: str) -> Response
 
 
 @router.post("/come-in/{secret}")
-def come_in(request: Request, form: Form, db: AppDb, now: Now, secret: str) -> Response:
+def come_in(request: Request, form: Form, db: AppDb, config: Config, now: Now, secret: str) -> Response:
     """Take the name and the password, and go on to the login."""
     fields = form.allow(("name", "password", "again"))
     known = _asked(db, secret, now)
     name = fields.one("name").strip() if known is None else known
+    if known is not None:
+        _take_passwords(config)
     try:
         if fields.one("password") != fields.one("again"):
             raise BadInputError("The two passwords differ.", where="field again")
@@ -238,7 +257,7 @@ def change_password(request: Request, form: Form, db: AppDb, who: Who, now: Now)
     try:
         if fields.one("password") != fields.one("again"):
             raise BadInputError("The two passwords differ.", where="field again")
-        _tries(request).take(who.name, request.client.host if request.client else "")
+        tries(request).take(who.name, request.client.host if request.client else "")
         with db.read() as session:
             row = accounts.get_reviewer(session, who.reviewer_id)
             checked = accounts.check_password(session, row.name, fields.one("old"), fields.one("code"), now=now)
@@ -269,7 +288,7 @@ def end_totp(request: Request, form: Form, db: AppDb, who: Who, now: Now) -> Res
     """Ask for the password alone from now on; whoever does so shows both once more."""
     fields = form.allow(("old", "code"))
     try:
-        _tries(request).take(who.name, request.client.host if request.client else "")
+        tries(request).take(who.name, request.client.host if request.client else "")
         with db.read() as session:
             row = accounts.get_reviewer(session, who.reviewer_id)
             accounts.check_password(session, row.name, fields.one("old"), fields.one("code"), now=now)

@@ -60,6 +60,8 @@ RIGHTS: Mapping[str, Right | None] = {
     # Who is not known yet.
     "GET /login": EVERYBODY,
     "POST /login": EVERYBODY,
+    "GET /login/provider": EVERYBODY,
+    "GET /login/provider/return": EVERYBODY,
     "GET /come-in/{secret}": EVERYBODY,
     "POST /come-in/{secret}": EVERYBODY,
     "POST /theme": EVERYBODY,
