@@ -40,6 +40,7 @@ GUIDELINE = """# What a good patch is
 
 PAGES_WITH_ACCOUNTS = {
     "account": "/account", "members": "/members", "server": "/server", "audit": "/audit",
+    "side-by-side-queue": "/queue", "side-by-side-candidate": "/candidates/6",
 }  # fmt: skip
 
 
@@ -88,6 +89,12 @@ def come_in(page: Page, address: str, folder: Path) -> None:
     page.get_by_label("What it is for").fill("nightly import")
     page.get_by_role("checkbox", name="ingest").check()
     page.get_by_role("button", name="Make a token").click()
+    page.goto(address + "/candidates/6")
+    page.get_by_text("Send to somebody").click()
+    page.get_by_label("To", exact=True).select_option("bob")
+    page.get_by_label("What to look at").fill("please look at the second hunk")
+    page.get_by_role("button", name="Send", exact=True).click()
+    page.get_by_text("Sent to bob").wait_for()
 
 
 def look(page: Page, address: str, pages: Mapping[str, str]) -> None:

@@ -339,29 +339,35 @@ def post_next(session: Db, project: Project, me: Me, now: Now, wanted: FilterQue
     openapi_extra=takes(DecisionIn),
     responses=description.gives(description.Outcome),
 )
-def post_decision(body: JsonObject, session: Db, project: Project, who: Who, now: Now, candidate_id: int) -> Response:
+def post_decision(body: JsonObject, db: AppDb, project: Project, who: Who, now: Now, candidate_id: int) -> Response:
     """Record a verdict; the same key gets the same answer, a stale version 409 with what was sent and what stands.
 
     `releases` hold examples of it. `late`: the lease that `lease` names was over, and nobody else had decided.
     """
     given = read_as(DecisionIn, body)
-    act = review.Act(
-        verdict=review.parse_verdict(given.verdict),
-        version=given.version,
-        key=given.key,
-        reasons=tuple(given.reasons),
-        comment=given.comment,
-        rating=given.rating,
-        edited=None if given.edited is None else _edited(session, project, candidate_id, given),
-        n_seen=given.n_seen,
-        n_hunks=given.n_hunks,
-        spent_ms=given.spent_ms,
-        lease=given.lease,
-    )
-    outcome = review.decide(
-        session, project, who.reviewer_id, candidate_id, act, may_settle=rights.may_settle(who), now=now
-    )
-    return as_json(_outcome_json(session, outcome))
+    # All decisions stand in one line: nothing is done in it that can be done before or behind, and no other thread
+    # (which a session as a dependency would wait for) stands between its steps.
+    with db.write() as session:
+        queue.asks(session, who.reviewer_id)
+        act = review.Act(
+            verdict=review.parse_verdict(given.verdict),
+            version=given.version,
+            key=given.key,
+            reasons=tuple(given.reasons),
+            comment=given.comment,
+            rating=given.rating,
+            edited=None if given.edited is None else _edited(session, project, candidate_id, given),
+            n_seen=given.n_seen,
+            n_hunks=given.n_hunks,
+            spent_ms=given.spent_ms,
+            lease=given.lease,
+        )
+        outcome = review.decide(
+            session, project, who.reviewer_id, candidate_id, act, may_settle=rights.may_settle(who), now=now
+        )
+    with db.read() as session:
+        queue.asks(session, who.reviewer_id)
+        return as_json(_outcome_json(session, outcome))
 
 
 def _edited(session: Session, project: int, candidate_id: int, given: DecisionIn) -> tuple[str, str] | None:

@@ -1,0 +1,67 @@
+"""Somebody else at the same queue, in a real browser: what is fetched beforehand, who took it, giving it back."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from app import leases
+from app.db import Database
+from app.settings import Settings
+from tests.people import hire
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def until(page: Page, is_so: Callable[[], bool]) -> None:
+    for _ in range(150):
+        if is_so():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("it did not come to that")
+
+
+def held(db: Database) -> dict[int, str]:
+    with db.read() as session:
+        found = leases.list_leases(session, range(1, 13), now=now())
+    return {number: one.name for number, one in found.items()}
+
+
+def test_a_page_keeps_what_comes_next_hears_who_took_it_over_and_gives_it_back(
+    page: Page, samples: Page, tmp_path: Path
+) -> None:
+    db = Database(Settings(data_dir=tmp_path / "installation"))
+    (bob,) = hire(db, "Bob")
+    samples.reload()
+    samples.get_by_role("button", name="Start reviewing").click()
+    page.wait_for_url("**/candidates/1")
+    until(page, lambda: page.evaluate("order.length === 3 && fetched.size === 3"))
+    assert held(db) == dict.fromkeys((1, 2, 3, 4), "local")
+
+    # One key paints what was fetched; what comes next is this page's again.
+    with page.expect_response("**/queue/visit"):
+        page.keyboard.press("a")
+    expect(page.locator("#candidate")).to_have_attribute("data-id", "2")
+    page.locator("#comment").fill("half a thought")
+    with db.write() as session:
+        leases.hold(session, 1, bob, 2, now=now(), take_over=True)
+    page.evaluate("latest.at = -Infinity; visit()")
+    expect(page.locator("#lease")).to_contain_text("Bob has this candidate")
+    expect(page.locator("#lease")).to_contain_text("Also here: Bob")
+    assert page.locator("#comment").input_value() == "half a thought"
+    page.locator("#comment").blur()
+    page.keyboard.press("T")
+    expect(page.locator("#lease .notice")).to_have_count(0)
+    assert page.locator("#comment").input_value() == "half a thought"
+    assert held(db)[2] == "local"
+
+    # A page that is left says so; the editor would have ten seconds to say that it is there.
+    page.goto("/imports")
+    until(page, lambda: set(held(db)) <= {2})
+    with db.read() as session:
+        rest = leases.list_leases(session, range(1, 13), now=now())
+    db.close()
+    assert [(one.candidate_id, one.until - now() <= leases.GRACE) for one in rest.values()] in ([], [(2, True)])
