@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, bindparam, case, delete, func, or_, select, text, update
 from sqlmodel import Session, col
 
-from app import ordering, queue, turns
+from app import gold, ordering, queue, turns
 from app.db import LARGEST_ID
 from app.errors import NotFoundError
 from app.models import PresenceRow, ReviewerRow, Status, metadata
@@ -145,6 +145,10 @@ def take_next(
         The lease, or None when nothing waits that is free.
 
     """
+    promised = _take_gold(session, project_id, reviewer_id, wanted, after, now, span)
+    if promised is not None:
+        look(session, project_id, reviewer_id, promised, now=now)
+        return find_lease(session, promised, now=now)
     for skips in [True, False] if patient else [True]:
         for where, along in _walk(session, project_id, reviewer_id, wanted, after, now):
             first = queue.first_of(where, along).limit(1).with_for_update(skip_locked=skips)
@@ -196,7 +200,8 @@ def deal(
 
     What was sent to this person comes first. What another transaction touches at this instant is passed over.
     """
-    found: list[int] = []
+    promised = _take_gold(session, project_id, reviewer_id, wanted, after, now, LOOKED_AT)
+    found: list[int] = [] if promised is None else [promised]
     for where, along in _walk(session, project_id, reviewer_id, wanted, after, now):
         if len(found) >= n:
             break
@@ -208,12 +213,25 @@ def deal(
     return [(number, named[number]) for number in found]
 
 
+def _take_gold(
+    session: Session, project_id: int, reviewer_id: int, wanted: Filter, after: int, now: datetime, span: timedelta
+) -> int | None:
+    """The gold candidate that is mixed in here, taken; None where none is, or somebody else has it at this moment."""
+    if wanted.status != Status.PENDING:
+        return None
+    found = gold.find_due(session, project_id, reviewer_id, after or gold.find_last(session, project_id, reviewer_id))
+    if found is None or found == after:
+        return None
+    return _take(session, reviewer_id, (_candidate.c.id == found) & _is_free(reviewer_id, now), now, span)
+
+
 def _walk(
     session: Session, project_id: int, reviewer_id: int, wanted: Filter, after: int, now: datetime
 ) -> Iterator[tuple[list[ColumnElement[bool]], ordering.Range]]:
     """What is free, nearest first: what was sent to this person, what follows, and from the end round again."""
     queue.asks(session, reviewer_id)
     order = queue.order_of(wanted)
+    after = gold.resume(session, project_id, reviewer_id, after)
     place = ordering.find_place(session, order, after) if after else None
     where = [*queue.conditions(session, project_id, wanted), _is_free(reviewer_id, now)]
     where += [_candidate.c.id != after] if after else []

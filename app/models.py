@@ -672,6 +672,39 @@ class DecisionRow(SQLModel, table=True):
     digest: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
 
 
+class GoldRow(SQLModel, table=True):
+    """A candidate whose right verdict is known, and which people judge unknowingly; until `ended_at`."""
+
+    __tablename__ = "gold"
+
+    candidate_id: int = Field(primary_key=True, foreign_key="candidate.id", sa_column_kwargs={"autoincrement": False})
+    project_id: int = Field(foreign_key="project.id", index=True)
+    verdict: str
+    why: str = Field(sa_column=Column(Text, nullable=False))
+    reviewer_id: int = Field(foreign_key="reviewer.id")
+    made_at: datetime
+    ended_at: datetime | None = None
+
+
+class GoldAnswerRow(SQLModel, table=True):
+    """What a person said of a gold candidate, once. Append-only. `is_right` is 1, 0, or None for a skip."""
+
+    __tablename__ = "gold_answer"
+    __table_args__ = (Index("uq_gold_answer_person", "reviewer_id", "candidate_id", unique=True),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    project_id: int = Field(foreign_key="project.id")
+    candidate_id: int = Field(foreign_key="gold.candidate_id")
+    reviewer_id: int = Field(foreign_key="reviewer.id")
+    verdict: str
+    is_right: int | None = None
+    reasons: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    comment: str = Field(default="", sa_column=Column(Text, nullable=False))
+    spent_ms: int | None = None
+    key: str = Field(unique=True)
+    answered_at: datetime
+
+
 class DraftRow(SQLModel, table=True):
     """What a person has typed and not decided yet: `texts` by field, a diff's as a list, one text a hunk.
 

@@ -32,12 +32,16 @@ class Opinions:
         asked: how many people are asked; 1 where one person decides, as everywhere at first.
         share: of which share of the candidates, 0 to 1; which ones, their digests say, so it never changes.
         only: and of which besides, as a search; empty for no others.
+        gold_share: which share of what a queue gives are gold candidates, 0 to 0.5.
+        gold_told: whether a person is told at once how a gold candidate was to be judged.
         team: who sees figures of each person by name.
     """
 
     asked: int = 1
     share: float = 1.0
     only: str = ""
+    gold_share: float = 0.0
+    gold_told: bool = True
     team: Team = Team.ADMINS
 
     @classmethod
@@ -71,7 +75,13 @@ class Opinions:
 
     @property
     def sentence(self) -> str:
-        """For people: "2 people judge 10% of the candidates, and what this finds: finding:secret"."""
+        """For people: "2 people judge 0.1 of the candidates, and what this finds: finding:secret; …"."""
+        return self._who_judges + (
+            f" Of what a queue gives, {self.gold_share:.3g} are gold." if self.gold_share else ""
+        )
+
+    @property
+    def _who_judges(self) -> str:
         if self.asked == 1:
             return "One person decides on each candidate."
         also = f"what this finds: {self.only}" if self.only else ""
@@ -126,6 +136,12 @@ _TOLD = frozenset(
 )
 
 
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise BadInputError(f"{name} is true or false; it is {str(value)[:40]!r}.", where=f"field {name}")
+    return value
+
+
 def _team(name: str, value: object) -> Team:
     if value not in [one.value for one in Team]:
         raise BadInputError(
@@ -138,5 +154,7 @@ _READ: Mapping[str, Callable[[str, object], Any]] = {
     "asked": _asked,
     "share": lambda name, value: _number(name, value, 0, 1),
     "only": _only,
+    "gold_share": lambda name, value: _number(name, value, 0, 0.5),
+    "gold_told": _flag,
     "team": _team,
 }

@@ -11,7 +11,7 @@ from functools import lru_cache
 from sqlalchemy import select
 from sqlmodel import Session, col
 
-from app import decisions, freeze, groups, projects, prompting, releases, rulings, tokens, yields
+from app import decisions, freeze, gold, groups, projects, prompting, queue, releases, rulings, tokens, yields
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.examples import Dataset, Hold
 from app.gates import GATES
@@ -102,7 +102,9 @@ def look(session: Session, project_id: int, candidate_id: int) -> Outlook | None
         UnsupportedError: a budget counts with a tokenizer, and the extra `tokenizers` is not installed.
 
     """
-    case = yields.find_case(session, project_id, candidate_id)
+    # Of gold that is to be judged unknowingly, what it would yield if it were accepted, as of all that waits.
+    is_hidden = candidate_id in gold.list_hidden(session, project_id, queue.who_asks(session))
+    case = yields.find_case(session, project_id, candidate_id, upto=0 if is_hidden else None)
     if case is None:
         return None
     settings = projects.get_settings(session, project_id)
@@ -123,7 +125,7 @@ def look(session: Session, project_id: int, candidate_id: int) -> Outlook | None
         [(one.dataset, hold) for one in settled if one.made is None for hold in one.holds],
         [one for one in groups.list_cluster(session, candidate_id) if one != candidate_id],
         any(file.kind is FileKind.BENCHMARK for file in guard.files),
-        releases.list_holding(session, candidate_id),
+        [] if is_hidden else releases.list_holding(session, candidate_id),
     )
 
 

@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Session, col
 
-from app import decisions, guidelines, ordering, search, syntax
+from app import decisions, gold, guidelines, ordering, search, syntax
 from app.candidates import FINDING_CODES, Kind
 from app.db import LARGEST_ID, is_id
 from app.errors import BadInputError
@@ -580,7 +580,10 @@ def list_candidates(session: Session, project_id: int, wanted: Filter, *, after:
     """
     order = order_of(wanted)
     place = ordering.read_place(order, after) if after else None
-    found = list(_walk(session, project_id, wanted, ordering.ranges(order, place), limit + 1))
+    # Gold that who asks is to judge unknowingly stands in no list of theirs: its status would tell.
+    hidden = gold.list_hidden(session, project_id, who_asks(session))
+    also = [_candidate.c.id.not_in(hidden)] if hidden else []
+    found = list(_walk(session, project_id, wanted, ordering.ranges(order, place), limit + 1, also=also))
     rows = _rows(session, found[:limit])
     return Page(rows, ordering.write_place(order, rows[-1]) if len(found) > limit else None)
 

@@ -14,7 +14,22 @@ from sqlalchemy import bindparam, exists, insert, select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from app import asking, checks, decisions, drafts, editing, evidence, guidelines, jobs, joining, prepare, queue, turns
+from app import (
+    asking,
+    checks,
+    decisions,
+    drafts,
+    editing,
+    evidence,
+    gold,
+    guidelines,
+    jobs,
+    joining,
+    prepare,
+    projects,
+    queue,
+    turns,
+)
 from app.candidates import Candidate, Finding, Kind, Severity
 from app.db import LARGEST_ID, is_id, lock_chain, lock_ingest
 from app.decisions import Derived
@@ -30,6 +45,7 @@ from app.models import (
     DecisionRow,
     EntryRow,
     FindingRow,
+    GoldAnswerRow,
     JobState,
     PartRow,
     ProjectRow,
@@ -157,6 +173,10 @@ def open_candidate(session: Session, project_id: int, candidate_id: int) -> Open
     else:
         said = replace(evidence.read_success(entry.raw), rating=row.rating, logged_at=row.logged_at)
         told = Told(said, entry, source_name, ())
+    shown = _as_seen(session, row, queue.who_asks(session))
+    if shown is not row:
+        findings = list_findings(session, row, told.said)
+        return Opened(shown, told.said, told.said, told.entry, told.source_name, findings, [], told.parts)
     # A first version is one that nobody has decided on, but for opinions that wait for others.
     history = decisions.list_history(session, candidate_id) if row.version > 1 or row.agreement else []
     stands = _with_edit(told.said, history, row.judged_from)
@@ -258,7 +278,8 @@ class Outcome:
     """What came of an act; `decision` is None where an edit changed nothing, `repeated` where the key was known.
 
     Where a bulk act was taken back, `bulk` names it, and `rest` is the job that goes on with it, if any. `late` is a
-    decision that counts although its lease was over: nobody else had decided.
+    decision that counts although its lease was over: nobody else had decided. `gold` is what the person is told who has
+    judged a gold candidate: that is no decision.
     """
 
     decision: DecisionRow | None
@@ -267,6 +288,7 @@ class Outcome:
     bulk: str | None = None
     rest: int | None = None
     late: bool = False
+    gold: str = ""
 
 
 def decide(
@@ -303,6 +325,8 @@ def decide(
     earlier = _find_earlier(session, act.key, act.verdict, candidate_id)
     if earlier is not None:
         return Outcome(earlier, row, repeated=True)
+    if (answered := _answer_gold(session, row, reviewer_id, act, now)) is not None:
+        return answered
     if row.version != act.version or row.status == Status.JOINED:
         raise _stale(session, row, act.version, _sent(act))
     is_late = act.lease is not None and not _is_running(row, reviewer_id, act.lease, now)
@@ -323,6 +347,42 @@ def decide(
     else:
         drafts.take_remarks(session, reviewer_id, candidate_id)
     return Outcome(decision, row, late=is_late)
+
+
+def _answer_gold(session: Session, row: CandidateRow, reviewer_id: int, act: Act, now: datetime) -> Outcome | None:
+    """Keep what a person said who does not know that what is right is known; None where this is no such thing.
+
+    The candidate stays as it is, and is shown to this person as before.
+    """
+    if not projects.get_opinions(session, row.project_id).gold_share:
+        return None
+    answered = gold.find_answer(session, act.key)
+    if answered is not None and (answered.candidate_id, answered.reviewer_id) == (row.id, reviewer_id):
+        return Outcome(None, _as_seen(session, row, reviewer_id), repeated=True, gold=gold.feedback(session, answered))
+    if row.id not in gold.list_hidden(session, row.project_id, reviewer_id):
+        return None
+    made = GoldAnswerRow(
+        project_id=row.project_id,
+        candidate_id=row.id or 0,
+        reviewer_id=reviewer_id,
+        verdict=act.verdict,
+        reasons=list(act.reasons),
+        comment=act.comment,
+        spent_ms=act.spent_ms,
+        key=act.key,
+        answered_at=now,
+    )
+    said = gold.feedback(session, gold.answer(session, made))
+    drafts.discard(session, reviewer_id, row.id or 0)
+    return Outcome(None, _as_seen(session, row, reviewer_id), gold=said)
+
+
+def _as_seen(session: Session, row: CandidateRow, viewer: int | None) -> CandidateRow:
+    """A candidate as a person sees it: gold that is to be judged unknowingly looks as if it waited."""
+    if row.status == Status.PENDING or row.id not in gold.list_hidden(session, row.project_id, viewer):
+        return row
+    hidden = {"status": Status.PENDING, "agreement": Agreement.NONE, "n_opinions": 0, "settled_by": None}
+    return CandidateRow(**row.model_dump() | hidden)
 
 
 def _decision_of(
@@ -406,6 +466,8 @@ def undo(session: Session, project_id: int, reviewer_id: int, *, key: str, of: s
     if bulk is not None:
         return _undo_bulk(session, project_id, reviewer_id, bulk, key, now)
     if last is None:
+        if of and gold.find_answer(session, of) is not None:
+            raise ConflictError("What you said of that candidate is kept, and stays: it was gold.")
         raise ConflictError("That decision was taken back already." if of else "There is nothing left to undo.")
     row = get_candidate(session, project_id, last.candidate_id)
     decision = DecisionRow(

@@ -211,8 +211,14 @@ def _line(example: Example) -> bytes:
 # ------------------------------------------------------------------------------------------------ judged candidates
 
 
-def find_case(session: Session, project_id: int, candidate_id: int) -> Case | None:
+def find_case(session: Session, project_id: int, candidate_id: int, *, upto: int | None = None) -> Case | None:
     """The case of one candidate as it stands; one that nobody decided on is supposed to be accepted.
+
+    Args:
+        session: to read from.
+        project_id: its project.
+        candidate_id: which.
+        upto: as it stood after this decision, 0 before any; None for now.
 
     Returns:
         None for a candidate that is a part of another.
@@ -226,7 +232,7 @@ def find_case(session: Session, project_id: int, candidate_id: int) -> Case | No
         raise NotFoundError(f"There is no candidate {candidate_id} here.")
     if row.status == Status.JOINED:
         return None
-    return next(iter(_Batch(session, project_id, [candidate_id], None, None, suppose=True).cases()), None)
+    return next(iter(_Batch(session, project_id, [candidate_id], upto, None, suppose=True).cases()), None)
 
 
 def read_cases(

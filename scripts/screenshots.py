@@ -24,6 +24,7 @@ PAGES = {
     "queue": "/queue?status=all", "review": "/candidates/6", "side-by-side": "/candidates/6?view=split",
     "edit": "/candidates/8/edit", "yields": "/candidates/6/examples", "bulk": "/bulk?status=pending",
     "clusters": "/clusters", "views": "/views", "insight": "/insight?since=", "imports": "/imports",
+    "agreement": "/agreement", "me": "/me",
     "report": "/imports/1", "quarantine": "/quarantine", "releases": "/releases", "release": "/releases/1",
     "release-preview": "/releases/new", "exports": "/exports", "templates": "/templates",
     "template": "/templates/scaffold", "project": "/project", "webhooks": "/webhooks", "guidelines": "/guidelines",

@@ -113,8 +113,10 @@ export function doAgain() {
 /** What the answer to an act changes on the page. */
 export function conclude({ act, isStored, said }) {
   if (isStored && act.verdict === "undo") refresh(act.id, said.candidate.version);
-  else if (isStored) tellReleases(act, said.releases);
-  else if (act.verdict !== "undo") bringBack(act);
+  else if (isStored) {
+    tellReleases(act, said.releases);
+    if (said.decision === null && said.message) notify(said.message);
+  } else if (act.verdict !== "undo") bringBack(act);
 }
 
 /** After an undo the kept page of a candidate is of an older version; what was typed meanwhile stays. */

@@ -104,7 +104,7 @@ def _opened_json(session: Session, opened: review.Opened, now: datetime) -> dict
         "parts": [_part_json(part) for part in opened.parts],
         "joined_with": opened.lead,
         # A first version is one that nobody has decided on.
-        "releases": releases.list_holding(session, opened.row.id or 0) if opened.row.version > 1 else [],
+        "releases": releases.list_holding(session, opened.row.id or 0) if opened.history else [],
         "blind": opened.is_blind,
         "history": [
             decision_json(decision)
@@ -393,9 +393,11 @@ def _outcome_json(session: Session, outcome: review.Outcome) -> dict[str, object
         "candidate": candidate_json(outcome.candidate),
         "repeated": outcome.repeated,
         "late": outcome.late,
-        "releases": outlook.list_touched(session, outcome.candidate),
+        "releases": [] if outcome.gold else outlook.list_touched(session, outcome.candidate),
     }
-    if outcome.decision is None:
+    if outcome.gold:
+        made["message"] = outcome.gold
+    elif outcome.decision is None:
         made["message"] = "Nothing was changed, so no edit was recorded."
     return made
 

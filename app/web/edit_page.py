@@ -217,7 +217,7 @@ def save(
         if isinstance(error, ConflictError) and opened.lead is None and version != opened.row.version:
             view = _met_view(view, entered, version)
         return page(request, "edit.html", view, status=error.status)
-    if outcome.decision is None:
+    if outcome.decision is None and not outcome.gold:
         view = _entered_view(session, project, opened, wanted, sent, entered)
         return page(request, "edit.html", replace(view, notice=NOTHING_CHANGED))
     return see_other(_next_url(candidate_id, wanted))

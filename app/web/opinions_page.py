@@ -4,22 +4,27 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 
 from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import agreement, projects, sources
+from app import agreement, gold, projects, review, sources
 from app.accounts import Person
 from app.agreement import Concord, Measure, Pair, Voice
-from app.insight import Insight, Scope
+from app.gold import Gold, Score
+from app.insight import Cell, Insight, Picture, Row, Scope
 from app.web import rights
-from app.web.deps import Db, Now, Project, Who
+from app.web.api import JsonObject, read_as, takes
+from app.web.deps import Db, Me, Now, Project, Who
+from app.web.forms import Form
 from app.web.insight_page import Figure, Kept, figure_of, picture_json
 from app.web.queue import link_query
-from app.web.render import as_json, page, url
+from app.web.render import as_json, page, see_other, url
 
 router = APIRouter()
 
 _DAYS = 90
+_WEEKS = 26
 _SHOWN = ("decided", "reasons", "times")
 
 
@@ -53,6 +58,8 @@ class AgreementView:
     is_shown: bool
     pairs: list[PairRow]
     voices: list[VoiceRow]
+    gold: list[Gold]
+    scores: list[Score]
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,7 @@ class MeView:
     since: date
     seen: Insight
     voice: VoiceRow
+    score: Score | None
     figures: list[Figure]
 
 
@@ -84,7 +92,7 @@ class KeptConcord:
 
 
 @router.get("/agreement")
-def show_agreement(request: Request, session: Db, project: Project, who: Who) -> Response:
+def show_agreement(request: Request, session: Db, project: Project, who: Who, now: Now) -> Response:
     """Alpha, what came of asking several people, what they differ on, and pairs for whom the project shows them."""
     said = projects.get_opinions(session, project)
     found = _look(request, session, project)
@@ -99,15 +107,19 @@ def show_agreement(request: Request, session: Db, project: Project, who: Who) ->
         is_shown=is_shown,
         pairs=[_pair_row(one) for one in found.pairs] if is_shown else [],
         voices=[_voice_row(one) for one in found.voices] if is_shown else [],
+        # Who would be given them must not read which they are.
+        gold=gold.list_gold(session, project) if rights.may_settle(who) else [],
+        scores=gold.list_scores(session, project, now=now) if is_shown else [],
     )
     return page(request, "agreement.html", view)
 
 
 @router.get("/api/v1/agreement")
-def agreement_json(request: Request, session: Db, project: Project, who: Who) -> Response:
-    """The numbers of the page; `pairs` and `people` are null for whom the project does not show them."""
-    said = projects.get_opinions(session, project)
-    return as_json(concord_json(_look(request, session, project), by_name=rights.sees_team(who, said.team)))
+def agreement_json(request: Request, session: Db, project: Project, who: Who, now: Now) -> Response:
+    """The numbers of the page; `pairs`, `people` and `gold` are null for whom the project does not show them."""
+    by_name = rights.sees_team(who, projects.get_opinions(session, project).team)
+    scores = [asdict(one) for one in gold.list_scores(session, project, now=now)] if by_name else None
+    return as_json(concord_json(_look(request, session, project), by_name=by_name) | {"gold": scores})
 
 
 def concord_json(found: Concord, *, by_name: bool) -> dict[str, object]:
@@ -134,7 +146,8 @@ def show_me(request: Request, session: Db, project: Project, who: Who, now: Now)
         since=now.date() - timedelta(_DAYS - 1),
         seen=seen,
         voice=_voice_row(voice),
-        figures=[figure_of(one) for one in seen.pictures if one.code in _SHOWN],
+        score=_score(session, project, who, now),
+        figures=[figure_of(one) for one in _pictures(session, project, who, seen)],
     )
     return page(request, "me.html", view)
 
@@ -150,9 +163,48 @@ def me_json(request: Request, session: Db, project: Project, who: Who, now: Now)
             "decisions": seen.n,
             "time": asdict(seen.pace),
             "opinions": {"n": voice.n, "same": voice.n_same},
-            "pictures": [picture_json(one) for one in seen.pictures if one.code in _SHOWN],
+            "gold": None if (score := _score(session, project, who, now)) is None else asdict(score),
+            "pictures": [picture_json(one) for one in _pictures(session, project, who, seen)],
         }
     )
+
+
+@router.post("/candidates/{candidate_id}/gold")
+def mark_gold(fields: Form, session: Db, project: Project, me: Me, now: Now, candidate_id: int) -> Response:
+    """Make a decided candidate gold: people judge it unknowingly."""
+    why = fields.allow({"why"}).one("why")
+    gold.mark(session, review.get_candidate(session, project, candidate_id), me, why, now=now)
+    return see_other(f"/candidates/{candidate_id}#gold")
+
+
+@router.post("/candidates/{candidate_id}/gold/end")
+def end_gold(session: Db, project: Project, now: Now, candidate_id: int) -> Response:
+    """Give it to nobody any more."""
+    gold.end(session, project, candidate_id, now=now)
+    return see_other(f"/candidates/{candidate_id}")
+
+
+class GoldIn(BaseModel):
+    """Why what the candidate was decided as is right."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    why: str
+
+
+@router.post("/api/v1/candidates/{candidate_id}/gold", openapi_extra=takes(GoldIn))
+def post_gold(body: JsonObject, session: Db, project: Project, me: Me, now: Now, candidate_id: int) -> Response:
+    """Make a decided candidate gold."""
+    row = review.get_candidate(session, project, candidate_id)
+    made = gold.mark(session, row, me, read_as(GoldIn, body).why, now=now)
+    return as_json({"candidate": candidate_id, "verdict": made.verdict, "why": made.why})
+
+
+@router.delete("/api/v1/candidates/{candidate_id}/gold")
+def delete_gold(session: Db, project: Project, now: Now, candidate_id: int) -> Response:
+    """Give it to nobody any more; answers stay."""
+    gold.end(session, project, candidate_id, now=now)
+    return Response(status_code=204)
 
 
 def _mine(request: Request, session: Session, project: int, who: Person, now: datetime) -> tuple[Insight, Voice]:
@@ -160,6 +212,21 @@ def _mine(request: Request, session: Session, project: int, who: Person, now: da
     scope = Scope(since=now.date() - timedelta(_DAYS - 1), by=who.name)
     voice = agreement.find_voice(session, project, who.reviewer_id, who.name)
     return kept.look(session, project, scope, now), voice
+
+
+def _score(session: Session, project: int, who: Person, now: datetime) -> Score | None:
+    return next(iter(gold.list_scores(session, project, now=now, reviewer_id=who.reviewer_id)), None)
+
+
+def _pictures(session: Session, project: int, who: Person, seen: Insight) -> list[Picture]:
+    """What of insight is about one person, and how they judged gold over time."""
+    shown = [one for one in seen.pictures if one.code in _SHOWN]
+    weeks = gold.list_weeks(session, project, who.reviewer_id)
+    if weeks:
+        rows = tuple(Row(f"{monday}", (Cell(right), Cell(wrong))) for monday, right, wrong in weeks[-_WEEKS:])
+        says = "Gold candidates by the week in which you judged them; which they are is not told beforehand."
+        shown.append(Picture("gold", "Gold", says, "Week from", ("right", "wrong"), rows, in_time=True))
+    return shown
 
 
 def _look(request: Request, session: Session, project: int) -> Concord:

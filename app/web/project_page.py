@@ -110,7 +110,8 @@ def change_opinions(request: Request, fields: Form, session: Db, project: Projec
     sent = fields.allow(_OPINION_FIELDS)
     typed = {name: sent.one(name).strip() for name in _OPINION_FIELDS}
     try:
-        projects.change_settings(session, project, {"opinions": typed})
+        said = typed | {"gold_told": typed["gold_told"] == "yes"}
+        projects.change_settings(session, project, {"opinions": said})
     except BadInputError as error:
         return _project_page(request, session, project, opinions=typed, at="opinions", error=error)
     return see_other("/project?done=opinions#opinions")
@@ -291,7 +292,8 @@ def _shown(settings: ProjectSettings) -> dict[str, str]:
 
 
 def _shown_opinions(said: Opinions) -> dict[str, str]:
-    return {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in said.as_json().items()}
+    shown = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in said.as_json().items()}
+    return shown | {"gold_told": "yes" if said.gold_told else ""}
 
 
 def _shown_budget(budget: Budget) -> dict[str, str]:

@@ -11,11 +11,12 @@ from markupsafe import Markup
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import bulk, clusters, decisions, drafts, guidelines, outlook, queue, review, sources
+from app import bulk, clusters, decisions, drafts, gold, guidelines, outlook, projects, queue, review, sources
 from app.accounts import Person
 from app.candidates import Finding, Severity
 from app.diffs.edit import diff_texts
 from app.errors import AppError
+from app.gold import Gold
 from app.models import Agreement, CandidateRow, DecisionRow, RevisionRow, Status
 from app.queue import Filter
 from app.web import beside, guidelines_page, kinds, ladder, parts, places, rights
@@ -84,6 +85,8 @@ class ReviewView:
     n_alike: int
     history: list[Event]
     sides: list[Event]
+    gold: Gold | None
+    may_mark: bool
     mine: str
     left: str
     query: dict[str, str]
@@ -199,7 +202,7 @@ def _decide(
         if error.status == 404:  # noqa: PLR2004
             raise
         return _refused(request, session, (project, me), candidate_id, sent, error)
-    return _show_next(request, session, project, me, wanted, outcome.candidate)
+    return _show_next(request, session, project, me, wanted, outcome)
 
 
 @router.post("/undo")
@@ -226,22 +229,22 @@ def _show_undone(
 
 
 def _show_next(
-    request: Request, session: Session, project: int, me: int, wanted: Filter, decided: CandidateRow
+    request: Request, session: Session, project: int, me: int, wanted: Filter, outcome: review.Outcome
 ) -> Response:
-    number = decided.id or 0
+    decided, number = outcome.candidate, outcome.candidate.id or 0
     found = beside.find_next(request, session, wanted, number)
     query = link_query(wanted)
     address = url("/queue/done" if found is None else f"/candidates/{found}", **query)
     if not is_partial(request):
         # At the end of a filter the candidate stays where a release is to be told of.
-        tells = outlook.list_recalled(session, decided) if found is None else []
+        tells = outlook.list_recalled(session, decided) if found is None and not outcome.gold else []
         end = url(f"/candidates/{number}", **query, last=number, end="1") if tells else address
         return see_other(end if found is None else url(f"/candidates/{found}", **query, last=number))
     if found is None:
-        said = _sentence(session, decided)
+        said = outcome.gold or _sentence(session, decided)
         return done_page(request, session, project, wanted, {"HX-Push-Url": address}, said)
     view = review_view(request, session, project, me, found, wanted)
-    view = replace(view, said=_sentence(session, decided))
+    view = replace(view, said=outcome.gold or _sentence(session, decided))
     return page(request, "review.html", view, fragment="candidate", headers={"HX-Push-Url": address})
 
 
@@ -277,6 +280,7 @@ def review_view(
 ) -> ReviewView:
     """Everything that the page of a candidate shows."""
     opened = review.open_candidate(session, project, candidate_id)
+    may_mark = opened.row.status in gold.RIGHT and _may_mark(request, session, project)
     view, query = _diff_view(request), link_query(wanted)
     pair = kinds.pair_of(opened.said, opened.stands, opened.findings)
     issue, rest = _parted(opened.said.issue.strip(), "" if pair else opened.row.title)
@@ -305,6 +309,8 @@ def review_view(
         history=_history(session, project, opened, opened.history),
         sides=_history(session, project, opened, opened.sides)[::-1],
         mine=_mine(session, opened),
+        gold=gold.find(session, candidate_id) if may_mark else None,
+        may_mark=may_mark,
         left=str(queue.count_candidates(session, project, wanted)),
         query=query,
         guide=guidelines_page.guide_of(session, project, None if is_partial(request) else me),
@@ -412,6 +418,11 @@ def _events(
         )
         for decision, who, revision in reversed(list(shown))
     ]
+
+
+def _may_mark(request: Request, session: Session, project: int) -> bool:
+    """Whether this person may make a candidate gold, or see that it is; nobody where the project gives none."""
+    return bool(projects.get_opinions(session, project).gold_share) and rights.may_settle(beside.person_of(request))
 
 
 def _mine(session: Session, opened: review.Opened) -> str:

@@ -174,6 +174,10 @@ RIGHTS: Mapping[str, Right | None] = {
     "POST /api/v1/views": _REVIEW,
     "PATCH /api/v1/views/{number}": _REVIEW,
     "DELETE /api/v1/views/{number}": _REVIEW,
+    "POST /candidates/{candidate_id}/gold": _CURATE,
+    "POST /candidates/{candidate_id}/gold/end": _CURATE,
+    "POST /api/v1/candidates/{candidate_id}/gold": _CURATE,
+    "DELETE /api/v1/candidates/{candidate_id}/gold": _CURATE,
     "POST /candidates/{candidate_id}/examples/{example_id}/rulings": _CURATE,
     "POST /api/v1/candidates/{candidate_id}/examples/{example_id}/rulings": _CURATE,
     # What comes in.

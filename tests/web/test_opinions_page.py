@@ -167,3 +167,29 @@ def test_figures_by_person_are_for_whom_the_project_says(server: Server) -> None
     shown = text(server.ask("ann", "GET", "/me").text)  # type: ignore[attr-defined]
     assert "What ann decided" in shown
     assert "100% of 1 that several judged" in shown
+
+
+def test_gold_is_marked_judged_unknowingly_and_told_of(server: Server) -> None:
+    one, two = server.ids
+    server.ask("dora", "PATCH", "/api/v1/project", json={"opinions": {"asked": 1, "gold_share": 0.5}})
+    for number in server.ids:
+        server.says("cleo", "reject", number, comment=MARK)
+    assert "Make it gold" in server.ask("cleo", "GET", f"/candidates/{one}").text  # type: ignore[attr-defined]
+    form = server.ask("cleo", "POST", f"/candidates/{one}/gold", data={"why": MARK}, follow_redirects=False)
+    assert form.status_code == 303
+    assert server.ask("ann", "POST", f"/api/v1/candidates/{two}/gold", json={"why": "x"}).status_code == 403
+
+    for path in _paths(one):
+        shown = server.ask("ann", "GET", path)
+        assert (MARK in shown.text, shown.status_code < 500) == (False, True), path  # type: ignore[attr-defined]
+    seen = server.ask("ann", "GET", f"/api/v1/candidates/{one}").json()  # type: ignore[attr-defined]
+    assert (seen["status"], seen["history"], seen["releases"]) == ("pending", [], [])
+
+    told = server.says("ann", "accept", one)
+    assert "reject is right" in str(told["message"])
+    assert told["decision"] is None
+    assert server.ask("ann", "GET", "/api/v1/me").json()["gold"]["n_right"] == 0  # type: ignore[attr-defined]
+    assert "gold judged rightly 0%" in text(server.ask("ann", "GET", "/me").text)  # type: ignore[attr-defined]
+    listed = text(server.ask("cleo", "GET", "/agreement").text)  # type: ignore[attr-defined]
+    assert f"#{one} Fix the parser reject 1 0 {MARK}" in listed
+    assert server.ask("cleo", "DELETE", f"/api/v1/candidates/{one}/gold").status_code == 204

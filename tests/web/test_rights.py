@@ -58,6 +58,7 @@ NOT_MADE_HERE = {
     "GET /api/v1/candidates/{candidate_id}/draft", "POST /clusters/{candidate_id}",
     "POST /candidates/{candidate_id}/examples/{example_id}/rulings",
     "POST /api/v1/candidates/{candidate_id}/examples/{example_id}/rulings",
+    "POST /candidates/{candidate_id}/gold/end", "DELETE /api/v1/candidates/{candidate_id}/gold",
     "PATCH /api/v1/views/{number}", "DELETE /api/v1/views/{number}", "GET /exports/{job_id}/download",
 }  # fmt: skip
 """What one's own project has none of in these tests either, or not any more."""
