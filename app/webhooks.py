@@ -220,9 +220,12 @@ def _untold(session: Session, hook: WebhookRow) -> list[ReleaseRow]:
 
 
 def _decision_json(row: DecisionRow) -> dict[str, object]:
+    # Of one of several opinions not what it says: others who are to judge may read where it is sent.
+    said: tuple[object, ...] = (None, [], None) if row.asked else (row.verdict, row.reasons, row.rating)
+    verdict, reasons, rating = said
     return {
-        "id": row.id, "candidate": row.candidate_id, "candidate_version": row.candidate_version,
-        "verdict": row.verdict, "reasons": row.reasons, "rating": row.rating, "undoes": row.undoes_id,
+        "id": row.id, "candidate": row.candidate_id, "candidate_version": row.candidate_version, "asked": row.asked,
+        "verdict": verdict, "reasons": reasons, "rating": rating, "undoes": row.undoes_id,
         "decided_at": _instant(row.decided_at), "digest": bytes(row.digest).hex(),
     }  # fmt: skip
 
