@@ -45,6 +45,11 @@ def is_blind(session: Session, row: CandidateRow) -> bool:
     return row.status == Status.PENDING and asked_of(session, row) > 1
 
 
+def only_of(session: Session, row: CandidateRow, viewer: int) -> int | None:
+    """Whose comments a person may see on a candidate: None for all, their own alone while it waits for opinions."""
+    return viewer if is_blind(session, row) else None
+
+
 def seen_by(history: History, viewer: int | None) -> History:
     """What a person may see of the history of a candidate that waits for opinions: what is theirs.
 

@@ -22,7 +22,7 @@ from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from app import asking, decisions, jobs, queue, review, turns
+from app import asking, comments, decisions, jobs, queue, review, turns
 from app.candidates import Severity
 from app.db import Database, lock_chain, lock_ingest
 from app.decisions import Derived
@@ -105,6 +105,7 @@ class Survey:
         n_again: how many wait for a decision although they were decided on before, which was taken back.
         grave: how many have which finding that exports hold back, the most frequent first.
         n_grave: how many have one at least.
+        n_blocked: how many a comment keeps from being accepted.
         sample: the first of them.
     """
 
@@ -113,6 +114,7 @@ class Survey:
     n_again: int
     grave: list[tuple[str, int]]
     n_grave: int
+    n_blocked: int
     sample: list[CandidateRow]
 
 
@@ -153,8 +155,10 @@ def survey(session: Session, project_id: int, wanted: Filter) -> Survey:
         by_status[status] += 1
     n_again = session.execute(_again(where)).scalar_one() if by_status[Status.PENDING] else 0
     grave, n_grave = _count_grave(session, project_id, wanted)
+    blocked = _candidate.c.id.in_(comments.matching("blocking", None))
+    n_blocked = session.execute(select(func.count(_candidate.c.id)).where(*where, blocked)).scalar_one()
     sample = queue.list_candidates(session, project_id, wanted, limit=_SAMPLE).candidates
-    return Survey(Members.of(members), dict(by_status), n_again, grave, n_grave, sample)
+    return Survey(Members.of(members), dict(by_status), n_again, grave, n_grave, n_blocked, sample)
 
 
 def _again(where: Iterable[ColumnElement[bool]]) -> Select[Any]:
@@ -377,6 +381,9 @@ def _decide_some(session: Session, job: JobRow, bulk: str, seen: Mapping[int, in
     left = {number: "joined" if rows[number].status == Status.JOINED else "changed" for number in sorted(others)}
     several = asking.list_of_several(session, job.project_id, right)
     right = [row for row in right if row.id not in several]
+    verdict, key = Verdict(str(job.args["verdict"])), str(job.args["key"])
+    blocked = comments.list_blocked(session, [row.id or 0 for row in right]) if verdict in comments.LETS_IN else {}
+    right = [row for row in right if row.id not in blocked]
     if left:
         # Where two are at it, because the one was taken for dead, what the other decided is no change.
         mine = select(_decision.c.candidate_id).where(_decision.c.bulk == bulk, _decision.c.candidate_id.in_(left))
@@ -384,7 +391,7 @@ def _decide_some(session: Session, job: JobRow, bulk: str, seen: Mapping[int, in
             del left[number]
     # Of these each opinion is to be one's own, of what one has seen.
     left |= dict.fromkeys(sorted(several), "several opinions")
-    verdict, key = Verdict(str(job.args["verdict"])), str(job.args["key"])
+    left |= dict.fromkeys(blocked, "blocked")
     right.sort(key=lambda row: row.id or 0)
     keys = decisions.free_keys(session, [f"{key}:{row.id}" for row in right])
     made = [_decision_on(row, job, bulk, verdict, one) for row, one in zip(right, keys, strict=True)]
@@ -458,8 +465,9 @@ class Act:
         job: its order.
         reviewer: who decided.
         decided: how many candidates were decided on.
-        left: how many were left out, by reason: `changed` or `joined`; empty until all were looked at.
+        left: how many were left out, by reason: `changed`, `joined` or `blocked`; empty until all were looked at.
         told: the first of those, with what they are now.
+        blocked: which of them a comment still keeps from being accepted: by candidate, the sentence that names it.
         taken_back: how many of the decisions were taken back.
         since: the first candidates that somebody decided on afterwards: these stay as they are when it is taken back.
         undoing: the job that takes back the rest of it, or None.
@@ -470,6 +478,7 @@ class Act:
     decided: int
     left: Mapping[str, int]
     told: list[CandidateRow]
+    blocked: Mapping[int, str]
     taken_back: int
     since: list[CandidateRow]
     undoing: JobRow | None
@@ -486,7 +495,7 @@ def get_act(session: Session, project_id: int, job_id: int) -> Act:
     bulk = decisions.bulk_name(job_id)
     counted = decisions.count_together(session, [bulk, decisions.undo_name(bulk)])
     result = job.result or {}
-    left = cast("list[dict[str, int]]", result.get("left", []))
+    left = cast("list[dict[str, Any]]", result.get("left", []))
     undoing = jobs.list_unfinished(session, project_id, review.UNDO_KIND)
     return Act(
         job=job,
@@ -494,6 +503,7 @@ def get_act(session: Session, project_id: int, job_id: int) -> Act:
         decided=counted.get(bulk, 0),
         left=cast("Mapping[str, int]", result.get("why", {})),
         told=_rows(session, [one["candidate"] for one in left]),
+        blocked=comments.list_blocked(session, [one["candidate"] for one in left if one["why"] == "blocked"]),
         taken_back=counted.get(decisions.undo_name(bulk), 0),
         since=_rows(session, decisions.list_decided_since(session, bulk, _TOLD)),
         undoing=next((one for one in undoing if one.args["bulk"] == bulk), None),

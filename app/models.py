@@ -108,6 +108,15 @@ class ReleaseState(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+class CommentAct(StrEnum):
+    """What somebody did in a thread of comments."""
+
+    SAY = "say"
+    EDIT = "edit"
+    RESOLVE = "resolve"
+    REOPEN = "reopen"
+
+
 class SourceState(StrEnum):
     """Whether every byte of a source has been accounted for."""
 
@@ -703,6 +712,55 @@ class GoldAnswerRow(SQLModel, table=True):
     spent_ms: int | None = None
     key: str = Field(unique=True)
     answered_at: datetime
+
+
+class ThreadRow(SQLModel, table=True):
+    """Where a comment was made: a line of a candidate's text as it was then. Never changed.
+
+    `field` is one of the candidate's texts, `digest` of the whole of it; `at` counts its lines from 1. Of a diff,
+    `path` and `is_new` name a side of a file, `number` the line in that file, and `place` counts the lines of that side
+    from 0; elsewhere `place` is `at - 1`. `line`, `before` and `after` are what stood there.
+    """
+
+    __tablename__ = "thread"
+    __table_args__ = (Index("ix_thread_candidate", "candidate_id", "id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    project_id: int = Field(foreign_key="project.id", index=True)
+    candidate_id: int = Field(foreign_key="candidate.id")
+    candidate_version: int
+    field: str
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    at: int
+    path: str = ""
+    is_new: bool = True
+    number: int | None = None
+    place: int
+    line: str = Field(sa_column=Column(Text, nullable=False))
+    before: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    after: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+
+
+class CommentRow(SQLModel, table=True):
+    """One act in a thread: something said, said better, settled or opened again. Append-only.
+
+    `of_id` is the comment that an edit says better. The last row of a thread says where it stands: whether it is
+    resolved, and whether it blocks acceptance until it is.
+    """
+
+    __tablename__ = "comment"
+    __table_args__ = (_one_of("act", CommentAct), Index("ix_comment_thread", "thread_id", "id"))
+
+    id: int | None = Field(default=None, primary_key=True)
+    thread_id: int = Field(foreign_key="thread.id")
+    act: str
+    of_id: int | None = None
+    text: str = Field(default="", sa_column=Column(Text, nullable=False))
+    is_resolved: bool
+    blocks: bool
+    key: str = Field(unique=True)
+    reviewer_id: int = Field(foreign_key="reviewer.id", index=True)
+    made_at: datetime
 
 
 class DraftRow(SQLModel, table=True):

@@ -4,7 +4,7 @@ All are pure functions of the entry, so whoever needs them sooner makes them on 
 """
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,19 +35,24 @@ class _Made:
         return sum(map(len, self.pages.values()))
 
 
-def render(candidate_id: int, candidate: Candidate, view: View, findings: Iterable[Finding] = ()) -> list[str]:
+def render(
+    candidate_id: int,
+    candidate: Candidate,
+    view: View,
+    findings: Iterable[Finding] = (),
+    told: Collection[int] = (),
+) -> list[str]:
     """The HTML of one view of a candidate, `unified` or `split` diff or the `script`, in pieces; the page needs one.
 
     The others are asked for below the candidate's address, as they are scrolled to (`app.diffs.paging`). Each line of
-    the diff that a finding names has an anchor: `d41`.
+    the diff that a finding names, or that is `told` of, has an anchor: `d41`.
     """
     from app import drawing  # noqa: PLC0415  (what only who draws needs at start)
 
     if view == "script":
         return [str(drawing.script(candidate.script))] if candidate.script else [""]
-    return drawing.candidate_views(candidate, [view], address_of(candidate_id), checks.lines_of(findings)).get(
-        view, [""]
-    )
+    lines = {*checks.lines_of(findings), *told}
+    return drawing.candidate_views(candidate, [view], address_of(candidate_id), lines).get(view, [""])
 
 
 def address_of(candidate_id: int) -> str:

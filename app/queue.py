@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Session, col
 
-from app import decisions, gold, guidelines, ordering, search, syntax
+from app import comments, decisions, gold, guidelines, ordering, search, syntax
 from app.candidates import FINDING_CODES, Kind
 from app.db import LARGEST_ID, is_id
 from app.errors import BadInputError
@@ -466,6 +466,15 @@ def _turn(session: Session, _: int, value: str) -> ColumnElement[bool]:
     return is_sent_to(me) if value == syntax.ME else exists().where(*_TURN, col(TurnRow.from_id) == me)
 
 
+def _comment(session: Session, _: int, value: str) -> ColumnElement[bool]:
+    me = session.info.get(_ASKS)
+    if value == syntax.ME and me is None:
+        raise BadInputError("comment:me means another list for everybody; it is of no use here.", where="field q")
+    found = _candidate.c.id.in_(comments.matching(value, me))
+    # While opinions are awaited nobody learns that others have said something.
+    return found & ((_candidate.c.agreement != Agreement.WAITING) | _candidate.c.id.in_(comments.matching("me", me)))
+
+
 _TURN = (col(TurnRow.candidate_id) == _candidate.c.id, col(TurnRow.done_at).is_(None))
 _ASKS = "reviewer_id"
 
@@ -516,6 +525,7 @@ _FINDERS: Mapping[str, _Finder] = {
     "group": _group,
     "like": _like,
     "turn": _turn,
+    "comment": _comment,
 }
 """How each field that holds no free text is found."""
 

@@ -6,7 +6,7 @@ Decisions are append-only, state is derived.
 import hashlib
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -17,6 +17,7 @@ from sqlmodel import Session, col
 from app import (
     asking,
     checks,
+    comments,
     decisions,
     drafts,
     editing,
@@ -221,20 +222,22 @@ def find_rendering(session: Session, candidate_id: int, view: str, version: int)
     return None if html is None else zlib.decompress(html).decode()
 
 
-def show(session: Session, opened: Opened, view: prepare.View, piece: int = 0) -> str:
+def show(session: Session, opened: Opened, view: prepare.View, piece: int = 0, *, told: Collection[int] = ()) -> str:
     """The HTML of one view, or of a later piece of a long one: the worker's, or made now.
+
+    Lines of the diff that are `told` of have an anchor, as those that findings name.
 
     Raises:
         NotFoundError: the view has fewer pieces.
 
     """
     number = opened.row.id or 0
-    if opened.stands is opened.said:
+    if opened.stands is opened.said and not told:
         place = prepare.place_of(view, piece)
         stored = find_rendering(session, number, place, prepare.renderer_version())
         if stored is not None:
             return stored
-    pieces = prepare.render(number, opened.stands, view, opened.findings)
+    pieces = prepare.render(number, opened.stands, view, opened.findings, told)
     if piece >= len(pieces):
         raise NotFoundError(f"The diff of candidate {number} has no piece {piece}: it may have been edited. Reload it.")
     return pieces[piece]
@@ -315,7 +318,7 @@ def decide(
     Raises:
         NotFoundError: no such candidate.
         RefusedError: all opinions are there, and the last word is a curator's.
-        ConflictError: the candidate was decided or changed since this version was shown.
+        ConflictError: the candidate was decided or changed since this version was shown, or a comment blocks it.
         BadInputError: an unknown reason, a rating outside 1 to 5, an edit without text or a text without edit.
 
     """
@@ -330,6 +333,8 @@ def decide(
     if row.version != act.version or row.status == Status.JOINED:
         raise _stale(session, row, act.version, _sent(act))
     is_late = act.lease is not None and not _is_running(row, reviewer_id, act.lease, now)
+    if act.verdict in comments.LETS_IN:
+        comments.refuse_blocked(session, candidate_id, asking.only_of(session, row, reviewer_id))
     asked = _asked(session, row, may_settle=may_settle)
     revision = None
     if act.edited is not None:

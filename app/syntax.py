@@ -257,6 +257,8 @@ _TABLE = (
           "agreement:no", _one_of(*AGREEMENTS), group="Review"),
     Field("opinion", "One of several people said this of it", "opinion:reject", _one_of(*OPINIONS), group="Review"),
     Field("opinion_by", "This person was one of several who judged it", 'opinion_by:"Ada L"', _text, group="Review"),
+    Field("comment", "Comments: open, blocking acceptance, any at all; me: one of yours", "comment:blocking",
+          _one_of("open", "blocking", "any", ME), group="Review"),
     Field("kind", "What is judged", "kind:patch", _one_of(*Kind)),
     Field("source", "Patch source, in full", "source:Unknown", _text),
     Field("finding", "What the checks noticed", "finding:secret", _code),

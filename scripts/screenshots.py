@@ -29,6 +29,7 @@ PAGES = {
     "release-preview": "/releases/new", "exports": "/exports", "templates": "/templates",
     "template": "/templates/scaffold", "project": "/project", "webhooks": "/webhooks", "guidelines": "/guidelines",
     "preferences": "/preferences", "job": "/jobs/1",
+    "comments": "/candidates/7", "comment": "/candidates/6/comments/new?hunk=f1h2",
 }  # fmt: skip
 
 GUIDELINE = """# What a good patch is
@@ -61,6 +62,8 @@ def fill(page: Page, address: str) -> None:
     for number, verdict in enumerate(("accept", "reject", "accept", "skip", "accept"), 1):
         send(address, f"/api/v1/candidates/{number}/decisions", {"verdict": verdict, "version": 1, "key": f"k{number}"})
     send(address, "/api/v1/guideline", {"text": GUIDELINE, "comment": "The first one"})
+    said = {"field": "diff", "at": 8, "text": "Say why.", "key": "c", "blocks": True}
+    send(address, "/api/v1/candidates/7/comments", said)
     send(address, "/api/v1/views", {"name": "Small ones", "filter": "status:pending size:<20"})
     send(address, "/api/v1/releases", {"name": "first"})
     page.wait_for_timeout(6000)

@@ -224,6 +224,11 @@ function count(by) {
 // ---------------------------------------------------------------- deciding
 
 function takeVerdict(form, verdict) {
+  const why = beside?.keepsBack(verdict);
+  if (why) {
+    notify(why);
+    return true;
+  }
   const { id, query } = onScreen;
   const earlier = findDecided(id) ?? (decided.get(id) === one("#candidate") ? past.findLast((act) => act.id === id) : undefined);
   if (earlier) {
@@ -360,11 +365,11 @@ async function later(name, ...given) {
 
 // ---------------------------------------------------------------- what stands beside the diff
 
-// The panel of the guideline, in a file of its own that comes with its first use.
+// The guideline and comments on lines, in a file of its own that comes with its first use.
 let beside = null;
 const loadBeside = async () => (beside ??= await import(one("#guide").dataset.script));
 const withBeside = (name, ...given) =>
-  void loadBeside().then(() => beside[name](...given)).catch(() => notify("The server cannot be reached. Try again when it is back."));
+  void loadBeside().then(() => beside[name](...given)).catch(() => notify("The server cannot be reached."));
 
 // ---------------------------------------------------------------- what keys show
 
@@ -386,6 +391,7 @@ Object.assign(actions, {
     toggleAll(all("#attempt .trace details"));
     one("#attempt .trace, #attempt")?.scrollIntoView({ block: "start" });
   },
+  ...Object.fromEntries(["comment", "comments", "next-line", "previous-line", "next-comment", "previous-comment"].map((name) => [name, () => withBeside("press", name)])),
   wrap: () => later("turnWrap"),
   repeats: () => toggleAll(all("#diff details.rp")),
   rest: () => {
@@ -417,6 +423,7 @@ document.addEventListener("submit", (event) => {
   if (event.target.id === "decide" && event.submitter?.name === "verdict" && onScreen) {
     if (!takeVerdict(event.target, event.submitter.value)) return;
   } else if (event.target.id === "undo") later("takeBack");
+  else if (event.target.matches("form[data-comments]")) withBeside("send", event.target, event.submitter);
   else if (event.target.id === "guide-toggle") withBeside("turnGuide", event.submitter.value === "yes");
   else return;
   event.preventDefault();

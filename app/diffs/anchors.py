@@ -3,8 +3,9 @@
 Only the lines that something is said of get an anchor: most diffs need none, or one.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from app.diffs.parse import DiffDoc, FileDiff, parts_of
 
@@ -75,3 +76,35 @@ def anchored(row: str, line: int) -> str:
     """A table row with the anchor of a line; side by side, a row may have two."""
     tag = "<td" if row.startswith("<tr id") else "<tr"
     return row.replace(tag, f'{tag} id="d{line}"', 1)
+
+
+class Stretch(NamedTuple):
+    """Drawn HTML up to the end of a row, the anchors of that row (none at the end of all), how many columns it has."""
+
+    html: str
+    ids: list[str]
+    n_columns: int
+
+
+_COLUMNS = {"un": 3, "sp": 4, "sc": 2}
+
+
+def parted(html: str, ids: Iterable[str]) -> list[Stretch]:
+    """Drawn rows, parted behind those with these anchors, so that something can be put there.
+
+    `parted('<table class="sc"><tr id="L1"><td>1<td>a<tr id="L2">…', ["L1"])` gives two stretches, of which the first
+    ends before the second row. What is not in the HTML parts nothing.
+    """
+    ends: dict[int, list[str]] = {}
+    for name in ids:
+        at = html.find(f'id="{name}"')
+        if at >= 0:
+            following = [place for sign in ("<tr", "</table>") if (place := html.find(sign, at)) >= 0]
+            ends.setdefault(min(following, default=len(html)), []).append(name)
+    made: list[Stretch] = []
+    begin = 0
+    for end in sorted(ends):
+        kind = html[html.rfind('<table class="', 0, end) + len('<table class="') :][:2]
+        made.append(Stretch(html[begin:end], ends[end], _COLUMNS.get(kind, 1)))
+        begin = end
+    return [*made, Stretch(html[begin:], [], 0)]

@@ -37,7 +37,7 @@ _WORDS = {
     "finding": "with the finding {}", "upload": "of import {}", "delivery": "of delivery {}", "like": "like #{}",
     "score": "with a style score of {}", "size": "of {} changed lines", "attempts": "of {} attempts",
     "id": "numbered {}", "valid": "whose script is {}", "by": "decided by {}", "reason": "for the reason {}",
-    "guideline": "decided under guideline {}",
+    "guideline": "decided under guideline {}", "comment": "with comments: {}",
     "group": "of the group of {}", "view": "of the view {}", "decided": "decided on {}", "came": "that came in on {}",
     "spent": "decided after {} seconds", "seen": "of whose changes was seen: {}",
     "bulk": "decided with others: {}",
@@ -52,6 +52,7 @@ _WHY = {
     "several opinions": "for several people to judge, each by itself",
     "changed": "changed after the page was shown: somebody else was faster",
     "joined": "joined with another candidate meanwhile",
+    "blocked": "kept from acceptance by a comment that is not resolved",
 }
 
 

@@ -78,7 +78,7 @@ class Fault:
 # What pages put into an address besides a filter: where one is, what was just decided, how it is shown.
 _BESIDE_A_FILTER = (
     "after", "view", "last", "end", "field", "draft", "attempt", "base", "image", "side", "seen", "known", "empty",
-    "whole",
+    "whole", "hunk", "number", "at",
 )  # fmt: skip
 
 

@@ -19,11 +19,12 @@ from app.errors import AppError
 from app.gold import Gold
 from app.models import Agreement, CandidateRow, DecisionRow, RevisionRow, Status
 from app.queue import Filter
-from app.web import beside, guidelines_page, kinds, ladder, parts, places, rights
+from app.web import beside, comments_page, guidelines_page, kinds, ladder, parts, places, rights
+from app.web.comments_page import Stretch
 from app.web.deps import AppDb, Db, Me, Now, Project, Who
 from app.web.forms import Fields, Form, Typed
 from app.web.queue import done_page, link_query, wanted_of
-from app.web.render import as_json, drawn, is_partial, page, see_other, url
+from app.web.render import as_json, is_partial, page, see_other, url
 
 router = APIRouter()
 
@@ -75,9 +76,12 @@ class ReviewView:
     chips: list[places.Chip]
     operations: list[Operation]
     digest: str
-    diff: Markup
+    diff: list[Stretch]
+    is_live: bool
     view: DiffView
-    script: Markup | None
+    script: list[Stretch] | None
+    made: list[Stretch]
+    told: comments_page.Told
     n_script_lines: int
     ladder: ladder.Ladder | None
     patched: parts.SetView | None
@@ -104,7 +108,8 @@ class ScriptView:
     """What the block `script` of `review.html` may read."""
 
     opened: review.Opened
-    script: Markup
+    script: list[Stretch]
+    told: comments_page.Told
 
 
 # ------------------------------------------------------------------------------------------------ look
@@ -134,12 +139,14 @@ def candidate(
 
 
 @router.get("/candidates/{candidate_id}/script")
-def script(request: Request, session: Db, project: Project, candidate_id: int) -> Response:
+def script(request: Request, session: Db, project: Project, me: Me, candidate_id: int) -> Response:
     """The script of a candidate that came as a fragment."""
     if not is_partial(request):
         return see_other(f"/candidates/{candidate_id}#script")
     opened = review.open_candidate(session, project, candidate_id)
-    view = ScriptView(opened, drawn(review.show(session, opened, "script")))
+    told = comments_page.told_of(session, opened, me, link_query(wanted_of(request)))
+    told, shown = comments_page.place(told, "script", review.show(session, opened, "script"))
+    view = ScriptView(opened, shown, told)
     return page(request, "review.html", view, fragment="script")
 
 
@@ -284,7 +291,14 @@ def review_view(
     view, query = _diff_view(request), link_query(wanted)
     pair = kinds.pair_of(opened.said, opened.stands, opened.findings)
     issue, rest = _parted(opened.said.issue.strip(), "" if pair else opened.row.title)
-    diff = review.show(session, opened, view)
+    told = comments_page.told_of(session, opened, me, query)
+    diff = review.show(session, opened, view, told=comments_page.lines_of(told))
+    told, stretches = comments_page.place(told, "diff", diff)
+    told, made = (told, []) if pair is None else comments_page.place(told, pair.field, pair.text)
+    # A fragment brings the script only when it is asked for: most of what would travel is never opened.
+    shown = None
+    if not (is_partial(request) and opened.row.has_script):
+        told, shown = comments_page.place(told, "script", review.show(session, opened, "script"))
     addresses = {} if pair else places.links(session, opened, query, view, diff)
     return ReviewView(
         n_quarantined=0 if is_partial(request) else sources.count_quarantine(session, project),
@@ -297,10 +311,12 @@ def review_view(
         chips=places.chips(opened.findings, addresses),
         operations=[_operation(one) for one in opened.said.operations],
         digest=bytes(opened.entry.digest).hex(),
-        diff=drawn(diff),
+        diff=stretches,
+        is_live="hx-get" in diff,
         view=view,
-        # A fragment brings the script only when it is asked for: most of what would travel is never opened.
-        script=None if is_partial(request) and opened.row.has_script else drawn(review.show(session, opened, "script")),
+        script=shown,
+        made=made,
+        told=told,
         n_script_lines=(opened.stands.script or "").rstrip("\n").count("\n") + 1,
         ladder=None if pair else ladder.build(candidate_id, opened.stands, query, request.query_params),
         patched=None if pair else parts.build_set(candidate_id, opened.said, query, request.query_params),

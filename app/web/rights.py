@@ -159,6 +159,18 @@ RIGHTS: Mapping[str, Right | None] = {
     "GET /api/v1/candidates/{candidate_id}/draft": _DECIDE,
     "PUT /api/v1/candidates/{candidate_id}/draft": _DECIDE,
     "DELETE /api/v1/candidates/{candidate_id}/draft": _DECIDE,
+    # Comments.
+    "GET /candidates/{candidate_id}/comments/new": _DECIDE,
+    "POST /candidates/{candidate_id}/comments": _REVIEW,
+    "GET /candidates/{candidate_id}/comments/{thread_id}": _VIEW,
+    "POST /candidates/{candidate_id}/comments/{thread_id}/answers": _REVIEW,
+    "POST /candidates/{candidate_id}/comments/{thread_id}/edit": _REVIEW,
+    "POST /candidates/{candidate_id}/comments/{thread_id}/settle": _REVIEW,
+    "GET /api/v1/candidates/{candidate_id}/comments": _VIEW,
+    "POST /api/v1/candidates/{candidate_id}/comments": _REVIEW,
+    "POST /api/v1/comments/{thread_id}/answers": _REVIEW,
+    "POST /api/v1/comments/{thread_id}/settle": _REVIEW,
+    "POST /api/v1/comments/{comment_id}/edit": _REVIEW,
     # Many decisions at once.
     "GET /bulk": _DECIDE,
     "POST /bulk": _REVIEW,

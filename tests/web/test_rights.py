@@ -104,6 +104,10 @@ class Server:
         for name in ("one", "two")[:number]:
             made["view"] = send("/api/v1/views", {"name": name, "filter": "status:pending"})["id"]
             made["release"] = send("/api/v1/releases", {"name": name})["number"]
+            said = {"field": "diff", "at": 4, "text": "Why?", "key": f"{token} {name}"}
+            candidate = (self.here if number == 1 else self.there)["candidate"]
+            thread: dict[str, Any] = send(f"/api/v1/candidates/{candidate}/comments", said)
+            made |= {"thread": thread["id"], "comment": thread["comments"][0]["id"]}
         bulk = {"filter": {"status": "pending"}, "verdict": "accept", "count": 1, "key": token}
         made["job"] = send("/api/v1/bulk", bulk)["job"]
         with self.db.read() as session:
