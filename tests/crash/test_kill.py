@@ -3,16 +3,17 @@
 A few cycles stand in every test run. A campaign: PATCHSIFT_CRASH_CYCLES=1000 python -m pytest tests/crash
 """
 
+import contextlib
 import gzip
 import hashlib
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,51 +21,47 @@ from urllib.error import HTTPError
 
 import pytest
 
-from app import decisions, ingest, migrations, review
-from app.db import Database, sqlite_module
+from app import migrations
+from app.db import Database
 from app.settings import Settings
-from tests.conftest import noon
+from tests.crash.installations import Installation
 from tests.crash.servers import ROOT, GoneError, Server, children, cycles, is_alive, serve_command, serving
 from tests.logs import line
+from tests.servers import Postgres
 
 pytestmark = pytest.mark.crash
 
-CYCLES = cycles(5)
+CYCLES = cycles(4)
 N_LINES = 4000
 N_CLIENTS = 6
 N_BLANK = 300_000
+N_BULK = 1_600
+BULK_CYCLES = cycles(2)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def installation(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Installation]:
+    """An empty one, on each database."""
+    if request.param == "sqlite":
+        yield Installation(tmp_path)
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    yield Installation(tmp_path, server.create_database("killed", template="template_patchsift"))
+    server.drop_database("killed")
 
 
 def rows(folder: Path, statement: str) -> list[tuple[Any, ...]]:
-    """What stands in the database, read by the driver alone."""
-    driver: type[sqlite3.Connection] = sqlite_module().connect
-    connection = driver(f"file:{folder / 'patchsift.db'}?mode=ro", uri=True)
-    try:
-        return connection.execute(statement).fetchall()
-    finally:
-        connection.close()
+    """What stands in a SQLite database, read by the driver alone."""
+    return Installation(folder).rows(statement)
 
 
 def assert_sound(folder: Path) -> None:
-    """The file is whole, and its counts are those of its rows."""
-    assert rows(folder, "PRAGMA integrity_check") == [("ok",)]
-    assert rows(folder, "PRAGMA foreign_key_check") == []
-    counted = dict(rows(folder, "SELECT status, count(*) FROM candidate GROUP BY status"))
-    tally = {status: n for status, n in rows(folder, "SELECT status, n FROM tally") if n}
-    assert tally == counted
+    Installation(folder).assert_sound()
 
 
 def fill(folder: Path, content: bytes) -> None:
     """A data folder with these lines in it."""
-    settings = Settings(data_dir=folder)
-    db = Database(settings)
-    migrations.upgrade(db)
-    with db.write() as session:
-        project_id = review.ensure_project(session, "default", now=noon()).id or 0
-    path = folder / "log.jsonl"
-    path.write_bytes(content)
-    ingest.read_file(db, settings, project_id, ingest.Upload(path, "log.jsonl"), now=noon)
-    db.close()
+    Installation(folder).fill(content)
 
 
 # ------------------------------------------------------------------------------------------------ decisions
@@ -101,13 +98,13 @@ def decide_until_gone(server: Server, memory: Memory, seed: int, ids: list[int])
         memory.acknowledged[str(body["key"])] = answer["decision"]["id"]
 
 
-def test_no_acknowledged_decision_is_lost_and_none_is_doubled(tmp_path: Path) -> None:
-    fill(tmp_path, b"".join(line(f"Issue {n}") + b"\n" for n in range(N_CLIENTS * CYCLES * 60)))
+def test_no_acknowledged_decision_is_lost_and_none_is_doubled(installation: Installation) -> None:
+    installation.fill(b"".join(line(f"Issue {n}") + b"\n" for n in range(N_CLIENTS * CYCLES * 60)))
     memories = [Memory() for _ in range(N_CLIENTS)]
     chance = random.Random(7)
 
     for cycle in range(CYCLES):
-        with serving(tmp_path) as server:
+        with serving(installation.folder, *installation.options) as server:
             threads = []
             for seed, memory in enumerate(memories):
                 first = (cycle * N_CLIENTS + seed) * 60
@@ -125,19 +122,55 @@ def test_no_acknowledged_decision_is_lost_and_none_is_doubled(tmp_path: Path) ->
             for thread in threads:
                 thread.join()
 
-    stored = dict(rows(tmp_path, "SELECT key, id FROM decision"))
+    stored = dict(installation.rows("SELECT key, id FROM decision"))
     acknowledged = {key: number for memory in memories for key, number in memory.acknowledged.items()}
     assert len(acknowledged) >= 5 * CYCLES
     assert {code for memory in memories for code in memory.refused} <= {409}
     assert acknowledged.items() <= stored.items()
     # What is stored without having been acknowledged is at most what a client was waiting for when the server died.
     assert len(stored) - len(acknowledged) <= N_CLIENTS * CYCLES
-    assert rows(tmp_path, "SELECT candidate_id FROM decision GROUP BY candidate_id HAVING count(*) > 1") == []
-    assert_sound(tmp_path)
-    db = Database(Settings(data_dir=tmp_path))
-    with db.read() as session:
-        assert decisions.verify_chain(session, 1) is None
-    db.close()
+    assert installation.rows("SELECT candidate_id FROM decision GROUP BY candidate_id HAVING count(*) > 1") == []
+    installation.assert_sound()
+
+
+def test_a_bulk_act_that_is_killed_decides_each_candidate_once(installation: Installation) -> None:
+    installation.fill(b"".join(line(f"Issue {n}") + b"\n" for n in range(N_BULK)))
+    order = {"filter": {}, "verdict": "accept", "count": N_BULK, "key": "all-at-once"}
+    answered: list[int] = []
+    chance = random.Random(11)
+
+    for cycle in range(BULK_CYCLES + 1):
+        with serving(installation.folder, *installation.options) as server:
+            asking = threading.Thread(target=order_bulk, args=(server, order, answered))
+            asking.start()
+            if cycle == BULK_CYCLES:
+                asking.join()
+                while server.ask(f"/api/v1/bulk/{answered[0]}")["state"] in {"queued", "running"}:
+                    time.sleep(0.05)
+            else:
+                wait_for_decisions(installation, chance.randint(0, N_BULK * (cycle + 1) // BULK_CYCLES), asking)
+            server.kill()
+            asking.join()
+
+    # However often it was asked for, it is one act.
+    assert len(set(answered)) == 1
+    assert installation.rows("SELECT count(*), count(DISTINCT candidate_id) FROM decision") == [(N_BULK, N_BULK)]
+    assert installation.rows("SELECT count(DISTINCT bulk) FROM decision") == [(1,)]
+    installation.assert_sound()
+
+
+def order_bulk(server: Server, order: dict[str, object], answered: list[int]) -> None:
+    with contextlib.suppress(GoneError):
+        answered.append(server.ask("/api/v1/bulk", order)["job"])
+
+
+def wait_for_decisions(installation: Installation, n: int, asking: threading.Thread) -> None:
+    """Until so many are decided, or it goes no further: the worker was killed, and is not believed dead so soon."""
+    until = time.monotonic() + 3
+    while installation.rows("SELECT count(*) FROM decision")[0][0] < n:
+        if not asking.is_alive() and time.monotonic() > until:
+            return
+        time.sleep(0.005)
 
 
 # ------------------------------------------------------------------------------------------------ ingest
