@@ -102,6 +102,20 @@ class Settings(BaseSettings):
     inline_bytes: int = Field(
         default=2 * MIB, ge=0, description="A larger upload is read by the worker, with a progress bar."
     )
+    draft_days: int = Field(
+        default=365, ge=0, description="What was typed and not saved for so many days is removed; 0 keeps it."
+    )
+    job_days: int = Field(
+        default=90,
+        ge=0,
+        description="Checks, groupings and previews that ended so many days ago are forgotten; 0 never.",
+    )
+    message_days: int = Field(
+        default=30, ge=0, description="Messages to webhooks that ended so many days ago are forgotten; 0 never."
+    )
+    login_days: int = Field(
+        default=90, ge=0, description="Logins and links that ended so many days ago are forgotten; 0 never."
+    )
     webhook_hosts: str = Field(
         default="",
         description="Hosts that webhooks may go to, commas between; private ones by their network too: 10.0.0.0/8.",

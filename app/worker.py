@@ -13,7 +13,22 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlmodel import Session, col
 
-from app import bulk, deliveries, groups, ingest, jobs, joining, kept, migrations, prepare, review, sources, webhooks
+from app import (
+    audit,
+    bulk,
+    deliveries,
+    groups,
+    ingest,
+    jobs,
+    joining,
+    kept,
+    migrations,
+    prepare,
+    retention,
+    review,
+    sources,
+    webhooks,
+)
 from app.db import AWAY, Database, reason_of, refuse_unsafe
 from app.errors import AppError, NotStoredError
 from app.metrics import Meters
@@ -253,6 +268,7 @@ def _take_jobs(
                 next_sweep = time.monotonic() + _SWEEP_SECONDS
                 if freed := kept.sweep(settings, now=now()):
                     log.info("removed %s bytes of downloads that were kept long enough", f"{freed:,}")
+                retention.run(db, settings, audit.Actor(None, "worker", name), now=now())
             time.sleep(_IDLE_SECONDS)
 
 

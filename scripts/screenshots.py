@@ -27,7 +27,8 @@ PAGES = {
     "agreement": "/agreement", "me": "/me",
     "report": "/imports/1", "quarantine": "/quarantine", "releases": "/releases", "release": "/releases/1",
     "release-preview": "/releases/new", "exports": "/exports", "templates": "/templates",
-    "template": "/templates/scaffold", "project": "/project", "webhooks": "/webhooks", "guidelines": "/guidelines",
+    "template": "/templates/scaffold", "project": "/project", "webhooks": "/webhooks", "retention": "/retention",
+    "guidelines": "/guidelines",
     "preferences": "/preferences", "job": "/jobs/1",
     "comments": "/candidates/7", "comment": "/candidates/6/comments/new?hunk=f1h2",
 }  # fmt: skip

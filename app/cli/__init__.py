@@ -24,6 +24,7 @@ from app.cli.people import people, tokens
 from app.cli.projects import benchmark, projects
 from app.cli.push import pushes
 from app.cli.releases import releases
+from app.cli.retention import retention
 from app.cli.templates import prompts
 from app.cli.terminal import (
     DatabaseUrl,
@@ -70,6 +71,7 @@ app.add_typer(views, name="view")
 app.add_typer(database, name="db")
 app.add_typer(people, name="user")
 app.add_typer(hooks, name="webhook")
+app.add_typer(retention, name="retention")
 app.add_typer(tokens, name="token")
 app.add_typer(pushes, name="push")
 app.command()(export)

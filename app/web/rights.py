@@ -93,6 +93,8 @@ RIGHTS: Mapping[str, Right | None] = {
     "POST /server/logins/{login_id}/end": _SERVER,
     "POST /server/tokens/{token_id}/end": _SERVER,
     "POST /server/projects": _SERVER,
+    "GET /retention": _LOOK_AT_SERVER,
+    "POST /retention": _SERVER,
     # The queue and what is looked at.
     "GET /": _VIEW,
     "GET /queue": _VIEW,
