@@ -102,7 +102,11 @@ def way_of(known: Iterable[Way], method: str, address: str) -> Way | None:
 
 
 def crawl(
-    known: list[Way], base: str, look: Callable[[str], Content | None], per_route: int
+    known: list[Way],
+    base: str,
+    look: Callable[[str], Content | None],
+    per_route: int,
+    also: Iterable[str] = (),
 ) -> tuple[dict[Way, list[str]], list[Content]]:
     """Look at every page that links lead to, from those without parameters on; a few of each route.
 
@@ -111,11 +115,12 @@ def crawl(
         base: where the pages stand: `http://testserver`.
         look: what opens an address; None where it is no page.
         per_route: how many addresses of a route are opened.
+        also: addresses that a script asks for, or that are handed to somebody.
 
     """
     found: dict[Way, list[str]] = {way: [] for way in known if way.method == "GET"}
     contents: list[Content] = []
-    waiting = deque(base + way.path for way in found if not way.parameters)
+    waiting = deque(base + path for path in (*(way.path for way in found if not way.parameters), *also))
     seen: set[str] = set()
     while waiting:
         address = waiting.popleft()
