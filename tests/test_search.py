@@ -84,7 +84,7 @@ def test_what_finds_nothing_that_is_meant_is_named(db: Database, project_id: int
         for typed, sentence in (
             ("-", "There is nothing to look for in '-'. Type a word"),
             ("finding:secrets", "No check finds 'secrets'. Did you mean secret?"),
-            ("-finding:nope", "No check finds 'nope'. They find diff_cut,"),
+            ("-finding:nope", "No check finds 'nope'. They find secret, test_removed,"),
         ):
             with pytest.raises(BadInputError, match=re.escape(sentence)) as caught:
                 queue.list_candidates(session, project_id, Filter.parse({"q": typed, "status": "pending"}))
