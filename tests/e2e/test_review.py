@@ -191,7 +191,7 @@ def test_without_scripts_plain_forms_decide_edit_undo_and_export(browser: Browse
     page.goto("/queue")
     page.get_by_role("button", name="Load 12 sample patches").click()
     page.get_by_role("link", name="Start reviewing").click()
-    page.get_by_text("Wrong fix").click()
+    page.locator("label", has_text="Wrong fix").click()
     page.get_by_role("button", name="Reject").click()
     expect(page.locator(".toast")).to_have_text("Rejected #1")
 
