@@ -161,7 +161,7 @@ def ingest(
     direction = evidence.parse_direction(scores)
     reports: list[Report | DeliveryReport] = []
     refused: list[dict[str, object]] = []
-    with opened(settings) as (db, project_id):
+    with opened(settings, "ingest") as (db, project_id):
         for given in paths:
             found = replace(_upload(settings, given), format=forced)
             try:
@@ -273,7 +273,7 @@ def watch(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     refused = quarantined = 0
-    with opened(settings) as (db, project_id):
+    with opened(settings, "watch") as (db, project_id):
         watcher = watching.Watcher(
             db, settings, project_id, folder, now=now, name=name, wanted=wanted, direction=direction, stop=stop.is_set
         )
@@ -297,7 +297,7 @@ def demo(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: Pr
     from app import ingest as domain  # noqa: PLC0415
 
     settings = settings_of(data_dir, database_url, project)
-    with opened(settings) as (db, project_id):
+    with opened(settings, "demo") as (db, project_id):
         report = domain.load_samples(db, settings, project_id, now=now)
         say(_sentence(report.name, asdict(report)))
 
@@ -401,7 +401,7 @@ def retry_quarantined(
 
     settings = settings_of(data_dir, database_url, project)
     line = None if corrected is None else domain.open_regular(corrected).read()
-    with opened(settings) as (db, project_id), db.write() as session:
+    with opened(settings, "quarantine retry") as (db, project_id), db.write() as session:
         candidate_id = domain.retry(session, settings, project_id, number, corrected=line, now=now())
     if as_json:
         print_json({"id": number, "candidate": candidate_id})

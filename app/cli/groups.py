@@ -67,7 +67,7 @@ def rebuild(
     settings = settings_of(data_dir, database_url, project)
     said = {"engine": engine, "executor": executor, "tasks": tasks, "options": _options(options)}
     finder = domain.make_finder(settings.data_dir / "bulk", said)
-    with opened(settings) as (db, project_id):
+    with opened(settings, "groups rebuild") as (db, project_id):
         with bar("groups", quiet=as_json) as progress:
             n = domain.rebuild(db, project_id, finder=finder, progress=progress)
         with db.read() as session:

@@ -1,14 +1,24 @@
 """patchsift user, patchsift token: people, what they may do, and what their programs show."""
 
-import getpass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.terminal import DatabaseUrl, DataDir, Json, ProjectName, now, opened, print_json, say, settings_of, tell
+from app.cli.terminal import (
+    DatabaseUrl,
+    DataDir,
+    Json,
+    ProjectName,
+    actor,
+    now,
+    opened,
+    print_json,
+    say,
+    settings_of,
+    tell,
+)
 
 if TYPE_CHECKING:
-    from app.audit import Actor
     from app.settings import Settings
 
 people = typer.Typer(help="People: who may come in, and what they may do in a project.")
@@ -16,12 +26,6 @@ tokens = typer.Typer(help="Tokens: what a program shows instead of a login.")
 
 Name = Annotated[str, typer.Argument(help="The person's name.")]
 RoleOption = Annotated[str, typer.Option("--role", help="viewer, reviewer, curator or admin, in this project.")]
-
-
-def _actor() -> "Actor":
-    from app.audit import Actor  # noqa: PLC0415
-
-    return Actor(None, getpass.getuser(), "command")
 
 
 @people.command("add")
@@ -42,7 +46,7 @@ def add(
         person = accounts.create(session, name, is_admin=admin, now=now())
         accounts.set_role(session, project_id, person.id or 0, role)
         secret = accounts.make_ticket(session, person.id, now=now())
-        audit.note(session, _actor(), "user add", now=now(), project_id=project_id, about={"name": name, "role": role})
+        audit.note(session, actor(), "user add", now=now(), project_id=project_id, about={"name": name, "role": role})
     _give_link(settings, name, secret, as_json=as_json)
 
 
@@ -72,7 +76,7 @@ def link(
     with opened(settings) as (db, _), db.write() as session:
         person = accounts.get_person(session, name)
         secret = accounts.make_ticket(session, person.id, now=now())
-        audit.note(session, _actor(), "user link", now=now(), about={"name": person.name})
+        audit.note(session, actor(), "user link", now=now(), about={"name": person.name})
     _give_link(settings, name, secret, as_json=as_json)
 
 
@@ -123,7 +127,7 @@ def set_role(
         person = accounts.get_person(session, name)
         accounts.set_role(session, project_id, person.id or 0, None if role == "none" else role)
         about = {"name": person.name, "role": role}
-        audit.note(session, _actor(), "user role", now=now(), project_id=project_id, about=about)
+        audit.note(session, actor(), "user role", now=now(), project_id=project_id, about=about)
     say(f"{person.name} is {'no member any more' if role == 'none' else f'a {role} here'}.")
 
 
@@ -174,7 +178,7 @@ def _change(name: str, settings: "Settings", what: str) -> None:
             accounts.enable(session, person)
         else:
             accounts.remove_totp(session, person)
-        audit.note(session, _actor(), f"user {what}", now=now(), about={"name": person.name})
+        audit.note(session, actor(), f"user {what}", now=now(), about={"name": person.name})
 
 
 # ------------------------------------------------------------------------------------------------ tokens
@@ -200,7 +204,7 @@ def create_token(
         person = accounts.Person(row.id or 0, row.name, project_id, Role.VIEWER)
         made, secret = accounts.make_token(session, person, name, scope, now=now(), days=days)
         number, about = made.id, {"name": name, "user": row.name, "scopes": made.scopes}
-        audit.note(session, _actor(), "token create", now=now(), project_id=project_id, about=about)
+        audit.note(session, actor(), "token create", now=now(), project_id=project_id, about=about)
     if as_json:
         print_json({"id": number, "token": secret})
     else:
@@ -250,5 +254,5 @@ def revoke_token(
 
     with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.write() as session:
         row = accounts.end_token(session, number, now=now())
-        audit.note(session, _actor(), "token revoke", now=now(), project_id=project_id, about={"token": row.id})
+        audit.note(session, actor(), "token revoke", now=now(), project_id=project_id, about={"token": row.id})
     say(f"Token {number} ({row.name}) has ended.")

@@ -138,7 +138,7 @@ def change(
     objects = {"opinions": opinions, "overlap": overlap}
     changes |= {name: _object(f"--{name}", said) for name, said in objects.items() if said}
     given = [_object("--budget", one) for one in budgets or ()]
-    with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.write() as session:
+    with opened(settings_of(data_dir, database_url, project), "project set") as (db, project_id), db.write() as session:
         if given or dropped:
             changes["budgets"] = _budgets(session, project_id, given, dropped or [])
         if not changes:
@@ -201,7 +201,10 @@ def set_tokenizer(
 
     content = tokens.read_tokenizer(path)
     limits = {"question_tokens": question_tokens, "answer_tokens": answer_tokens, "total_tokens": total_tokens}
-    with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.write() as session:
+    with (
+        opened(settings_of(data_dir, database_url, project), "project tokenizer") as (db, project_id),
+        db.write() as session,
+    ):
         file = _keep(session, project_id, FileKind.TOKENIZER, f"{name}.json", content)
         budget = {"role": role, "name": name, "tokenizer": file.digest, **limits}
         said = domain.change_settings(session, project_id, {"budgets": _budgets(session, project_id, [budget], [])})
@@ -241,7 +244,7 @@ def freeze(
     wanted = filter_of(filtered)
     if not wanted.query():
         raise AppError("This filter finds everything, and nothing would be left to train on. Name a field.")
-    with opened(settings_of(data_dir, database_url, project)) as (db, project_id):
+    with opened(settings_of(data_dir, database_url, project), "benchmark freeze") as (db, project_id):
         with db.write() as session:
             found = releases.freeze_benchmark(session, project_id, wanted)
         with db.read() as session:
@@ -298,7 +301,10 @@ def add(
     kind = FileKind.BLOCK_LIST if use is Use.BLOCK_LIST else FileKind.BENCHMARK
     called = name or ("standard input" if path == "-" else Path(path).name)
     content = bytes_of(path)
-    with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.write() as session:
+    with (
+        opened(settings_of(data_dir, database_url, project), "benchmark add") as (db, project_id),
+        db.write() as session,
+    ):
         file = _keep(session, project_id, kind, called, content)
     if as_json:
         print_json(file.as_json())
@@ -317,7 +323,10 @@ def remove(
     from app import projects as domain  # noqa: PLC0415
     from app.projects import FileKind  # noqa: PLC0415
 
-    with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.write() as session:
+    with (
+        opened(settings_of(data_dir, database_url, project), "benchmark remove") as (db, project_id),
+        db.write() as session,
+    ):
         files = [one for one in domain.list_files(session, project_id) if one.kind is not FileKind.TOKENIZER]
         found = [one for one in files if digest and one.digest.startswith(digest.lower())]
         if len(found) != 1:

@@ -87,7 +87,7 @@ def create(
 
     settings = settings_of(data_dir, database_url, project)
     spec = _spec(name, filtered, seed, by, validation_from, test_from)
-    with opened(settings) as (db, project_id):
+    with opened(settings, "release create") as (db, project_id):
         with db.write() as session:
             me = review.ensure_local_reviewer(session, now=now()).id or 0
             made = domain.create(session, project_id, me, spec, now=now())
@@ -448,7 +448,10 @@ def withdraw(
     """Say that a release must not be trained on any more. Its files stay, so that what was trained can be explained."""
     from app import releases as domain  # noqa: PLC0415
 
-    with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.write() as session:
+    with (
+        opened(settings_of(data_dir, database_url, project), "release withdraw") as (db, project_id),
+        db.write() as session,
+    ):
         told = domain.as_json(domain.withdraw(session, project_id, number, why, now=now()))
     if as_json:
         print_json(told)

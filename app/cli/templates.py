@@ -75,7 +75,10 @@ def save_template(
     from app import prompting, review  # noqa: PLC0415
 
     text = text_of(path)
-    with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.write() as session:
+    with (
+        opened(settings_of(data_dir, database_url, project), "template save") as (db, project_id),
+        db.write() as session,
+    ):
         before = prompting.get_in_use(session, project_id, name)
         me = review.ensure_local_reviewer(session, now=now()).id or 0
         made = prompting.save(session, project_id, me, name, text, comment, now=now())
@@ -96,7 +99,10 @@ def use_template(
     """Go back to an earlier version of a template, or to the one that came with the program."""
     from app import prompting, review  # noqa: PLC0415
 
-    with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.write() as session:
+    with (
+        opened(settings_of(data_dir, database_url, project), "template use") as (db, project_id),
+        db.write() as session,
+    ):
         me = review.ensure_local_reviewer(session, now=now()).id or 0
         used = prompting.use(session, project_id, me, name, prompting.parse_choice(name, version), now=now())
     if as_json:

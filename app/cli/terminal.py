@@ -1,5 +1,6 @@
 """What every command shares: its options, what goes to which output, settings, the database, bars and filters."""
 
+import getpass
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import typer
 from app.errors import AppError
 
 if TYPE_CHECKING:
+    from app.audit import Actor
     from app.db import Database
     from app.queue import Filter
     from app.settings import Settings
@@ -78,10 +80,20 @@ def settings_of(data_dir: Path | None, database_url: str | None, project: str | 
         raise AppError(f"The setting {name} is not right: {first['msg']}.") from error
 
 
+def actor() -> "Actor":
+    """Who runs a command: the system's user."""
+    from app.audit import Actor  # noqa: PLC0415
+
+    return Actor(None, getpass.getuser(), "command")
+
+
 @contextmanager
-def opened(settings: "Settings") -> Iterator[tuple["Database", int]]:
-    """The migrated database and the project's id."""
-    from app import migrations, review  # noqa: PLC0415
+def opened(settings: "Settings", doing: str = "") -> Iterator[tuple["Database", int]]:
+    """The migrated database and the project's id.
+
+    What a command changes (`doing="release create"`) goes into the audit log once it is done.
+    """
+    from app import audit, migrations, review  # noqa: PLC0415
     from app.db import Database  # noqa: PLC0415
 
     db = Database(settings)
@@ -89,7 +101,16 @@ def opened(settings: "Settings") -> Iterator[tuple["Database", int]]:
     try:
         with db.write() as session:
             project_id = review.ensure_project(session, settings.project, now=now()).id
-        yield db, project_id or 0
+        try:
+            yield db, project_id or 0
+        except AppError:
+            doing = ""
+            raise
+        finally:
+            # Also where a command ends with a status of its own, such as 3 for lines that could not be read.
+            if doing:
+                with db.write() as session:
+                    audit.note(session, actor(), doing, now=now(), project_id=project_id)
     finally:
         db.close()
 
