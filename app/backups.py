@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Table, func, select
 from sqlmodel import Session, col
 
-from app import __version__, decisions, evidence, migrations, search
+from app import __version__, audit, decisions, evidence, migrations, search
 from app.candidates import Candidate
 from app.db import Database, sqlite_module
 from app.errors import BadInputError, ConflictError
@@ -137,7 +137,7 @@ def restore(folder: Path, db: Database, settings: Settings, *, progress: Progres
 
     Raises:
         BadInputError: the backup is not whole.
-        ConflictError: the database holds decisions or logs already, or was made by a newer program.
+        ConflictError: the database holds something already, or the backup was made by a newer program.
 
     """
     facts = verify(folder)
@@ -236,10 +236,11 @@ def refuse_filled(session: Session, db: Database) -> None:
     """Refuse to write over what somebody has.
 
     Raises:
-        ConflictError: there are sources, decisions or releases.
+        ConflictError: there are sources, decisions, releases or accounts.
 
     """
-    for name, what in (("source", "logs"), ("decision", "decisions"), ("release", "releases")):
+    held = (("source", "logs"), ("decision", "decisions"), ("release", "releases"), ("audit", "an audit log"))
+    for name, what in held:
         if _count(session, metadata.tables[name]):
             where = db.url.render_as_string(hide_password=True)
             raise ConflictError(f"{where} holds {what} already. A restore goes only to where nothing is yet.")
@@ -361,6 +362,11 @@ def _check_chains(session: Session, chains: dict[str, str], where: str) -> None:
                 "fit.",
                 where=where,
             )
+    broken = audit.verify(session)
+    if broken is not None:
+        raise BadInputError(
+            f"Row {broken} of the audit log or the one before it was changed: its digest does not fit.", where=where
+        )
 
 
 def _folders(session: Session) -> list[Path]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from app import backups, decisions, prepare, releases, review
+from app import audit, backups, decisions, prepare, releases, review
 from app.db import Database
 from app.errors import BadInputError, ConflictError
 from app.models import metadata
@@ -44,6 +44,7 @@ def fill(desk: Desk) -> None:
     numbers = [row.id or 0 for row in desk.candidates()]
     desk.accept_all()
     with desk.db.write() as session:
+        audit.note(session, audit.Actor(desk.ann, "ann", "127.0.0.1"), "came in", now=NOON)
         review.undo(session, desk.project, desk.ann, key="undo-1", now=NOON)
     assert len(numbers) > 3
     desk.release()
