@@ -9,11 +9,17 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from app import migrations, review
 from app.db import Database
 from app.settings import Settings
 from tests.servers import Postgres, start_postgres
+
+# How fast the machine is says nothing about a property.
+hypothesis_settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("any-machine")
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 _numbers = count()
