@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from app import projects, queue
+from app import gold, projects, queue
 from app.errors import BadInputError
 from app.models import Agreement, CandidateRow, DecisionRow, RevisionRow, Status, Verdict, metadata
 from app.queue import Filter
@@ -46,8 +46,12 @@ def is_blind(session: Session, row: CandidateRow) -> bool:
 
 
 def only_of(session: Session, row: CandidateRow, viewer: int) -> int | None:
-    """Whose comments a person may see on a candidate: None for all, their own alone while it waits for opinions."""
-    return viewer if is_blind(session, row) else None
+    """Whose comments a person may see on a candidate: None for all, their own alone while it waits for opinions.
+
+    So it is of gold that this person is to judge unknowingly.
+    """
+    is_hidden = is_blind(session, row) or row.id in gold.list_hidden(session, row.project_id, viewer)
+    return viewer if is_hidden else None
 
 
 def seen_by(history: History, viewer: int | None) -> History:
