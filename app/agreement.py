@@ -9,14 +9,16 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import combinations
+from statistics import median
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, func, select, text
 from sqlmodel import Session
 
 from app import decisions, syntax
-from app.insight import Cell, Picture, Row
+from app.insight import HASTY_MS, Cell, Picture, Row
 from app.models import SEVERAL, Agreement, Status, Verdict, metadata
 from app.queue import Filter
 from app.syntax import Term
@@ -85,6 +87,25 @@ class Voice:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """What one person decided one by one and did not take back, opinions that wait or were outvoted among it.
+
+    Attributes:
+        n: decisions.
+        n_measured: of these, how many were measured.
+        median_ms: half took longer; None where none was measured.
+        n_hasty: took less than 2 seconds.
+        reasons: how often each was given, the most frequent first.
+    """
+
+    n: int
+    n_measured: int
+    median_ms: float | None
+    n_hasty: int
+    reasons: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Concord:
     """How well people agree.
 
@@ -141,6 +162,22 @@ def find_voice(session: Session, project_id: int, reviewer_id: int, name: str) -
         n += is_final
         n_same += is_final and decisions.STATUS_OF[Verdict(verdict)] == status
     return Voice(name, n, n_same)
+
+
+def find_work(session: Session, project_id: int, reviewer_id: int, since: datetime) -> Work:
+    """What one person decided since an instant."""
+    asked = select(_decision.c.spent_ms, _decision.c.reasons).where(
+        _decision.c.project_id == project_id,
+        _decision.c.reviewer_id == reviewer_id,
+        _decision.c.decided_at >= since,
+        _decision.c.bulk.is_(None),
+        *decisions.is_verdict(),
+    )
+    rows = session.connection().execute(asked).all()
+    spent = [ms for ms, _ in rows if ms is not None]
+    reasons = Counter(code for _, codes in rows for code in codes)
+    n_hasty = sum(ms < HASTY_MS for ms in spent)
+    return Work(len(rows), len(spent), median(spent) if spent else None, n_hasty, tuple(reasons.most_common()))
 
 
 def _opinions(project_id: int) -> Select[Any]:

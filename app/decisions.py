@@ -218,6 +218,11 @@ def counts_as_opinion() -> tuple[ColumnElement[bool], ...]:
     )
 
 
+def is_verdict() -> tuple[ColumnElement[bool], ...]:
+    """In SQL: a row of `decision` that is a verdict, and was not taken back."""
+    return _decision.c.verdict.in_(list(STATUS_OF)), ~_is_taken_back(_decision.c.id)
+
+
 def has_answered(reviewer_id: int) -> ColumnElement[bool]:
     """In SQL: candidates that wait for opinions and have this person's, or were passed on by this person."""
     return (_candidate.c.agreement == Agreement.WAITING) & exists().where(

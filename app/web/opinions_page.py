@@ -1,16 +1,16 @@
 """How well people agree, and what each may see of their own work; the same as JSON."""
 
 from dataclasses import asdict, dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import agreement, gold, projects, review, sources
+from app import agreement, gold, guidelines, projects, review, sources
 from app.accounts import Person
-from app.agreement import Concord, Measure, Pair, Voice
+from app.agreement import Concord, Measure, Pair, Voice, Work
 from app.gold import Gold, Score
 from app.insight import Cell, Insight, Picture, Row, Scope
 from app.web import rights
@@ -25,7 +25,7 @@ router = APIRouter()
 
 _DAYS = 90
 _WEEKS = 26
-_SHOWN = ("decided", "reasons", "times")
+_SHOWN = ("decided", "times")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ class MeView:
     n_quarantined: int
     name: str
     since: date
-    seen: Insight
+    work: Work
+    reasons: list[tuple[str, int]]
     voice: VoiceRow
     score: Score | None
     figures: list[Figure]
@@ -139,12 +140,14 @@ def concord_json(found: Concord, *, by_name: bool) -> dict[str, object]:
 @router.get("/me")
 def show_me(request: Request, session: Db, project: Project, who: Who, now: Now) -> Response:
     """What one may see of oneself: agreement with what was decided in the end, pace, reasons."""
-    seen, voice = _mine(request, session, project, who, now)
+    seen, voice, work = _mine(request, session, project, who, now)
+    labels = guidelines.labels_of(session, project, {None}).get(None, {})
     view = MeView(
         n_quarantined=sources.count_quarantine(session, project),
         name=who.name,
         since=now.date() - timedelta(_DAYS - 1),
-        seen=seen,
+        work=work,
+        reasons=[(labels.get(code, code), n) for code, n in work.reasons],
         voice=_voice_row(voice),
         score=_score(session, project, who, now),
         figures=[figure_of(one) for one in _pictures(session, project, who, seen)],
@@ -155,13 +158,12 @@ def show_me(request: Request, session: Db, project: Project, who: Who, now: Now)
 @router.get("/api/v1/me")
 def me_json(request: Request, session: Db, project: Project, who: Who, now: Now) -> Response:
     """The numbers of the page, of who asks and of nobody else."""
-    seen, voice = _mine(request, session, project, who, now)
+    seen, voice, work = _mine(request, session, project, who, now)
     return as_json(
         {
             "name": who.name,
             "role": who.role,
-            "decisions": seen.n,
-            "time": asdict(seen.pace),
+            "work": asdict(work) | {"reasons": dict(work.reasons)},
             "opinions": {"n": voice.n, "same": voice.n_same},
             "gold": None if (score := _score(session, project, who, now)) is None else asdict(score),
             "pictures": [picture_json(one) for one in _pictures(session, project, who, seen)],
@@ -207,11 +209,12 @@ def delete_gold(session: Db, project: Project, now: Now, candidate_id: int) -> R
     return Response(status_code=204)
 
 
-def _mine(request: Request, session: Session, project: int, who: Person, now: datetime) -> tuple[Insight, Voice]:
+def _mine(request: Request, session: Session, project: int, who: Person, now: datetime) -> tuple[Insight, Voice, Work]:
     kept: Kept = request.app.state.insights
-    scope = Scope(since=now.date() - timedelta(_DAYS - 1), by=who.name)
+    since = now.date() - timedelta(_DAYS - 1)
     voice = agreement.find_voice(session, project, who.reviewer_id, who.name)
-    return kept.look(session, project, scope, now), voice
+    work = agreement.find_work(session, project, who.reviewer_id, datetime.combine(since, time.min, UTC))
+    return kept.look(session, project, Scope(since=since, by=who.name), now), voice, work
 
 
 def _score(session: Session, project: int, who: Person, now: datetime) -> Score | None:

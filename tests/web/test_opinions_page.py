@@ -163,7 +163,7 @@ def test_figures_by_person_are_for_whom_the_project_says(server: Server) -> None
     assert changed.status_code == 200
     assert (people("ann"), people("cleo") is None) == (None, False)
     mine = server.ask("ann", "GET", "/api/v1/me").json()  # type: ignore[attr-defined]
-    assert (mine["name"], mine["opinions"]) == ("ann", {"n": 1, "same": 1})
+    assert (mine["name"], mine["opinions"], mine["work"]["n"]) == ("ann", {"n": 1, "same": 1}, 2)
     shown = text(server.ask("ann", "GET", "/me").text)  # type: ignore[attr-defined]
     assert "What ann decided" in shown
     assert "100% of 1 that several judged" in shown
