@@ -31,7 +31,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["project_id"], ["project.id"]),
         sa.ForeignKeyConstraint(["reviewer_id"], ["reviewer.id"]),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("project_id", "url"),
+        sa.UniqueConstraint("project_id", "url", name=op.f("uq_webhook_project_id_url")),
     )
     op.create_table(
         "posting",
@@ -48,10 +48,10 @@ def upgrade() -> None:
         sa.Column("next_at", _INSTANT(), nullable=False),
         sa.Column("made_at", _INSTANT(), nullable=False),
         sa.Column("ended_at", _INSTANT(), nullable=True),
-        sa.CheckConstraint("state IN ('waiting', 'sent', 'failed')", name="state"),
+        sa.CheckConstraint("state IN ('waiting', 'sent', 'failed')", name=op.f("ck_posting_state")),
         sa.ForeignKeyConstraint(["webhook_id"], ["webhook.id"]),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("webhook_id", "key"),
+        sa.UniqueConstraint("webhook_id", "key", name=op.f("uq_posting_webhook_id_key")),
     )
     op.create_index("ix_posting_waiting", "posting", ["webhook_id", "state", "id"])
 
