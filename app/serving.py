@@ -233,9 +233,10 @@ class _Forked:
             worker.run(db, settings, stop=lambda: stopping.is_set() or os.getppid() != keeper_id)
             db.close()
             status = 0
-        except Exception:
-            log.exception("the worker ends")
         finally:
+            # What it raised would be told by nobody else: it must not come to what the server does at its own end.
+            if status:
+                log.error("the worker ends by a fault", exc_info=True)
             os._exit(status)
 
     def poll(self) -> int | None:
