@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlmodel import select
 
 from app import checks, jobs, review, worker
@@ -287,3 +288,14 @@ def test_an_upload_that_is_gone_fails_with_a_sentence(waiting: Line, settings: S
 
     assert waiting.get(job).state == JobState.FAILED
     assert "cannot be read" in waiting.get(job).message
+
+
+def test_pages_say_that_no_worker_is_alive(client: TestClient, db: Database, project_id: int) -> None:
+    assert client.get("/readyz").json()["message"] is None
+    with db.write() as session:
+        job = jobs.enqueue(session, project_id, "prepare", {}, now=NOON)
+
+    ready = client.get("/readyz")
+    assert (ready.status_code, ready.json()["status"]) == (200, "ok")
+    assert ready.json()["message"].startswith("1 job waits, and no worker is alive.")
+    assert ready.json()["message"] in client.get(f"/jobs/{job.id}").text.replace("&#39;", "'")
