@@ -226,10 +226,12 @@ export function dropRemarks(id) {
 /** What this browser kept and the server never got, of this very version. */
 export function takeUpRemarks(id) {
   const kept = readAct(`${REMARKS}${id}`);
-  if (onScreen?.id !== id || !one("#comment")) return;
-  if (kept?.version !== Number(one("#decide [name=version]").value)) return dropRemarks(id);
-  if (one("#comment").value !== "" && one("#comment").value !== kept.texts.comment) return;
-  one("#comment").value = kept.texts.comment;
+  const field = one("#comment");
+  if (!kept || onScreen?.id !== id || !field) return;
+  if (kept.version !== Number(one("#decide [name=version]").value)) return dropRemarks(id);
+  // Newer than what the server has; what was typed on this page meanwhile is newer still.
+  if (field.value !== field.defaultValue) return;
+  field.value = kept.texts.comment;
   one("#given").value = kept.texts.rating;
   one("#why").open = true;
   keepRemarks(id, true);

@@ -224,28 +224,28 @@ def test_what_a_person_typed_and_set_is_there_again(page: Page, server: str, con
     fill(server, 3)
     page.goto("/candidates/1")
     shown(page)
-    page.get_by_label("Comment").fill("Half of the")
+    page.get_by_label("Comment", exact=True).fill("Half of the")
     with page.expect_response("**/api/v1/candidates/1/draft"):
-        page.get_by_label("Comment").press("Escape")
+        page.get_by_label("Comment", exact=True).press("Escape")
     with page.expect_response("**/preferences/wrap"):
         page.keyboard.press("w")
     page.evaluate("localStorage.clear(); sessionStorage.clear()")  # as if it were another browser
     other = context.new_page()
     other.goto("/candidates/1")
     shown(other)
-    expect(other.get_by_label("Comment")).to_have_value("Half of the")
+    expect(other.get_by_label("Comment", exact=True)).to_have_value("Half of the")
     expect(other.locator("html")).to_have_class("no-wrap")
 
     context.route("**/api/v1/candidates/1/draft", lambda route: route.abort())
-    other.get_by_label("Comment").fill("Half of the names")
+    other.get_by_label("Comment", exact=True).fill("Half of the names")
     until(other, "hasRemarks(1)")
     other.close()
     context.unroute("**/api/v1/candidates/1/draft")
     page.reload()
-    expect(page.get_by_label("Comment")).to_have_value("Half of the names")
+    expect(page.get_by_label("Comment", exact=True)).to_have_value("Half of the names")
     until(page, "!hasRemarks(1)")
     page.keyboard.press("e")
-    expect(page.get_by_label("Comment")).to_have_value("Half of the names")
+    expect(page.get_by_label("Comment", exact=True)).to_have_value("Half of the names")
     page.locator(".editor .cm-content").first.press("Control+End")
     page.keyboard.type("# said otherwise")
     page.keyboard.press("Control+Enter")
@@ -261,13 +261,13 @@ def test_a_refused_decision_comes_back_and_keeps_the_others_moving(page: Page, s
     shown(page)
     ready(page)
     body = json.dumps({"verdict": "skip", "version": 1, "key": "another"}).encode()
-    page.get_by_label("Comment").fill("not this one")
+    page.get_by_label("Comment", exact=True).fill("not this one")
     page.keyboard.press("Escape")
     call(server, "/api/v1/candidates/1/decisions", body, "application/json")
     page.keyboard.press("a")
 
     expect(page.locator("#candidate").get_by_role("alert")).to_contain_text("it is version 2 and skipped now")
-    expect(page.get_by_label("Comment")).to_have_value("not this one")
+    expect(page.get_by_label("Comment", exact=True)).to_have_value("not this one")
     assert shown(page) == 1
     assert press(page, "x") == 2
     assert press(page, "a") == 3

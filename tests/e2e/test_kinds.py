@@ -149,10 +149,10 @@ def test_without_scripts_a_text_is_checked_edited_and_kept(browser: Browser, ser
     page.goto(f"/candidates/{REFINE}")
     page.get_by_role("link", name="Edit").click()
     page.get_by_label("Refined fingerprint", exact=True).fill(REFINED[:-3])
-    page.get_by_label("Comment").fill("half")
+    page.get_by_label("Comment", exact=True).fill("half")
     page.get_by_role("button", name="Check").click()
     expect(page.get_by_text("What the checks say 1")).to_be_visible()
-    expect(page.get_by_label("Comment")).to_have_value("half")
+    expect(page.get_by_label("Comment", exact=True)).to_have_value("half")
 
     page.get_by_role("button", name="Save and go on").click()
     expect(page.get_by_role("alert").filter(has_text="Mend it and save again.")).to_be_visible()

@@ -145,12 +145,12 @@ def test_a_decision_after_a_walk_goes_on_to_the_next_candidate(ladder: Page) -> 
     page = ladder
     page.goto("/candidates/1")
     press(page, "h", 4)
-    page.get_by_label("Comment").fill("The repair did it.")
+    page.get_by_label("Comment", exact=True).fill("The repair did it.")
     press_out = page.locator("main")
     press_out.focus()
     page.keyboard.press("h")
     expect(page.locator("#attempt > h3")).to_contain_text("Attempt 3 of 5")
-    expect(page.get_by_label("Comment")).to_have_value("The repair did it.")
+    expect(page.get_by_label("Comment", exact=True)).to_have_value("The repair did it.")
     shown(page)
     page.keyboard.press("a")
 

@@ -61,11 +61,11 @@ def test_a_held_key_decides_once(reviewing: Page) -> None:
 
 
 def test_keys_are_letters_while_a_comment_is_typed(reviewing: Page) -> None:
-    reviewing.get_by_label("Comment").click()
+    reviewing.get_by_label("Comment", exact=True).click()
     reviewing.keyboard.type("axes of a fuse?")
 
     assert shown(reviewing) == 1
-    expect(reviewing.get_by_label("Comment")).to_have_value("axes of a fuse?")
+    expect(reviewing.get_by_label("Comment", exact=True)).to_have_value("axes of a fuse?")
 
 
 def test_keys_with_a_modifier_belong_to_the_browser(reviewing: Page) -> None:
@@ -83,11 +83,11 @@ def test_n_and_p_walk_without_deciding(reviewing: Page) -> None:
 
 
 def test_m_shows_both_sides_and_the_next_candidate_remembers(reviewing: Page) -> None:
-    reviewing.get_by_label("Comment").fill("half a thought")
+    reviewing.get_by_label("Comment", exact=True).fill("half a thought")
     reviewing.get_by_role("heading", level=1).click()
     reviewing.keyboard.press("m")
     expect(reviewing.locator("#diff .sp").first).to_be_visible()
-    expect(reviewing.get_by_label("Comment")).to_have_value("half a thought")
+    expect(reviewing.get_by_label("Comment", exact=True)).to_have_value("half a thought")
     expect(reviewing).to_have_url(re.compile("view=split"))
 
     press(reviewing, "n")
@@ -127,12 +127,12 @@ def test_a_candidate_that_someone_else_decided_keeps_what_was_typed(reviewing: P
     other.goto("/candidates/1")
     press(other, "a")
 
-    reviewing.get_by_label("Comment").fill("I would not")
+    reviewing.get_by_label("Comment", exact=True).fill("I would not")
     reviewing.get_by_role("button", name="Reject").click()
 
     alert = reviewing.locator("#candidate").get_by_role("alert")
     expect(alert).to_contain_text("you saw version 1, it is version 2 and accepted now")
-    expect(reviewing.get_by_label("Comment")).to_have_value("I would not")
+    expect(reviewing.get_by_label("Comment", exact=True)).to_have_value("I would not")
     reviewing.get_by_role("button", name="Reject").click()
     expect(reviewing.locator(".toast")).to_have_text("Rejected #1")
 
@@ -140,7 +140,7 @@ def test_a_candidate_that_someone_else_decided_keeps_what_was_typed(reviewing: P
 def test_a_server_that_is_gone_loses_nothing_that_was_typed(
     reviewing: Page, context: BrowserContext, trouble: Trouble
 ) -> None:
-    reviewing.get_by_label("Comment").fill("a long thought")
+    reviewing.get_by_label("Comment", exact=True).fill("a long thought")
     context.set_offline(True)
     reviewing.get_by_role("button", name="Accept").click()
 
