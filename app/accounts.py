@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlmodel import Session, col
 
 from app.errors import BadInputError, ConflictError, NotFoundError, NotKnownError, RefusedError
+from app.formats.reading import shown
 from app.models import LoginRow, MemberRow, ProjectRow, ReviewerRow, Role, TicketRow, TokenRow
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def get_person(session: Session, name: str) -> ReviewerRow:
         NotFoundError: there is none.
 
     """
-    wanted = select(ReviewerRow).where(func.lower(col(ReviewerRow.name)) == name.lower())
+    wanted = select(ReviewerRow).where(func.lower(col(ReviewerRow.name)) == shown(name).lower())
     found: ReviewerRow | None = session.execute(wanted).scalar()
     if found is None:
         raise NotFoundError(f"There is nobody called {name[:64]!r}.")

@@ -9,6 +9,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from app.errors import BadInputError, NotFoundError
+from app.formats.reading import shown
 from app.models import Agreement, CandidateRow, DecisionRow, ReviewerRow, Role, metadata
 
 MOST_CHARACTERS = 500
@@ -98,7 +99,7 @@ def send(session: Session, row: CandidateRow, sender_id: int, receiver: str, sen
         raise BadInputError(
             f"Say in a sentence of up to {MOST_CHARACTERS} characters what they should look at.", where="field sentence"
         )
-    named = {"project": row.project_id, "name": receiver.lower()}
+    named = {"project": row.project_id, "name": shown(receiver).lower()}
     known = session.connection().execute(_BY_NAME, named).scalar()
     if known is None:
         raise BadInputError(f"There is no reviewer {receiver[:40]!r} to send it to.", where="field to")

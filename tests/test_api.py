@@ -682,6 +682,27 @@ def test_a_number_or_a_character_that_no_database_holds_is_no_fault(client: Test
     assert client.get(path).status_code < 500
 
 
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/login", {"name": "a\x00", "password": "b\x00", "code": ""}),
+        ("/members", {"name": "a\x00", "role": "viewer"}),
+        ("/views", {"name": "a\x00", "filter": "a\x00"}),
+        ("/templates/scaffold", {"text": "a\x00", "comment": "b\x00"}),
+    ],
+)
+def test_a_nul_in_a_form_is_no_fault(client: TestClient, path: str, fields: dict[str, str]) -> None:
+    assert client.post(path, data=fields).status_code < 500
+
+
+def test_a_nul_in_a_body_is_no_fault(client: TestClient) -> None:
+    client.post("/api/v1/ingest", content=line("One"))
+
+    sent = {"to": "a\x00", "sentence": "look"}
+    assert client.post("/api/v1/candidates/1/turns", json=sent).status_code == 422
+    assert client.get("/audit?who=%00&what=%00").status_code < 500
+
+
 def test_a_method_that_an_address_does_not_take_is_answered_with_those_that_it_takes(client: TestClient) -> None:
     assert client.delete("/api/v1/bulk").headers["allow"] == "POST"
 

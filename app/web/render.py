@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 from jinja2.runtime import Macro
 from markupsafe import Markup
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -294,6 +295,13 @@ def _unavailable(request: Request, error: Exception) -> Response:
     return answer_error(request, 503, "unavailable", message)
 
 
+def _not_storable(request: Request, error: Exception) -> Response:
+    """What PostgreSQL refuses to be asked for or to hold, and SQLite does not: a NUL, a number beyond its column."""
+    log.warning("%s %s holds what the database cannot: %s", request.method, request.url.path, type(error).__name__)
+    message = "A text holds a NUL character, or a number is larger than any here. Nothing was stored."
+    return answer_error(request, 422, "bad_input", message)
+
+
 def _bug(request: Request, error: Exception) -> Response:
     number = request.scope["state"]["request_id"]
     log.error(
@@ -310,4 +318,5 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     for away in AWAY:
         app.add_exception_handler(away, _unavailable)
+    app.add_exception_handler(DataError, _not_storable)
     app.add_exception_handler(Exception, _bug)
