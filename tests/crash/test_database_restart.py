@@ -122,7 +122,7 @@ def assert_stored(settings: Settings, acknowledged: dict[str, int]) -> None:
 def wait_until_more(clients: list[Client], server: Server) -> None:
     """Until each has had a few answers more."""
     wanted = [len(client.acknowledged) + 3 for client in clients]
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while any(len(client.acknowledged) < n for client, n in zip(clients, wanted, strict=True)):
         assert time.monotonic() < until, server.said[-5:]
         time.sleep(0.01)
@@ -130,7 +130,7 @@ def wait_until_more(clients: list[Client], server: Server) -> None:
 
 def wait_until_refused(clients: list[Client]) -> None:
     before = sum(len(client.refusals) for client in clients)
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while sum(len(client.refusals) for client in clients) <= before:
         assert time.monotonic() < until
         time.sleep(0.01)
