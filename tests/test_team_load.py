@@ -8,7 +8,7 @@ from tests.servers import Postgres
 
 def test_a_small_team_at_full_speed_loses_nothing(postgres: Postgres, tmp_path: Path) -> None:
     url = postgres.create_database("team_load", template="template_patchsift")
-    plan = Plan(seconds=5, reviewers=8, every=0.5, webs=2, export_every=60, candidates=120, lines=1000)
+    plan = Plan(seconds=5, reviewers=6, every=0.5, webs=2, export_every=60, candidates=60, lines=100)
     outcome = run(plan, url, tmp_path)
     postgres.drop_database("team_load")
 

@@ -325,13 +325,16 @@ def get_candidate(session: Db, project: Project, now: Now, candidate_id: int) ->
     "/api/v1/queue/next",
     responses=description.gives(description.Taken) | description.nothing(204, "Nothing waits."),
 )
-def post_next(session: Db, project: Project, me: Me, now: Now, wanted: FilterQuery) -> Response:
+def post_next(db: AppDb, project: Project, me: Me, now: Now, wanted: FilterQuery) -> Response:
     """Take the next pending candidate of a filter that nobody else has; 204 when nothing waits."""
-    lease = leases.take_next(session, project, me, leases.pending(wanted), now=now, patient=True)
+    with db.write() as session:
+        lease = leases.take_next(session, project, me, leases.pending(wanted), now=now, patient=True)
     if lease is None:
         return Response(status_code=204)
-    opened = review.open_candidate(session, project, lease.candidate_id)
-    return as_json({"candidate": _opened_json(session, opened, now), "lease": lease_json(lease)})
+    with db.read() as session:
+        queue.asks(session, me)
+        opened = review.open_candidate(session, project, lease.candidate_id)
+        return as_json({"candidate": _opened_json(session, opened, now), "lease": lease_json(lease)})
 
 
 @router.post(

@@ -7,10 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import leases, review, turns
+from app import leases, queue, review, turns
 from app.web import beside
 from app.web.api import JsonObject, read_as
-from app.web.deps import Db, Me, Now, Project
+from app.web.deps import AppDb, Db, Me, Now, Project
 from app.web.forms import Form, Typed
 from app.web.queue import link_query, wanted_of
 from app.web.render import is_partial, page, see_other, url
@@ -59,30 +59,36 @@ class HereView:
 
 
 @router.post("/queue/visit")
-def visit(request: Request, body: JsonObject, session: Db, project: Project, me: Me, now: Now) -> Response:
+def visit(request: Request, body: JsonObject, db: AppDb, project: Project, me: Me, now: Now) -> Response:
     """What an open page says when it comes and once a minute: it is looked at; the answer is the block `lease`."""
     said, wanted = read_as(VisitIn, body), wanted_of(request)
-    row = review.get_candidate(session, project, said.candidate)
-    found = leases.visit(
-        session, project, me, wanted, said.candidate, now=now, dealt=said.dealt, take_over=said.take_over
-    )
-    shown = beside.of_visit(request, session, row, said.version, found)
+    # Short, and in one thread: who decides on what is touched here waits, and everybody who decides waits for them.
+    with db.write() as session:
+        found = leases.visit(
+            session, project, me, wanted, said.candidate, now=now, dealt=said.dealt, take_over=said.take_over
+        )
+    with db.read() as session:
+        queue.asks(session, me)
+        row = review.get_candidate(session, project, said.candidate)
+        shown = beside.of_visit(request, session, row, said.version, found)
     return page(request, "review.html", BesideView(shown, link_query(wanted)), fragment="lease")
 
 
 @router.post("/queue/leave")
-def leave(body: JsonObject, session: Db, project: Project, me: Me, now: Now) -> Response:
+def leave(body: JsonObject, db: AppDb, project: Project, me: Me, now: Now) -> Response:
     """A page was left, or is out of sight: what it had is free."""
     said = read_as(LeaveIn, body)
-    leases.leave(session, project, me, said.candidate, said.dealt, now=now)
+    with db.write() as session:
+        leases.leave(session, project, me, said.candidate, said.dealt, now=now)
     return Response(status_code=204)
 
 
 @router.post("/queue/start")
-def start(request: Request, session: Db, project: Project, me: Me, now: Now) -> Response:
+def start(request: Request, db: AppDb, project: Project, me: Me, now: Now) -> Response:
     """Take the first candidate of the filter that nobody else has, and go to it."""
     wanted = wanted_of(request)
-    lease = leases.take_next(session, project, me, wanted, now=now, patient=True)
+    with db.write() as session:
+        lease = leases.take_next(session, project, me, wanted, now=now, patient=True)
     address = "/queue/done" if lease is None else f"/candidates/{lease.candidate_id}"
     return see_other(url(address, **link_query(wanted)))
 
