@@ -35,6 +35,13 @@ _BY_NAME = select(_reviewer.c.id).where(func.lower(_reviewer.c.name) == bindpara
 _OTHERS = (
     select(_reviewer.c.name).where(*_REVIEWS, _reviewer.c.id != bindparam("but")).order_by(func.lower(_reviewer.c.name))
 )
+_IS_WAITING = select(
+    exists().where(
+        _turn.c.to_id == bindparam("me"),
+        _turn.c.candidate_id == bindparam("candidate"),
+        _turn.c.done_at.is_(None),
+    )
+)
 # What every decision ends, and every undo may begin again.
 _FINISH = (
     update(_turn)
@@ -133,6 +140,12 @@ def list_sent(
     of_one = [] if candidate_id is None else [_turn.c.candidate_id == candidate_id]
     state = [_turn.c.done_at.is_not(None), _turn.c.read_at.is_(None)] if done else [_turn.c.done_at.is_(None)]
     return _list(session, [_turn.c.project_id == project_id, _turn.c.from_id == reviewer_id, *state, *of_one])
+
+
+def is_waiting(session: Session, reviewer_id: int, candidate_id: int) -> bool:
+    """Whether somebody sent this candidate to this person, who has not decided yet."""
+    named = {"me": reviewer_id, "candidate": candidate_id}
+    return bool(session.connection().execute(_IS_WAITING, named).scalar())
 
 
 def finish(
