@@ -16,10 +16,11 @@ _BOUND = re.compile(r'data-key="([^"]+)"')
 # These have no button: the scripts name them in their `actions`, or handle the keys that a page cannot give away.
 _FIXED = {"Esc", "Ctrl+K"}
 _ACTIONS = {
-    name
+    "".join(name)
     for path in ("app.js", "review.js")
     for block in re.findall(r"actions(?: = |, )\{(.*?)\n\}", (STATIC / path).read_text(), re.DOTALL)
-    for name in re.findall(r'^  "?([\w-]+)"?:', block, re.MULTILINE)
+    # Also those that a list names, whose file comes with the first of them.
+    for name in re.findall(r'^  "?([\w-]+)"?:|"([\w-]+)"(?=[^][]*\]\.map)', block, re.MULTILINE)
 }
 
 
