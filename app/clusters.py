@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Select, func, select
 from sqlmodel import Session, col
 
+from app import gold, queue
 from app.errors import BadInputError, NotFoundError
 from app.models import CandidateRow, Status, metadata
 
@@ -111,7 +112,10 @@ def list_alike(
     rows = list(session.execute(wanted).scalars())
     if not rows and not after:
         raise NotFoundError(f"Nothing is known that is like candidate {candidate_id}.")
-    return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
+    # Gold that who asks is to judge unknowingly: its status would tell.
+    hidden = gold.list_hidden(session, project_id, queue.who_asks(session))
+    shown = [row for row in rows[:limit] if row.id not in hidden]
+    return shown, rows[limit - 1].id if len(rows) > limit else None
 
 
 def among_alike(candidate_id: int) -> Select[int]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, FromClause, bindparam, exists, func, insert, select, update
+from sqlalchemy import BindParameter, ColumnElement, FromClause, bindparam, exists, func, insert, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import Session, col
 
@@ -223,7 +223,7 @@ def is_verdict() -> tuple[ColumnElement[bool], ...]:
     return _decision.c.verdict.in_(list(STATUS_OF)), ~_is_taken_back(_decision.c.id)
 
 
-def has_answered(reviewer_id: int) -> ColumnElement[bool]:
+def has_answered(reviewer_id: int | BindParameter[int]) -> ColumnElement[bool]:
     """In SQL: candidates that wait for opinions and have this person's, or were passed on by this person."""
     return (_candidate.c.agreement == Agreement.WAITING) & exists().where(
         _decision.c.candidate_id == _candidate.c.id,

@@ -21,6 +21,7 @@ MOST_BYTES = 64 << 20
 
 # Every decision asks for it.
 _project = metadata.tables["project"]
+_OPINIONS = "opinions"
 _STORED = select(_project.c.settings).where(_project.c.id == bindparam("project"))
 
 
@@ -130,9 +131,12 @@ def get_settings(session: Session, project_id: int) -> ProjectSettings:
 
 
 def get_opinions(session: Session, project_id: int) -> Opinions:
-    """What the project says of several opinions."""
-    said = (session.connection().execute(_STORED, {"project": project_id}).scalar() or {}).get("opinions")
-    return Opinions.parse(said) if said else Opinions()
+    """What the project says of several opinions; read once in a session, for a decision asks for it several times."""
+    known: dict[int, Opinions] = session.info.setdefault(_OPINIONS, {})
+    if project_id not in known:
+        said = (session.connection().execute(_STORED, {"project": project_id}).scalar() or {}).get("opinions")
+        known[project_id] = Opinions.parse(said) if said else Opinions()
+    return known[project_id]
 
 
 def describe(session: Session, project_id: int) -> dict[str, object]:
@@ -164,6 +168,7 @@ def change_settings(session: Session, project_id: int, changes: Mapping[str, obj
             get_file(session, project_id, FileKind.TOKENIZER, budget.tokenizer)
     row.settings = made.as_json()
     session.add(row)
+    session.info.pop(_OPINIONS, None)
     return made
 
 

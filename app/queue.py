@@ -68,6 +68,16 @@ _FOLLOWING = (
     .order_by(_candidate.c.id)
     .limit(1)
 )
+# At once where one person decides on each: the index is empty.
+_ANSWERED = (
+    select(func.count())
+    .select_from(_candidate)
+    .where(
+        text(SEVERAL),
+        _candidate.c.project_id == bindparam("project"),
+        decisions.has_answered(bindparam("me", type_=_decision.c.reviewer_id.type)),
+    )
+)
 _PULSE = select(
     select(func.max(_candidate.c.id)).scalar_subquery(),
     select(_candidate.c.checks_version)
@@ -687,10 +697,7 @@ def _count_open(session: Session, project_id: int) -> dict[str, int]:
     tally = decisions.count_by_status(session, project_id)
     me = who_asks(session)
     if me is not None:
-        # Counted at once where one person decides: the index is empty.
-        where = (text(SEVERAL), _candidate.c.project_id == project_id, decisions.has_answered(me))
-        answered = select(func.count()).select_from(_candidate).where(*where)
-        tally[Status.PENDING] -= session.connection().execute(answered).scalar_one()
+        tally[Status.PENDING] -= session.connection().execute(_ANSWERED, {"project": project_id, "me": me}).scalar_one()
     return tally
 
 
