@@ -1,6 +1,7 @@
 """Who comes in: passwords, second factors, logins, tokens and links, on both databases."""
 
 from datetime import date, timedelta
+from itertools import product
 from typing import Any
 
 import pyotp
@@ -228,20 +229,25 @@ CHANGES = {
 """For each column of a row another value, as SQL."""
 
 
-@pytest.mark.parametrize("column", [*AuditRow.__table__.columns.keys(), "the row"])  # type: ignore[attr-defined]
-@pytest.mark.parametrize("row", [1, 2, 3])
-def test_a_changed_column_of_any_row_is_found(db: Database, column: str, row: int) -> None:
+def test_a_changed_column_of_any_row_is_found(db: Database) -> None:
+    assert CHANGES.keys() == set(AuditRow.__table__.columns.keys())  # type: ignore[attr-defined]
+    changes = [f"UPDATE audit SET {column} = {value} WHERE id = " for column, value in CHANGES.items()]
+    unseen = []
     with db.write() as session:
         fill(session)
-        for drop in ("DROP TRIGGER audit_no_update", "DROP TRIGGER audit_no_delete") if db.is_sqlite else (
-            "DROP TRIGGER audit_no_change ON audit",
-        ):  # fmt: skip
-            session.connection().exec_driver_sql(drop)
-        change = f"UPDATE audit SET {column} = {CHANGES.get(column)}" if column in CHANGES else "DELETE FROM audit"
-        session.connection().exec_driver_sql(f"{change} WHERE id = {row}")
-        session.expire_all()
-        # The chain does not know how long it was: of what was cut off its end, a backup tells.
-        assert (audit.verify(session) is None) == (column == "the row" and row == len(range(3)))
+        drops = ("audit_no_update", "audit_no_delete") if db.is_sqlite else ("audit_no_change ON audit",)
+        for trigger in drops:
+            session.connection().exec_driver_sql(f"DROP TRIGGER {trigger}")
+        for change, row in product([*changes, "DELETE FROM audit WHERE id = "], (1, 2, 3)):
+            point = session.begin_nested()
+            session.connection().exec_driver_sql(f"{change}{row}")
+            session.expire_all()
+            if audit.verify(session) is None:
+                unseen.append(f"{change}{row}")
+            point.rollback()
+        assert audit.verify(session) is None
+    # The chain does not know how long it was: of what was cut off its end, a backup tells.
+    assert unseen == ["DELETE FROM audit WHERE id = 3"]
 
 
 def test_the_log_is_narrowed_to_what_is_asked_for(db: Database) -> None:

@@ -280,13 +280,10 @@ class Door:
         self._looked = float("-inf")
         self._is_open = False
 
-    def is_open(self, db: Database) -> bool:
+    async def is_open(self, db: Database) -> bool:
         """Looked up anew every two seconds, until there are accounts."""
-        if not self._may_be_open:
-            return False
-        if time.monotonic() - self._looked > _LOOK_SECONDS:
-            with db.read() as session:
-                self._is_open = not accounts.has_accounts(session)
+        if self._may_be_open and time.monotonic() - self._looked > _LOOK_SECONDS:
+            self._is_open = await run_in_threadpool(_is_nobody_known, db)
             self._looked = time.monotonic()
         return self._is_open
 
@@ -303,6 +300,11 @@ def may_settle(person: Person) -> bool:
 def sees_team(person: Person, team: Team) -> bool:
     """Whether this person sees figures of others by name; `team` is what the project says."""
     return person.may({Team.ADMINS: Role.ADMIN, Team.CURATORS: Role.CURATOR, Team.EVERYBODY: Role.VIEWER}[team], "read")
+
+
+def _is_nobody_known(db: Database) -> bool:
+    with db.read() as session:
+        return not accounts.has_accounts(session)
 
 
 def path_of(request: Request) -> str:
@@ -370,7 +372,7 @@ async def _find_person(request: Request) -> Person:
     door: Door = request.app.state.door
     db: Database = request.app.state.db
     shown = request.headers.get("authorization", "")
-    if not shown and door.is_open(db):
+    if not shown and await door.is_open(db):
         return door.local
     found = await run_in_threadpool(_look_up, db, shown, request.cookies.get(cookie_of(request), ""))
     if found is None:
