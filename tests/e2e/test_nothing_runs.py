@@ -185,9 +185,14 @@ def seed(desk: Desk, client: TestClient, folder: Path) -> list[str]:
     with desk.db.write() as session:
         name = accounts.create(session, "newcomer", now=datetime.now(UTC))
         ticket = accounts.make_ticket(session, name.id, now=datetime.now(UTC))
+    talked = f"candidates/{waiting[-1]}/comments"
+    began = client.post(f"/api/v1/{talked}", json={"field": "script", "at": 1, "text": TEXTS[0], "key": "talk"})
+    assert began.status_code == 200, began.text
+    thread = began.json()["id"]
+    client.post(f"/api/v1/comments/{thread}/answers", json={"text": TEXTS[3], "key": "answer"})
     parts = ("script", "diff", "diff?view=split", "context", "ladder", "patch-set", "examples")
     fragments = [f"/candidates/{number}/{part}" for number in (waiting[0], waiting[-1]) for part in parts]
-    return [f"/bulk/{job}", f"/come-in/{ticket}", *fragments]
+    return [f"/{talked}/{thread}", f"/bulk/{job}", f"/come-in/{ticket}", *fragments]
 
 
 def seed_by_every_form(client: TestClient, known: list[Way]) -> None:
