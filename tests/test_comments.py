@@ -170,7 +170,7 @@ def test_a_blocking_comment_is_in_the_way_of_acceptance(
 
 def test_a_bulk_act_and_a_cluster_leave_it_out_and_say_why(client: TestClient, desk: Desk) -> None:
     number = desk.comment(1, blocks=True)
-    assert "1 " in text(client.get("/bulk?status=pending").text)
+    assert "1 has a comment that blocks acceptance" in text(client.get("/bulk?status=pending").text)
     body = {"filter": {"status": "pending"}, "verdict": "accept", "count": 3, "key": "k"}
     act = client.post("/api/v1/bulk", json=body).json()
     assert (act["decided"], act["left_out"]) == (2, {"blocked": 1})
