@@ -181,9 +181,7 @@ def test_a_candidate_in_a_list_has_what_outsiders_rely_on(asked: TestClient) -> 
         ({"kind": "patch", "q": "two"}, ["Two"]),
         ({"kind": "spec"}, []),
         ({"order": "newest"}, ["Three", "Two", "One"]),
-        ({"q": "%"}, []),
         ({"q": 'NEAR("* AND'}, []),
-        ({"q": "\u0000"}, []),
         ({"q": "a" * 10_000}, []),
     ],
 )
@@ -197,6 +195,8 @@ def test_a_filter_finds_what_it_says(asked: TestClient, query: dict[str, str], t
 @pytest.mark.parametrize(
     "query",
     [
+        {"q": "%"},
+        {"q": "\u0000"},
         {"status": "gone"},
         {"order": "reviewer.password_hash"},
         {"rating": "6"},
