@@ -383,8 +383,16 @@ def lock_ingest(session: Session) -> None:
 
 
 def lock_chain(session: Session) -> None:
-    """One decision at a time, until the transaction ends: each digest covers the one before it."""
-    _advisory(session, _CHAIN_LOCK)
+    """One decision at a time, until the transaction ends: each digest covers the one before it.
+
+    Whoever is turned away stands at the end of the line again, so a short wait makes a long line longer: it is waited
+    for nearly as long as a statement may take.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.connection().exec_driver_sql(
+            "SELECT set_config('lock_timeout', greatest(setting::integer, 14000)::text, true), "
+            f"pg_advisory_xact_lock({_CHAIN_LOCK}) FROM pg_settings WHERE name = 'lock_timeout'"
+        )
 
 
 def lock_audit(session: Session) -> None:
