@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Scope
 
 from app import __version__, migrations, oidc, review
 from app.accounts import Person
-from app.db import Database
+from app.db import Database, lock_ingest
 from app.metrics import Meters
 from app.models import Role
 from app.settings import MIB, Settings
@@ -147,6 +147,8 @@ def create_app(settings: Settings, db: Database | None = None, meters: Meters | 
     migrations.upgrade(database)
     now = datetime.now(UTC)
     with database.write() as session:
+        # Several servers may start on an empty database at once, and one of them makes what all want.
+        lock_ingest(session)
         project = review.ensure_project(session, settings.project, now=now)
         local = review.ensure_local_reviewer(session, now=now)
         anybody = Person(local.id or 0, local.name, project.id or 0, Role.ADMIN, is_admin=True)
