@@ -9,6 +9,7 @@ from sqlmodel import col
 
 from app import decisions, insight, queue, review
 from app.db import Database
+from app.decisions import Derived
 from app.insight import Insight, Scope
 from app.models import CandidateRow, DecisionRow, ReviewerRow, Status, Verdict
 from app.queue import Filter
@@ -75,7 +76,7 @@ class Desk:
                     decided_at=ago(days_ago),
                 )
                 decisions.append(session, made, None)
-                decisions.move(session, row, Status.REJECTED)
+                decisions.move(session, row, Derived(Status.REJECTED, made))
 
     def look(self, **query: str) -> Insight:
         with self.db.read() as session:

@@ -89,7 +89,7 @@ def test_from_the_setup_link_to_a_login_that_is_ended(browser: Browser, team: st
     for path in PAGES:
         ada.goto(path)
         for scheme in ("light", "dark"):
-            ada.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            ada.emulate_media(color_scheme=scheme)
             assert barriers(ada) == []
         assert ada.evaluate("document.documentElement.scrollWidth") <= 390, path
     ada.goto("/server")
