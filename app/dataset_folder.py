@@ -238,7 +238,7 @@ class Files:
         config, table = self._run.form.config(self._run.dataset, made.table), self._run.tables[made.table]
         place = f"{config}/{made.split}"
         parquet = None
-        if self._layout.parquet and not self._run.form.jsonl_only:
+        if self._layout.parquet:
             parquet = ParquetRows(self._folder, f"data/{place}", table.columns, self._layout.shard_bytes)
         opened = self._rows[made.table, made.split] = _Rows(
             config,

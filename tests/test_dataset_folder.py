@@ -390,6 +390,19 @@ def test_the_card_points_to_parquet_where_there_is_some(folder: Path, plain: Pat
     assert first["data_files"][0]["path"] == f"jsonl/{first['config_name']}/train.jsonl"
 
 
+def test_all_files_that_the_card_names_are_of_one_kind(desk: Desk, plain: Path, tmp_path: Path) -> None:
+    """`datasets` chooses its reader by the first config and reads the others with it."""
+    named = [
+        front(plain)["configs"],
+        front(build(desk, tmp_path / "out", Layout(every_format=True, parquet=True)))["configs"],
+    ]
+    assert [one["config_name"] for one in named[0]] == [one["config_name"] for one in named[1]]
+    for configs, place, end in ((named[0], plain, "jsonl"), (named[1], tmp_path / "out", "parquet")):
+        for one in (one for config in configs for one in config["data_files"]):
+            found = list(place.glob(one["path"]))
+            assert {path.suffix for path in found} == {f".{end}"}, one["path"]
+
+
 # ------------------------------------------------------------------------------------------------ what trainers read
 
 

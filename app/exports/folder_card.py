@@ -90,7 +90,10 @@ def write(
 
 
 def _front(configs: Sequence[Config], parquet: bool) -> list[str]:
-    """The YAML that `datasets.load_dataset` reads: a split without rows is left out, because an empty file fails."""
+    """The YAML that `datasets.load_dataset` reads: a split without rows is left out, because an empty file fails.
+
+    All files are of one kind: `datasets` chooses one reader for the whole folder, by the first config's files.
+    """
     files = [
         line
         for config in configs
@@ -98,7 +101,10 @@ def _front(configs: Sequence[Config], parquet: bool) -> list[str]:
             f"- config_name: {config.name}",
             *(["  default: true"] if config is configs[0] else []),
             "  data_files:",
-            *(f"  - {{split: {split}, path: {_path_of(config, split, parquet)}}}" for split in config.splits),
+            *(
+                f"  - {{split: {split}, path: {card.path_of(config.facts, config.name, split, parquet=parquet)}}}"
+                for split in config.splits
+            ),
         )
     ]
     tasks = dict.fromkeys(_TASKS[config.run.dataset.role] for config in configs)
@@ -114,10 +120,6 @@ def _front(configs: Sequence[Config], parquet: bool) -> list[str]:
         *files,
         "---",
     ]
-
-
-def _path_of(config: Config, split: Split, parquet: bool) -> str:
-    return card.path_of(config.facts, config.name, split, parquet=parquet and not config.run.form.jsonl_only)
 
 
 def _about(configs: Sequence[Config], said: Mapping[str, Any], number: int | None) -> list[str]:

@@ -247,7 +247,8 @@ class Format:
         settings_of: the settings that a row was written with, as far as it shows them.
         order: `DIGEST` where a trainer reads in the order of the file and must not meet all good rows first.
         is_plain: True where a prompt is plain text that the answer follows at once, so that it must end its line.
-        jsonl_only: True where those who take it take no Parquet.
+        jsonl_only: True where those who take it take no Parquet, so that asking for it as Parquet is refused. A folder
+            of all datasets has it as Parquet too: `datasets` reads all of a folder's configs with one reader.
         beside: files that go with it: name → text.
         notes: Markdown for the card, what a reader of the file must know.
     """
