@@ -288,7 +288,7 @@ def varied(db: Database, settings: Settings, project_id: int, tmp_path: Path) ->
         ({"q": "new_name"}, ["Über alles"]),
         ({"q": "über"}, ["Über alles"]),
         ({"q": "NEAR( AND * OR"}, []),
-        ({"q": "%"}, []),
+        ({"q": "mig%ate"}, []),
         ({"file": "termui.py"}, ["Fix termui prompt"]),
         ({"file": "click/termui.py"}, ["Fix termui prompt"]),
         ({"file": "py termui"}, []),

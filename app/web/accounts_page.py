@@ -1,6 +1,6 @@
 """Coming in and going: the login, one-time links, and what people see and change of their own account."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -58,7 +58,6 @@ class AccountView:
     person: Person
     has_totp: bool
     totp_secret: str
-    totp_address: str
     totp_picture: Markup
     logins: list[LoginRow]
     tokens: list[TokenRow]
@@ -67,8 +66,6 @@ class AccountView:
     project: str
     new_token: str = ""
     notice: str = ""
-    said: str = ""
-    typed: dict[str, str] = field(default_factory=dict)
 
 
 def tries(request: Request) -> "Tries":
@@ -222,7 +219,6 @@ def _account(request: Request, session: Db, who: Who, now: Now, status: int = 20
         person=who,
         has_totp=row.totp is not None,
         totp_secret=secret,
-        totp_address=address,
         totp_picture=_picture(address),
         logins=accounts.list_logins(session, who.reviewer_id, now=now),
         tokens=accounts.list_tokens(session, reviewer_id=who.reviewer_id),

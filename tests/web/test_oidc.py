@@ -175,8 +175,9 @@ def test_a_provider_that_cannot_be_right(settings: Settings, serve: Callable[...
 # ------------------------------------------------------------------------------------------------ ID tokens
 
 OURS, THEIRS, CURVE = RSAKey.generate_key(2048, {"kid": "1"}), RSAKey.generate_key(2048), ECKey.generate_key("P-256")
-HEADER, NOW = {"alg": "RS256", "kid": "1"}, int(time.time())
-CLAIMS = {"iss": "https://login.example", "sub": "17", "aud": "desk", "exp": NOW + 300, "iat": NOW, "nonce": "n"}
+# A day, because the tests may come long after this file was read.
+HEADER, NOW, DAY = {"alg": "RS256", "kid": "1"}, int(time.time()), 86_400
+CLAIMS = {"iss": "https://login.example", "sub": "17", "aud": "desk", "exp": NOW + DAY, "iat": NOW, "nonce": "n"}
 
 
 def token(key: Any = OURS, header: dict[str, Any] | None = None, **claims: Any) -> str:
@@ -217,7 +218,7 @@ TOKENS: dict[str, Callable[[], str]] = {
     "from somebody else": lambda: token(iss="https://login.example/"),
     "run out": lambda: token(exp=NOW - 300),
     "without an end": lambda: token(exp=None),
-    "not yet": lambda: token(nbf=NOW + 300),
+    "not yet": lambda: token(nbf=NOW + DAY),
     "of another login": lambda: token(nonce="m"),
     "of no login": lambda: token(nonce=None),
     "names nobody": lambda: token(sub=None),
