@@ -76,6 +76,7 @@ def run(
     db: Database,
     *,
     source_id: int | None = None,
+    decided: bool = False,
     limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
@@ -84,6 +85,7 @@ def run(
     Args:
         db: the database.
         source_id: only this source's candidates.
+        decided: only those that anyone ever decided on.
         limit: stop after the batch in which this many are reached.
         progress: called after each batch with (done, total).
 
@@ -91,8 +93,13 @@ def run(
         How many were prepared.
 
     """
-    done, last, total = 0, 0, _count(db, source_id)
-    while (limit is None or done < limit) and (ids := _unchecked(db, source_id, last)):
+    wanted = _is_unchecked()
+    if source_id is not None:
+        wanted = (*wanted, col(CandidateRow.source_id) == source_id)
+    if decided:
+        wanted = (*wanted, col(CandidateRow.version) > 1)
+    done, last, total = 0, 0, _count(db, wanted)
+    while (limit is None or done < limit) and (ids := _unchecked(db, wanted, last)):
         last = ids[-1]
         for made in _batches(db, ids):
             with db.write() as session:
@@ -135,12 +142,9 @@ def count_waiting(db: Database, *, most: int) -> int:
     return n
 
 
-def _count(db: Database, source_id: int | None) -> int:
+def _count(db: Database, wanted: Iterable[ColumnElement[bool]]) -> int:
     with db.read() as session:
-        wanted = select(func.count()).select_from(CandidateRow).where(*_is_unchecked())
-        if source_id is not None:
-            wanted = wanted.where(col(CandidateRow.source_id) == source_id)
-        n: int = session.execute(wanted).scalar_one()
+        n: int = session.execute(select(func.count()).select_from(CandidateRow).where(*wanted)).scalar_one()
     return n
 
 
@@ -149,17 +153,14 @@ def _is_unchecked() -> tuple[ColumnElement[bool], ...]:
     return (col(CandidateRow.checks_version) == 0, col(CandidateRow.status) != Status.JOINED)
 
 
-def _unchecked(db: Database, source_id: int | None, after: int) -> Sequence[int]:
-    wanted = (
-        select(col(CandidateRow.id))
-        .where(*_is_unchecked(), col(CandidateRow.id) > after)
-        .order_by(col(CandidateRow.id))
-        .limit(_BATCH)
-    )
-    if source_id is not None:
-        wanted = wanted.where(col(CandidateRow.source_id) == source_id)
+def _unchecked(db: Database, wanted: Iterable[ColumnElement[bool]], after: int) -> Sequence[int]:
+    number = col(CandidateRow.id)
     with db.read() as session:
-        return session.execute(wanted).scalars().all()
+        return (
+            session.execute(select(number).where(*wanted, number > after).order_by(number).limit(_BATCH))
+            .scalars()
+            .all()
+        )
 
 
 def _make(candidate_id: int, candidate: Candidate) -> _Made:

@@ -681,8 +681,11 @@ def _begin(db: Database, project_id: int, number: int, reporter: Progress) -> Re
 
 
 def _make_ready(db: Database, project_id: int, reporter: Progress) -> None:
-    """Look at what came in and was not looked at yet: what is not known to be a near-duplicate would not be held."""
-    prepare.run(db, progress=lambda _done, _total: reporter(0, 0))
+    """Look at what was decided and not looked at yet: what is not known to be a near-duplicate would not be held.
+
+    What nobody decided on is in no release, and there may be hours of it.
+    """
+    prepare.run(db, decided=True, progress=lambda _done, _total: reporter(0, 0))
     with db.read() as session:
         is_outdated = groups.is_outdated(session, project_id)
     (groups.rebuild if is_outdated else groups.keep_up)(db, project_id, progress=lambda _done, _total: reporter(0, 0))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlmodel import col
 
 from app import groups, jobs, prompting, recipes, releases, splits
@@ -20,6 +20,7 @@ from app.examples import COLUMNS
 from app.models import (
     CandidateRow,
     DecisionRow,
+    FingerprintRow,
     JobRow,
     JobState,
     LedgerRow,
@@ -378,6 +379,22 @@ def test_nothing_to_release_says_why_and_leaves_nothing(desk: Desk) -> None:
         for table in (LedgerRow, ReleasedRow):
             assert session.execute(select(func.count()).select_from(table)).scalar_one() == 0
     assert desk.release().number == 4
+
+
+def test_a_freeze_looks_at_what_was_decided_and_waits_for_nothing_else(desk: Desk) -> None:
+    decided, waiting = desk.read(change("One"), change("Two"))
+    desk.decide(decided)
+    with desk.db.write() as session:
+        session.execute(update(CandidateRow).values(checks_version=0))
+        session.execute(delete(FingerprintRow))
+
+    number = desk.create()
+    releases.run_job(desk.db, desk.settings, desk.job(number), lambda _done, _total: None, now=lambda: NOON)
+
+    with desk.db.read() as session:
+        assert session.get_one(CandidateRow, decided).checks_version > 0
+        assert session.get_one(CandidateRow, waiting).checks_version == 0
+        assert session.execute(select(col(FingerprintRow.candidate_id))).scalars().all() == [decided]
 
 
 def test_a_word_counts_for_the_texts_that_it_was_said_of(desk: Desk) -> None:
