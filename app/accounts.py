@@ -43,6 +43,7 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._@+-]{0,62}[A-Za-z0-9])?")
 _LEAST, _MOST, _VARIED = 12, 200, 5
 _STEP_SECONDS = 30
 _LONGEST_LABEL = 100
+_USED_LINK = "This link was used already, or has run out. Ask an administrator for another."
 _WRONG = "That name and password do not belong together, or the code of the second factor is wrong or used already."
 
 
@@ -701,7 +702,7 @@ def get_ticket(session: Session, secret: str, *, now: datetime) -> TicketRow:
     """
     row = session.get(TicketRow, _digest(secret))
     if row is None or row.used_at is not None or row.ends_at <= now:
-        raise NotFoundError("This link was used already, or has run out. Ask an administrator for another.")
+        raise NotFoundError(_USED_LINK)
     if row.reviewer_id is None and has_accounts(session):
         raise NotFoundError("This server is set up already.")
     return row
@@ -716,11 +717,13 @@ def use_ticket(session: Session, secret: str, name: str, hashed: str, *, now: da
 
     """
     ticket = get_ticket(session, secret, now=now)
+    # In one statement: of two who come at the same instant, one does.
+    unused = (col(TicketRow.digest) == ticket.digest, col(TicketRow.used_at).is_(None))
+    taken = session.execute(update(TicketRow).where(*unused).values(used_at=now).returning(col(TicketRow.digest)))
+    if taken.first() is None:
+        raise NotFoundError(_USED_LINK)
     if ticket.reviewer_id is None:
-        person = create(session, name, hashed=hashed, is_admin=True, now=now)
-    else:
-        person = session.get_one(ReviewerRow, ticket.reviewer_id)
-        set_password(session, person, hashed, now=now)
-    ticket.used_at = now
-    session.add(ticket)
+        return create(session, name, hashed=hashed, is_admin=True, now=now)
+    person = session.get_one(ReviewerRow, ticket.reviewer_id)
+    set_password(session, person, hashed, now=now)
     return person

@@ -1,7 +1,9 @@
 """Who comes in: passwords, second factors, logins, tokens and links, on both databases."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from itertools import product
+from threading import Barrier
 from typing import Any
 
 import pyotp
@@ -198,6 +200,26 @@ def test_a_server_is_set_up_once(db: Database) -> None:
         another = accounts.make_ticket(session, None, now=NOON)
         with pytest.raises(NotFoundError, match="set up already"):
             accounts.get_ticket(session, another, now=NOON)
+
+
+def test_of_many_who_open_the_setup_link_at_one_instant_one_sets_it_up(db: Database) -> None:
+    with db.write() as session:
+        secret = accounts.make_ticket(session, None, now=NOON)
+    ready = Barrier(6)
+
+    def set_up(number: int) -> bool:
+        ready.wait()
+        try:
+            with db.write() as session:
+                accounts.use_ticket(session, secret, f"root{number}", HASHED, now=NOON)
+        except NotFoundError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sorted(pool.map(set_up, range(6))) == [False] * 5 + [True]
+    with db.read() as session:
+        assert len([one for one in accounts.list_people(session) if one.is_admin]) == 1
 
 
 def test_no_secret_stands_in_the_database(db: Database, ann: ReviewerRow, project_id: int) -> None:
