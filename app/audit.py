@@ -1,6 +1,6 @@
 """The audit log: every change of state that is no decision, as an append-only, hash-chained row.
 
-Decisions have a chain of their own (`app.decisions`), which says who and when.
+Decisions have a chain of their own (`app.decisions`) that says the same of them; here it is read like the log.
 """
 
 import hashlib
@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Row, Select, SQLColumnExpression, case, literal, select
 from sqlmodel import Session, col
 
+from app import gold
 from app.db import lock_audit
-from app.models import AuditRow
+from app.models import Agreement, AuditRow, CandidateRow, DecisionRow, ProjectRow, ReviewerRow, RevisionRow, Verdict
 
 _FIRST = bytes(32)
 _LONGEST = 200
@@ -100,18 +101,23 @@ class Wanted:
     until: date | None = None
 
     def narrow(self, found: Select[Any], project_id: int | None) -> Select[Any]:
-        """The statement with these conditions; of one project, or of all."""
+        """The statement on the log with these conditions; of one project, or of all."""
         if project_id is not None:
             found = found.where(col(AuditRow.project_id) == project_id)
+        return found.where(*self.conditions(col(AuditRow.who), col(AuditRow.what), col(AuditRow.made_at)))
+
+    def conditions(
+        self, who: SQLColumnExpression[str], what: SQLColumnExpression[str], at: SQLColumnExpression[datetime]
+    ) -> Iterator[ColumnElement[bool]]:
+        """As conditions on three columns."""
         if self.who:
-            found = found.where(col(AuditRow.who) == self.who)
+            yield who == self.who
         if self.what:
-            found = found.where(col(AuditRow.what).contains(self.what, autoescape=True))
+            yield what.contains(self.what, autoescape=True)
         if self.since is not None:
-            found = found.where(col(AuditRow.made_at) >= _start(self.since))
+            yield at >= _start(self.since)
         if self.until is not None and self.until < date.max:
-            found = found.where(col(AuditRow.made_at) < _start(self.until + timedelta(days=1)))
-        return found
+            yield at < _start(self.until + timedelta(days=1))
 
 
 def _start(day: date) -> datetime:
@@ -128,7 +134,7 @@ def list_page(
     return list(session.execute(found).scalars())
 
 
-def as_json(row: AuditRow) -> dict[str, object]:
+def as_json(row: "AuditRow | Decided") -> dict[str, object]:
     """`{"id": 7, "at": …, "who": "ann", "address": "10.0.0.7", "what": "POST /releases", "about": {…}, …}`."""
     return {
         "id": row.id, "at": row.made_at, "project": row.project_id, "who": row.who, "address": row.address,
@@ -148,3 +154,99 @@ def scan(session: Session, project_id: int | None, wanted: Wanted | None = None)
             return
         last = rows[-1].id or 0
         session.expunge_all()
+
+
+# ------------------------------------------------------------------------------------------------ decisions
+
+_UNTOLD = "an opinion"
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision as the log shows a change; `as_json` takes either.
+
+    `what` is the verdict, `about` the rest of what its digest covers. Of what the person who looks may not know yet,
+    because others are still asked, or they are to judge it unknowingly, it says only who judged which candidate.
+    """
+
+    id: int
+    made_at: datetime
+    project_id: int
+    reviewer_id: int
+    who: str
+    address: str
+    what: str
+    about: Mapping[str, object]
+    previous_digest: bytes
+    digest: bytes
+
+
+def list_decided(
+    session: Session,
+    project_id: int | None,
+    wanted: Wanted,
+    viewer: int,
+    *,
+    before: int | None = None,
+    limit: int = 100,
+) -> list[Decided]:
+    """As `list_page`, of the decisions; `viewer` is who looks."""
+    found = _decisions(session, project_id, wanted, viewer).order_by(col(DecisionRow.id).desc()).limit(limit)
+    if before is not None:
+        found = found.where(col(DecisionRow.id) < before)
+    return [_decided(row) for row in session.execute(found)]
+
+
+def scan_decided(session: Session, project_id: int | None, wanted: Wanted, viewer: int) -> Iterator[Decided]:
+    """As `scan`, of the decisions; `viewer` is who looks."""
+    last, asked = 0, _decisions(session, project_id, wanted, viewer).order_by(col(DecisionRow.id)).limit(_AT_ONCE)
+    while True:
+        rows = [_decided(row) for row in session.execute(asked.where(col(DecisionRow.id) > last))]
+        yield from rows
+        if len(rows) < _AT_ONCE:
+            return
+        last = rows[-1].id
+        session.expunge_all()
+
+
+def _decisions(session: Session, project_id: int | None, wanted: Wanted, viewer: int) -> Select[Any]:
+    """Each decision with the reviewer's name, the digest of its edit and whether it may be told."""
+    others = col(DecisionRow.reviewer_id) != viewer
+    waits = others & (col(CandidateRow.agreement) == Agreement.WAITING) & _is_of_one(col(DecisionRow.verdict))
+    is_hidden = waits | col(DecisionRow.candidate_id).in_(_unknown_gold(session, project_id, viewer))
+    what = case((is_hidden, literal(_UNTOLD)), else_=col(DecisionRow.verdict))
+    found: Select[Any] = (
+        select(DecisionRow, ReviewerRow.name, RevisionRow.digest, what)  # type: ignore[call-overload]
+        .join(CandidateRow, col(CandidateRow.id) == col(DecisionRow.candidate_id))
+        .join(ReviewerRow, col(ReviewerRow.id) == col(DecisionRow.reviewer_id))
+        .outerjoin(RevisionRow, col(RevisionRow.id) == col(DecisionRow.revision_id))
+        .where(*wanted.conditions(col(ReviewerRow.name), what, col(DecisionRow.decided_at)))
+    )
+    return found if project_id is None else found.where(col(DecisionRow.project_id) == project_id)
+
+
+def _is_of_one(verdict: SQLColumnExpression[str]) -> ColumnElement[bool]:
+    return verdict.not_in([Verdict.JOIN, Verdict.SPLIT])
+
+
+def _unknown_gold(session: Session, project_id: int | None, viewer: int) -> list[int]:
+    projects = [project_id] if project_id is not None else session.execute(select(col(ProjectRow.id))).scalars().all()
+    return sorted({one for project in projects for one in gold.list_hidden(session, project or 0, viewer)})
+
+
+def _decided(row: "Row[Any]") -> Decided:
+    decision, name, revision, what = tuple(row)
+    about: dict[str, object] = {"candidate": decision.candidate_id}
+    if what != _UNTOLD:
+        about |= {
+            "version": decision.candidate_version, "key": decision.key, "reasons": decision.reasons,
+            "comment": decision.comment, "rating": decision.rating,
+            "revision": None if revision is None else bytes(revision).hex(), "undoes": decision.undoes_id,
+            "other": decision.other_id, "seen": decision.n_seen, "hunks": decision.n_hunks,
+            "spent": decision.spent_ms, "bulk": decision.bulk, "guideline": decision.guideline,
+            "asked": decision.asked,
+        }  # fmt: skip
+    return Decided(
+        decision.id, decision.decided_at, decision.project_id, decision.reviewer_id, name, decision.address or "", what,
+        about, bytes(decision.previous_digest), bytes(decision.digest),
+    )  # fmt: skip

@@ -217,7 +217,7 @@ def order(
     if members is not None:
         args: dict[str, object] = {
             "key": act.key, "reviewer": reviewer_id, "verdict": act.verdict, "reasons": list(act.reasons),
-            "comment": act.comment, "guideline": guideline, "filter": named,
+            "comment": act.comment, "guideline": guideline, "address": decisions.origin(), "filter": named,
             "n": len(members), "members": members.packed(),
         }  # fmt: skip
         with db.write() as session:
@@ -342,6 +342,7 @@ def run(db: Database, job: JobRow, report: Report) -> tuple[str, dict[str, objec
     """Decide what a bulk act has not decided yet, in short transactions; again after a crash, without doubling."""
     members = Members.unpack(str(job.args["members"]))
     bulk = decisions.bulk_name(job.id or 0)
+    decisions.come_from(str(job.args.get("address", "")))
     with db.read() as session:
         mine = select(_decision.c.candidate_id).where(_decision.c.bulk == bulk)
         decided = set(session.connection().execute(mine).scalars())
@@ -433,6 +434,7 @@ def run_undo(db: Database, job: JobRow, report: Report) -> tuple[str, dict[str, 
         counted = decisions.count_together(session, [bulk, decisions.undo_name(bulk)])
     total, done = counted[bulk], counted.get(decisions.undo_name(bulk), 0)
     last, size = 0, _FIRST
+    decisions.come_from(str(job.args.get("address", "")))
     report(done, total)
     while True:
         with db.write() as session:

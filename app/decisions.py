@@ -5,6 +5,7 @@ import json
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -46,6 +47,9 @@ _LAST_DIGEST = (
     .limit(1)
 )
 _BY_KEY = select(_decision.c.id).where(_decision.c.key == bindparam("key"))
+# Of the request that is answered: whoever decides in it, by whichever way, need not pass it on.
+_ORIGIN: ContextVar[str] = ContextVar("origin", default="")
+_LONGEST_ORIGIN = 200
 _BULK, _TAKEN_BACK = "bulk-", "-undo"
 
 
@@ -253,8 +257,19 @@ def find_by_key(session: Session, key: str) -> DecisionRow | None:
     return None if known is None else session.get(DecisionRow, known)
 
 
+def come_from(address: str) -> None:
+    """Say where the decisions of this request come from: `come_from("10.0.0.7")`."""
+    _ORIGIN.set(address[:_LONGEST_ORIGIN])
+
+
+def origin() -> str:
+    """Where the decisions of this request come from; empty where nobody said."""
+    return _ORIGIN.get()
+
+
 def append(session: Session, decision: DecisionRow, revision: RevisionRow | None) -> None:
-    """Add a decision to the end of the project's chain; its `id` and digests are set."""
+    """Add a decision to the end of the project's chain; its `id`, digests and, if it has none, `address` are set."""
+    decision.address = decision.address or origin() or None
     previous = session.connection().execute(_LAST_DIGEST, {"project": decision.project_id}).scalar()
     decision.previous_digest = _FIRST if previous is None else bytes(previous)
     decision.digest = chain_digest(decision, None if revision is None else revision.digest)
@@ -269,6 +284,7 @@ def append_all(session: Session, made: Sequence[DecisionRow]) -> None:
     previous = session.connection().execute(_LAST_DIGEST, {"project": made[0].project_id}).scalar()
     digest = _FIRST if previous is None else bytes(previous)
     for decision in made:
+        decision.address = decision.address or origin() or None
         decision.previous_digest = digest
         decision.digest = digest = chain_digest(decision, None)
     columns = [column.name for column in _decision.c if column.name != "id"]
@@ -281,6 +297,7 @@ def chain_digest(decision: DecisionRow, revision_digest: bytes | None) -> bytes:
     measured = {
         "other": decision.other_id, "seen": decision.n_seen, "hunks": decision.n_hunks, "spent": decision.spent_ms,
         "bulk": decision.bulk, "guideline": decision.guideline, "asked": decision.asked,
+        "address": decision.address,
     }  # fmt: skip
     canonical = json.dumps(
         {name: value for name, value in measured.items() if value is not None}

@@ -645,6 +645,7 @@ class DecisionRow(SQLModel, table=True):
     milliseconds passed there; None where nobody measured. Decisions that were made as one share their `bulk`.
     `guideline` is the version that stood then; None is the first one, or no verdict.
     `asked` is how many opinions were asked for where this is one of several, 0 where it is the last word on them.
+    `address` is where it came from, such as `10.0.0.7`; None where it was made before that was kept.
     """
 
     __tablename__ = "decision"
@@ -676,6 +677,7 @@ class DecisionRow(SQLModel, table=True):
     bulk: str | None = None
     guideline: int | None = None
     asked: int | None = None
+    address: str | None = None
     decided_at: datetime
     previous_digest: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
     digest: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))

@@ -16,6 +16,7 @@ from sqlmodel import Session, col
 
 from app import (
     asking,
+    audit,
     checks,
     comments,
     decisions,
@@ -432,6 +433,10 @@ def _answer_gold(session: Session, row: CandidateRow, reviewer_id: int, act: Act
         answered_at=now,
     )
     said = gold.feedback(session, gold.answer(session, made))
+    # It is no decision, so it stands in the other chain.
+    actor = audit.Actor(reviewer_id, session.get_one(ReviewerRow, reviewer_id).name, decisions.origin())
+    about = {"candidate": row.id, "verdict": act.verdict, "answer": made.id}
+    audit.note(session, actor, "judged gold", now=now, project_id=row.project_id, about=about)
     drafts.discard(session, reviewer_id, row.id or 0)
     return Outcome(None, _as_seen(session, row, reviewer_id), gold=said)
 
@@ -617,7 +622,7 @@ def _undo_bulk(session: Session, project_id: int, reviewer_id: int, bulk: str, k
     if order.state in {JobState.QUEUED, JobState.RUNNING}:
         jobs.cancel(session, project_id, order.id or 0, now=now).message = "Taken back before it ended."
     if decisions.list_to_take_back(session, bulk, after=last, limit=1):
-        args: dict[str, object] = {"bulk": bulk, "reviewer": reviewer_id, "key": key}
+        args: dict[str, object] = {"bulk": bulk, "reviewer": reviewer_id, "key": key, "address": decisions.origin()}
         rest = jobs.enqueue(session, project_id, UNDO_KIND, args, now=now).id
     lead = decisions.find_by_key(session, key)
     assert lead is not None  # noqa: S101  (it was stored above)

@@ -1,6 +1,6 @@
 """Members of a project, people and projects of the server, the audit log."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from app import accounts, audit, review
 from app.accounts import Person
-from app.audit import Wanted
+from app.audit import Decided, Wanted
 from app.errors import BadInputError, NotFoundError
 from app.models import AuditRow, LoginRow, ProjectRow, ReviewerRow, Role, TokenRow
 from app.settings import Settings
@@ -23,6 +23,7 @@ router = APIRouter()
 _PAGE = 100
 _DIGITS = 10
 _LONGEST_PROJECT = 64
+_BRIEF = ("candidate", "version", "reasons", "undoes", "other", "bulk", "asked")
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,10 @@ class ServerView:
 class AuditView:
     """What `audit.html` may read."""
 
-    rows: list[AuditRow]
+    rows: Sequence[tuple[AuditRow | Decided, Sequence[tuple[str, object]]]]
     wanted: Wanted
+    tabs: Sequence[tuple[str, str, bool]]
+    decided: bool
     older: str
     download: str
     of_server: bool
@@ -216,11 +219,36 @@ def add_project(request: Request, form: Form, session: Db, now: Now) -> Response
 def show_audit(request: Request, session: Db, who: Who) -> Response:
     """What was changed, by whom, when and from where; of the project, or for administrators of the whole server."""
     asked = dict(request.query_params)
-    wanted, before = _wanted(asked), _number(asked.pop("before", ""), "before")
-    rows = audit.list_page(session, _of(who), wanted, before=before, limit=_PAGE + 1)
+    wanted, before, decided = _wanted(asked), _number(asked.pop("before", ""), "before"), _is_decided(asked)
+    rows: Sequence[AuditRow | Decided]
+    if decided:
+        rows = audit.list_decided(session, _of(who), wanted, who.reviewer_id, before=before, limit=_PAGE + 1)
+    else:
+        rows = audit.list_page(session, _of(who), wanted, before=before, limit=_PAGE + 1)
     older = url("/audit", **asked | {"before": str(rows[_PAGE - 1].id)}) if len(rows) > _PAGE else ""
-    view = AuditView(rows[:_PAGE], wanted, older, url("/audit.jsonl", **asked), who.is_admin)
-    return page(request, "audit.html", view)
+    kept = {name: value for name, value in asked.items() if name not in {"log", "what"}}
+    tabs = [
+        ("Changes", url("/audit", **kept), not decided),
+        ("Decisions", url("/audit", log="decisions", **kept), decided),
+    ]
+    download = url("/audit.jsonl", **asked)
+    shown = [(row, _brief(row)) for row in rows[:_PAGE]]
+    return page(request, "audit.html", AuditView(shown, wanted, tabs, decided, older, download, who.is_admin))
+
+
+def _brief(row: AuditRow | Decided) -> list[tuple[str, object]]:
+    """What a row of the page says besides; the download says all of it."""
+    if isinstance(row, AuditRow):
+        return list(row.about.items())
+    said = ((name, row.about.get(name)) for name in _BRIEF)
+    return [(name, ", ".join(value) if isinstance(value, list) else value) for name, value in said if value]
+
+
+def _is_decided(asked: Mapping[str, str]) -> bool:
+    log = asked.get("log", "")
+    if log not in {"", "decisions"}:
+        raise BadInputError(f"log must be decisions, or be left out; it is {log[:20]!r}.", where="field log")
+    return bool(log)
 
 
 def _wanted(asked: Mapping[str, str]) -> Wanted:
@@ -249,12 +277,18 @@ def _of(who: Person) -> int | None:
 @router.get("/audit.jsonl")
 def download_audit(request: Request, db: AppDb, who: Who) -> Response:
     """The log in order, a row a line, with the digests; the filters of the page narrow it."""
-    wanted = _wanted(request.query_params)
+    wanted, decided = _wanted(request.query_params), _is_decided(request.query_params)
 
     def lines() -> Iterator[bytes]:
         with db.read() as session:
-            for row in audit.scan(session, _of(who), wanted):
+            rows: Iterator[AuditRow | Decided] = (
+                audit.scan_decided(session, _of(who), wanted, who.reviewer_id)
+                if decided
+                else audit.scan(session, _of(who), wanted)
+            )
+            for row in rows:
                 yield bytes(as_json(audit.as_json(row)).body)
 
-    headers = {"Content-Disposition": 'attachment; filename="audit.jsonl"'}
+    name = "decisions" if decided else "audit"
+    headers = {"Content-Disposition": f'attachment; filename="{name}.jsonl"'}
     return StreamingResponse(lines(), media_type="application/jsonl", headers=headers)

@@ -13,7 +13,7 @@ from fastapi import Request
 from sqlmodel import Session
 from starlette.concurrency import run_in_threadpool
 
-from app import accounts, audit
+from app import accounts, audit, decisions
 from app.accounts import Person
 from app.db import LARGEST_ID, Database
 from app.errors import NotFoundError, NotKnownError, RefusedError
@@ -344,6 +344,7 @@ async def authorise(request: Request) -> AsyncIterator[None]:
         return
     person = await _find_person(request)
     request.state.person = person
+    decisions.come_from(request.client.host if request.client else "")
     if not person.may(right.role, right.scope) or (right.of_server and not person.is_admin):
         raise RefusedError(_why_not(person, right))
     yield

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from app import accounts, decisions, review
+from app import accounts, decisions, projects, review
 from app.accounts import SCOPES, Person
 from app.db import Database
 from app.main import create_app
@@ -259,3 +259,37 @@ def test_the_server_page_is_for_administrators(server: TestClient, db: Database)
     server.post(f"/server/people/{ann}", data={"do": "disable"})
     assert "locked out" in server.get("/server").text
     assert log_in(server, "ann") == 401
+
+
+def test_the_log_of_decisions_says_who_and_from_where_and_tells_nothing_too_early(
+    server: TestClient, db: Database, settings: Settings, project_id: int, tmp_path: Path
+) -> None:
+    person(db, "root", Role.ADMIN, is_admin=True)
+    person(db, "ann", Role.REVIEWER)
+    alone, asked, many = read_issues(db, settings, project_id, tmp_path, "One", "Two", "Three")
+    log_in(server, "ann")
+    said = {"verdict": "reject", "version": 1, "key": "k1", "reasons": ["style"], "comment": "says too much"}
+    server.post(f"/api/v1/candidates/{alone}/decisions", json=said)
+    server.post("/api/v1/undo", json={"key": "k2"})
+    server.post("/api/v1/bulk", json={"verdict": "skip", "count": 1, "filter": {"q": "Three"}, "key": "k3"})
+    with db.write() as session:
+        projects.change_settings(session, project_id, {"opinions": {"asked": 2}})
+    server.post(f"/api/v1/candidates/{asked}/decisions", json=said | {"key": "k4"})
+
+    log_in(server, "root")
+    rows = [json.loads(line) for line in server.get("/audit.jsonl?log=decisions").text.splitlines()]
+
+    told = [(row["who"], row["address"], row["what"], row["about"]["candidate"]) for row in rows]
+    assert told == [
+        ("ann", "testclient", "reject", alone),
+        ("ann", "testclient", "undo", alone),
+        ("ann", "testclient", "skip", many),
+        ("ann", "testclient", "an opinion", asked),
+    ]
+    assert rows[0]["about"]["comment"] == "says too much"
+    assert rows[3]["about"] == {"candidate": asked}
+    shown = server.get("/audit?log=decisions&who=ann&what=reject").text
+    assert ("says too much" in shown, text(shown).count("style"), "an opinion" in shown) == (False, 1, False)
+    assert server.get("/audit?log=else").status_code == 422
+    with db.read() as session:
+        assert decisions.verify_chain(session, project_id) is None
