@@ -20,7 +20,7 @@ from app.accounts import Person
 from app.db import Database, lock_ingest
 from app.metrics import Meters
 from app.models import Role
-from app.settings import MIB, Settings
+from app.settings import Settings
 from app.web import (
     accounts_page,
     api,
@@ -60,10 +60,6 @@ from app.web import (
     views_page,
     webhooks_page,
 )
-
-_EDIT_BYTES = 16 * MIB
-# A form of the edit page holds a text and a mark for each hunk.
-_MOST_FIELDS = 5_000
 
 _PARTS = (
     queue,
@@ -167,7 +163,6 @@ def create_app(settings: Settings, db: Database | None = None, meters: Meters | 
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
         max_body_size=settings.max_upload_bytes,
-        form_limits={"max_part_size": _EDIT_BYTES, "max_fields": _MOST_FIELDS, "max_files": 100},
     )
     app.state.settings = settings
     app.state.db = database

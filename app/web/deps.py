@@ -7,20 +7,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import Depends, File, Form, Request, UploadFile
+from fastapi import Depends, Request
 from sqlmodel import Session
+from starlette.concurrency import run_in_threadpool
 
 from app.accounts import Person
 from app.db import Database
 from app.deliveries import check_format
-from app.errors import NotStoredError
+from app.errors import BadInputError, NotStoredError
 from app.ingest import Upload
 from app.queue import Filter, asks
 from app.settings import Settings
 from app.web import rights
+from app.web.forms import Files, read_form
 from app.web.rights import SAFE_METHODS
 
+MOST_FILES_SENT = 5000
 _CHUNK = 1 << 20
+_DIGITS = 10
 
 
 # What only looks something up is async: FastAPI sends every other function to a thread, which costs more than it does.
@@ -97,21 +101,24 @@ class Sent:
     n_left: int
 
 
-def _sent(
-    config: Annotated[Settings, Depends(_settings)],
-    files: Annotated[list[UploadFile], File()],
-    format: Annotated[str, Form()] = "",
-    left: Annotated[int, Form(ge=0)] = 0,
-) -> Sent:
-    forced, kept = check_format(format), []
-    for file in files:
+async def _sent(request: Request, config: Annotated[Settings, Depends(_settings)]) -> Sent:
+    async with read_form(request, MOST_FILES_SENT) as sent:
+        return await run_in_threadpool(_keep, config, Files.of(sent))
+
+
+def _keep(config: Settings, sent: Files) -> Sent:
+    fields = sent.fields.allow({"format", "left"})
+    forced, left, kept = check_format(fields.one("format")), fields.one("left") or "0", []
+    if not (left.isascii() and left.isdigit() and len(left) < _DIGITS):
+        raise BadInputError(f"left is a number of files; it is {left[:20]!r}.", where="field left")
+    for file in sent.files:
         name = file.filename or "upload"
         path = spool(config, name)
         with path.open("wb") as target:
             while chunk := file.file.read(_CHUNK):
                 target.write(chunk)
         kept.append(Upload(path, name, origin="upload", format=forced))
-    return Sent(kept, left)
+    return Sent(kept, int(left))
 
 
 async def _body(request: Request, config: Annotated[Settings, Depends(_settings)]) -> AsyncIterator[Path]:

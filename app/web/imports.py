@@ -26,7 +26,6 @@ router = APIRouter()
 
 MOST_LISTED = 100
 MOST_FILES_LISTED = 1000
-MOST_FILES_SENT = 5000
 SHOWN_BYTES = 64 * 1024
 
 
@@ -112,7 +111,7 @@ def imports(request: Request, session: Db, project: Project, config: Config) -> 
     return page(request, "imports.html", _imports_view(session, project, config))
 
 
-@router.post("/ingest", form_limits={"max_files": MOST_FILES_SENT})
+@router.post("/ingest")
 def upload(request: Request, db: AppDb, config: Config, project: Project, files: Uploads) -> Response:
     """Take in a log, an archive, many files or a folder; what cannot be read is named with the reason."""
     try:

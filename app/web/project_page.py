@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Annotated
 
-from fastapi import APIRouter, File, Request, UploadFile
-from fastapi import Form as Field
+from fastapi import APIRouter, Request
 from sqlmodel import Session
 from starlette.responses import Response
 
@@ -19,7 +17,7 @@ from app.releases import Frozen
 from app.splits import By
 from app.tokens import ROLES, Budget
 from app.web.deps import Db, Me, Now, Project
-from app.web.forms import Fields, Form
+from app.web.forms import Fields, Form, FormWithFiles
 from app.web.releases_page import FILTER_FIELDS, midnight
 from app.web.render import page, see_other
 
@@ -149,21 +147,16 @@ def change_budgets(request: Request, fields: Form, session: Db, project: Project
 
 
 @router.post("/project/files")
-def add_file(
-    request: Request,
-    files: Annotated[UploadFile, File()],
-    kind: Annotated[FileKind, Field()],
-    session: Db,
-    project: Project,
-    me: Me,
-    now: Now,
-) -> Response:
+def add_file(request: Request, sent: FormWithFiles, session: Db, project: Project, me: Me, now: Now) -> Response:
     """Keep a tokenizer, a block list or a benchmark, once it was read as what it is given as."""
-    content = files.file.read(projects.MOST_BYTES + 1)
+    kind, file = sent.fields.allow({"kind"}).one("kind"), sent.files[0]
+    if kind not in list(FileKind):
+        raise BadInputError(f"kind must be one of {', '.join(FileKind)}; it is {kind[:40]!r}.", where="field kind")
+    content = file.file.read(projects.MOST_BYTES + 1)
     try:
-        if not files.filename:
-            raise BadInputError("Choose a file first.", where="field files")
-        projects.add_file(session, project, me, kind, files.filename, content, now=now)
+        if not file.filename or len(sent.files) > 1:
+            raise BadInputError("Choose a file first, and one at a time.", where="field files")
+        projects.add_file(session, project, me, FileKind(kind), file.filename, content, now=now)
     except AppError as error:
         return _project_page(request, session, project, at="files", error=error)
     return see_other("/project?done=added#files")

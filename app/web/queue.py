@@ -23,7 +23,7 @@ from app.queue import Filter
 from app.settings import Settings
 from app.web import beside
 from app.web.deps import Db, Now, Project
-from app.web.forms import Form
+from app.web.forms import MOST_TYPED, Form
 from app.web.render import THEMES, page, see_other, url
 
 router = APIRouter()
@@ -310,7 +310,7 @@ def done_page(
     return page(request, "done.html", view, fragment="candidate", headers=headers)
 
 
-@router.post("/theme")
+@router.post("/theme", max_body_size=MOST_TYPED)
 def theme(fields: Form) -> Response:
     """Remember light, dark or what the system says."""
     sent = fields.allow({"theme", "back"})
