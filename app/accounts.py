@@ -8,7 +8,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from threading import BoundedSemaphore
@@ -56,7 +56,7 @@ class Person:
         name: as others see it.
         project_id: the project that the login or token is for.
         role: in that project.
-        is_admin: of the server, and so of every project.
+        is_admin: of the server, and so of every project; not by a token, which is for one project.
         scopes: of a token; None means everything that the role may.
         login_id: the login that this came with, or None.
         token_id: the token that this came with, or None.
@@ -80,6 +80,11 @@ class Person:
 def has_accounts(session: Session) -> bool:
     """Whether anybody can come in by a password or a provider: from then on nobody comes in without."""
     return bool(session.execute(select(exists().where(_comes_in()))).scalar())
+
+
+def comes_in(person: ReviewerRow) -> bool:
+    """Whether a person has a password or is known by a provider, and so needs no link to come in the first time."""
+    return person.password is not None or person.oidc_subject is not None
 
 
 def _comes_in() -> ColumnElement[bool]:
@@ -157,8 +162,8 @@ def disable(session: Session, person: ReviewerRow, *, now: datetime) -> None:
     person.disabled_at = now
     session.add(person)
     end_logins(session, person.id or 0, now=now)
-    tokens = update(TokenRow).where(col(TokenRow.reviewer_id) == person.id, col(TokenRow.ended_at).is_(None))
-    session.execute(tokens.values(ended_at=now))
+    _end_tickets(session, person.id, now=now)
+    _end_tokens(session, person.id or 0, now)
 
 
 def enable(session: Session, person: ReviewerRow) -> None:
@@ -181,7 +186,9 @@ def set_admin(session: Session, person: ReviewerRow, *, is_admin: bool) -> None:
 
 
 def _others(session: Session, person: ReviewerRow) -> bool:
-    """Whether another administrator can come in."""
+    """Whether another administrator can come in; asked by one transaction after the other, or two would be the last."""
+    administrators = select(col(ReviewerRow.id)).where(col(ReviewerRow.is_admin)).order_by(col(ReviewerRow.id))
+    session.execute(administrators.with_for_update())
     wanted = exists().where(
         col(ReviewerRow.is_admin),
         col(ReviewerRow.id) != person.id,
@@ -288,19 +295,28 @@ def hash_password(name: str, password: str) -> str:
 
 
 def set_password(session: Session, person: ReviewerRow, hashed: str, *, now: datetime) -> None:
-    """Give a person a password; every login of theirs ends."""
+    """Give a person a password; every login of theirs ends, and so does every link to choose another."""
     person.password = hashed
     session.add(person)
     end_logins(session, person.id or 0, now=now)
+    _end_tickets(session, person.id, now=now)
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Somebody whose password and second factor fit; `step` is the code's time step, which `log_in` uses up."""
+    """Somebody whose password and second factor fit, or whom a provider names.
+
+    Attributes:
+        reviewer_id: who.
+        step: the code's time step, for `use_code`; None without a second factor.
+        fitted: the hash that the password fitted, empty where a provider named them.
+        better: the same password, hashed as it is done today, where that differs.
+    """
 
     reviewer_id: int
-    step: int | None
-    better: str | None
+    step: int | None = None
+    fitted: str = field(default="", repr=False)
+    better: str | None = field(default=None, repr=False)
 
 
 def check_password(session: Session, name: str, password: str, code: str = "", *, now: datetime) -> Checked:
@@ -321,7 +337,7 @@ def check_password(session: Session, name: str, password: str, code: str = "", *
         step = _find_step(person.totp, person.totp_used, code, now)
         if step is None:
             raise NotKnownError(_WRONG)
-    return Checked(person.id or 0, step, better)
+    return Checked(person.id or 0, step, stored, better)
 
 
 def _find_step(secret: str, used: int, code: str, now: datetime) -> int | None:
@@ -350,8 +366,11 @@ def confirm_totp(session: Session, person: ReviewerRow, secret: str, code: str, 
 
     Raises:
         BadInputError: the code is not of that secret.
+        ConflictError: there is one already; to change it takes the password and a code of it.
 
     """
+    if person.totp is not None:
+        raise ConflictError("There is a second factor already. Take it away first, then begin again.")
     if not re.fullmatch(r"[A-Z2-7]{16,64}", secret):
         raise BadInputError("That is no secret of this page. Begin again.", where="field secret")
     step = _find_step(secret, 0, code, now)
@@ -382,16 +401,13 @@ def log_in(session: Session, checked: Checked, *, address: str, agent: str, now:
         RefusedError: the person is a member of no project.
 
     """
-    person = session.get_one(ReviewerRow, checked.reviewer_id)
+    # Locked: who gives the person another password meanwhile ends the logins that there are, and this one among them.
+    person = session.get_one(ReviewerRow, checked.reviewer_id, with_for_update=True)
     if person.disabled_at is not None:
         raise RefusedError(f"{person.name} is locked out. Ask an administrator.")
-    if checked.step is not None:
-        unused = (col(ReviewerRow.id) == person.id, col(ReviewerRow.totp_used) < checked.step)
-        taken = session.execute(
-            update(ReviewerRow).where(*unused).values(totp_used=checked.step).returning(col(ReviewerRow.id))
-        )
-        if taken.first() is None:
-            raise NotKnownError(_WRONG)
+    if checked.fitted and person.password != checked.fitted:
+        raise NotKnownError(_WRONG)
+    use_code(session, checked)
     if checked.better is not None:
         person.password = checked.better
         session.add(person)
@@ -412,6 +428,32 @@ def log_in(session: Session, checked: Checked, *, address: str, agent: str, now:
         )
     )
     return secret
+
+
+def use_code(session: Session, checked: Checked) -> None:
+    """Use the code of the second factor up, whatever it was shown for: it is taken once.
+
+    Raises:
+        NotKnownError: it was used by somebody else meanwhile.
+
+    """
+    if checked.step is None:
+        return
+    unused = (col(ReviewerRow.id) == checked.reviewer_id, col(ReviewerRow.totp_used) < checked.step)
+    taken = update(ReviewerRow).where(*unused).values(totp_used=checked.step).returning(col(ReviewerRow.id))
+    if session.execute(taken).first() is None:
+        raise NotKnownError(_WRONG)
+
+
+def came_from(session: Session, name: str, address: str, *, now: datetime) -> bool:
+    """Whether the person of this name has come in from this address lately."""
+    wanted = exists().where(
+        func.lower(col(ReviewerRow.name)) == name.lower(),
+        col(LoginRow.reviewer_id) == col(ReviewerRow.id),
+        col(LoginRow.address) == address[:_LONGEST_LABEL],
+        col(LoginRow.made_at) > now - LIFETIME,
+    )
+    return bool(session.execute(select(wanted)).scalar())
 
 
 def find_login(session: Session, secret: str, *, now: datetime) -> tuple[Person, datetime] | None:
@@ -453,7 +495,8 @@ def _person(
     if role is None:
         return None
     kept = None if scopes is None else frozenset(scopes)
-    return Person(row.id or 0, row.name, project_id, Role(role), row.is_admin, kept, login_id, token_id)
+    is_admin = row.is_admin and kept is None
+    return Person(row.id or 0, row.name, project_id, Role(role), is_admin, kept, login_id, token_id)
 
 
 def touch(session: Session, login_id: int, *, now: datetime) -> None:
@@ -499,6 +542,12 @@ def end_logins(session: Session, reviewer_id: int, *, now: datetime, but: int | 
     if but is not None:
         wanted = wanted.where(col(LoginRow.id) != but)
     session.execute(wanted.values(ended_at=now))
+
+
+def end_shown(session: Session, secret: str, *, now: datetime) -> None:
+    """End the login of this cookie, if it is one: whoever comes in anew gets another."""
+    wanted = (col(LoginRow.digest) == _digest(secret), col(LoginRow.ended_at).is_(None))
+    session.execute(update(LoginRow).where(*wanted).values(ended_at=now))
 
 
 def enter(session: Session, person: Person, name: str) -> None:
@@ -552,7 +601,19 @@ def list_members(session: Session, project_id: int) -> list[tuple[ReviewerRow, R
     return [(person, Role(role)) for person, role in found]
 
 
-def change_member(session: Session, person: Person, reviewer_id: int, role: str | None) -> None:
+def add_member(session: Session, person: Person, reviewer_id: int, role: str) -> None:
+    """Make somebody a member of the project that `person` is in.
+
+    Raises:
+        RefusedError: nobody changes their own role.
+        BadInputError: there is no such role.
+
+    """
+    _refuse_own(person, reviewer_id)
+    set_role(session, person.project_id, reviewer_id, role)
+
+
+def change_member(session: Session, person: Person, reviewer_id: int, role: str | None, *, now: datetime) -> None:
     """What a member's role is from now on, by `person`, in the project that they are in; None ends the membership.
 
     Raises:
@@ -563,28 +624,39 @@ def change_member(session: Session, person: Person, reviewer_id: int, role: str 
     """
     if session.get(MemberRow, (person.project_id, reviewer_id)) is None:
         raise NotFoundError("There is no such member of this project.")
+    _refuse_own(person, reviewer_id)
+    if role is None:
+        remove_member(session, person.project_id, reviewer_id, now=now)
+    else:
+        set_role(session, person.project_id, reviewer_id, role)
+
+
+def _refuse_own(person: Person, reviewer_id: int) -> None:
     if reviewer_id == person.reviewer_id and not person.is_admin:
         raise RefusedError("Nobody changes their own role. Ask another admin.")
-    set_role(session, person.project_id, reviewer_id, role)
 
 
-def set_role(session: Session, project_id: int, reviewer_id: int, role: str | None) -> None:
-    """Make a person a member of a project, in another role, or no member any more (None).
+def set_role(session: Session, project_id: int, reviewer_id: int, role: str) -> None:
+    """Make a person a member of a project, or give a member another role.
 
     Raises:
         BadInputError: there is no such role.
 
     """
-    if role is not None and role not in [one.value for one in Role]:
+    if role not in [one.value for one in Role]:
         raise BadInputError(f"role must be one of {', '.join(Role)}; it is {role[:40]!r}.", where="field role")
     row = session.get(MemberRow, (project_id, reviewer_id))
-    if role is None:
-        if row is not None:
-            session.delete(row)
-        return
     row = row or MemberRow(project_id=project_id, reviewer_id=reviewer_id, role=role)
     row.role = role
     session.add(row)
+
+
+def remove_member(session: Session, project_id: int, reviewer_id: int, *, now: datetime) -> None:
+    """End a membership, and with it the person's tokens for the project: they are not to live again with the next."""
+    row = session.get(MemberRow, (project_id, reviewer_id))
+    if row is not None:
+        session.delete(row)
+    _end_tokens(session, reviewer_id, now, col(TokenRow.project_id) == project_id)
 
 
 # ------------------------------------------------------------------------------------------------ tokens
@@ -662,6 +734,11 @@ def list_tokens(session: Session, reviewer_id: int | None = None, project_id: in
     return list(session.execute(wanted.order_by(col(TokenRow.id).desc())).scalars())
 
 
+def _end_tokens(session: Session, reviewer_id: int, now: datetime, *also: ColumnElement[bool]) -> None:
+    theirs = (col(TokenRow.reviewer_id) == reviewer_id, col(TokenRow.ended_at).is_(None), *also)
+    session.execute(update(TokenRow).where(*theirs).values(ended_at=now))
+
+
 def end_token(session: Session, token_id: int, *, now: datetime, reviewer_id: int | None = None) -> TokenRow:
     """End a token; of this person, or of anybody.
 
@@ -685,12 +762,16 @@ def make_ticket(session: Session, reviewer_id: int | None, *, now: datetime) -> 
 
     Links of the same kind that were made before end.
     """
-    same = col(TicketRow.reviewer_id).is_(None) if reviewer_id is None else col(TicketRow.reviewer_id) == reviewer_id
-    session.execute(update(TicketRow).where(same, col(TicketRow.used_at).is_(None)).values(used_at=now))
+    _end_tickets(session, reviewer_id, now=now)
     secret = secrets.token_urlsafe(32)
     lifetime = SETUP_LIFETIME if reviewer_id is None else TICKET_LIFETIME
     session.add(TicketRow(digest=_digest(secret), reviewer_id=reviewer_id, made_at=now, ends_at=now + lifetime))
     return secret
+
+
+def _end_tickets(session: Session, reviewer_id: int | None, *, now: datetime) -> None:
+    same = col(TicketRow.reviewer_id).is_(None) if reviewer_id is None else col(TicketRow.reviewer_id) == reviewer_id
+    session.execute(update(TicketRow).where(same, col(TicketRow.used_at).is_(None)).values(used_at=now))
 
 
 def get_ticket(session: Session, secret: str, *, now: datetime) -> TicketRow:

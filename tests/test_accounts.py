@@ -1,6 +1,6 @@
 """Who comes in: passwords, second factors, logins, tokens and links, on both databases."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import date, timedelta
 from itertools import product
 from threading import Barrier
@@ -164,12 +164,70 @@ def test_the_last_administrator_stays(db: Database, ann: ReviewerRow) -> None:
         accounts.disable(session, row, now=NOON)
 
 
+def test_of_two_administrators_who_lock_each_other_out_at_one_instant_one_stays(db: Database) -> None:
+    with db.write() as session:
+        names = ("ada", "ben")
+        ada, ben = (accounts.create(session, one, hashed=HASHED, is_admin=True, now=NOON).id for one in names)
+
+    def lock_out(number: int | None) -> bool:
+        try:
+            with db.write() as session:
+                accounts.disable(session, session.get_one(ReviewerRow, number), now=NOON)
+        except ConflictError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(1) as pool:
+        with db.write() as session:
+            accounts.disable(session, session.get_one(ReviewerRow, ada), now=NOON)
+            session.flush()
+            other = pool.submit(lock_out, ben)
+            # Long enough for it to end, if nothing holds it up.
+            wait([other], timeout=0.5)
+        assert not other.result()
+
+
+def test_a_password_that_was_right_a_moment_ago_lets_nobody_in(db: Database, ann: ReviewerRow) -> None:
+    with db.read() as session:
+        checked = accounts.check_password(session, "ann", PASSWORD, now=NOON)
+    with db.write() as session:
+        hashed = accounts.hash_password("ann", "another of these")
+        accounts.set_password(session, session.get_one(ReviewerRow, ann.id), hashed, now=NOON)
+    with pytest.raises(NotKnownError), db.write() as session:
+        accounts.log_in(session, checked, address="", agent="", now=NOON)
+
+
+def test_a_link_ends_with_a_new_password_and_with_who_is_locked_out(db: Database, ann: ReviewerRow) -> None:
+    with db.write() as session:
+        row = session.get_one(ReviewerRow, ann.id)
+        first = accounts.make_ticket(session, ann.id, now=NOON)
+        accounts.set_password(session, row, HASHED, now=NOON)
+        second = accounts.make_ticket(session, ann.id, now=NOON)
+        accounts.create(session, "ben", hashed=HASHED, is_admin=True, now=NOON)
+        accounts.disable(session, row, now=NOON)
+        accounts.enable(session, row)
+        for link in (first, second):
+            with pytest.raises(NotFoundError):
+                accounts.use_ticket(session, link, "", HASHED, now=NOON)
+
+
+def test_who_comes_back_into_a_project_does_not_find_their_tokens_alive(
+    db: Database, ann: ReviewerRow, project_id: int
+) -> None:
+    with db.write() as session:
+        person = Person(ann.id or 0, "ann", project_id, Role.REVIEWER)
+        token = accounts.make_token(session, person, "import", ["ingest"], now=NOON)[1]
+        accounts.remove_member(session, project_id, ann.id or 0, now=NOON)
+        accounts.set_role(session, project_id, ann.id or 0, "reviewer")
+        assert accounts.find_token(session, token, now=NOON) is None
+
+
 def test_who_is_no_member_does_not_come_in_and_who_leaves_is_out(
     db: Database, ann: ReviewerRow, project_id: int
 ) -> None:
     secret = come_in(db)
     with db.write() as session:
-        accounts.set_role(session, project_id, ann.id or 0, None)
+        accounts.remove_member(session, project_id, ann.id or 0, now=NOON)
     assert who(db, secret) is None
     with pytest.raises(RefusedError, match="member of no project"):
         come_in(db)

@@ -125,7 +125,10 @@ def set_role(
 
     with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.write() as session:
         person = accounts.get_person(session, name)
-        accounts.set_role(session, project_id, person.id or 0, None if role == "none" else role)
+        if role == "none":
+            accounts.remove_member(session, project_id, person.id or 0, now=now())
+        else:
+            accounts.set_role(session, project_id, person.id or 0, role)
         about = {"name": person.name, "role": role}
         audit.note(session, actor(), "user role", now=now(), project_id=project_id, about=about)
     say(f"{person.name} is {'no member any more' if role == 'none' else f'a {role} here'}.")

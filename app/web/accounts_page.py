@@ -10,12 +10,12 @@ from sqlmodel import Session
 from starlette.responses import Response
 
 from app import accounts, audit
-from app.accounts import Person
+from app.accounts import Checked, Person
 from app.errors import AppError, BadInputError, NotFoundError, RefusedError, TooManyError
 from app.models import LoginRow, TokenRow
 from app.settings import Settings
 from app.web.deps import AppDb, Config, Db, Now, Who
-from app.web.forms import Form
+from app.web.forms import MOST_TYPED, Fields, Form
 from app.web.render import page, see_other, url
 from app.web.rights import Door, about, cookie_of
 
@@ -56,6 +56,7 @@ class AccountView:
     """What `account.html` may read."""
 
     person: Person
+    has_password: bool
     has_totp: bool
     totp_secret: str
     totp_picture: Markup
@@ -98,32 +99,40 @@ def show_login(request: Request, config: Config, next: str = "") -> Response:
     return page(request, "login.html", LoginView.of(config, inside(next)))
 
 
-@router.post("/login")
+@router.post("/login", max_body_size=MOST_TYPED)
 def log_in(request: Request, form: Form, db: AppDb, config: Config, now: Now) -> Response:
     """Come in: a cookie that scripts cannot read, and the page that was asked for."""
     fields = form.allow(("name", "password", "code", "next"))
     name, target = fields.one("name").strip(), inside(fields.one("next"))
-    address = request.client.host if request.client else ""
+    address = address_of(request)
     try:
         _take_passwords(config)
-        tries(request).take(name, address)
+        with db.read() as session:
+            is_known = accounts.came_from(session, name, address, now=now)
+        tries(request).take(address, name, is_known=is_known)
         with db.read() as session:
             checked = accounts.check_password(session, name, fields.one("password"), fields.one("code"), now=now)
         with db.write() as session:
             secret = accounts.log_in(
                 session, checked, address=address, agent=request.headers.get("user-agent", ""), now=now
             )
-            actor = audit.Actor(checked.reviewer_id, name, address)
-            audit.note(session, actor, "logged in", now=now)
+            accounts.end_shown(session, request.cookies.get(cookie_of(request), ""), now=now)
+            person = accounts.get_reviewer(session, checked.reviewer_id)
+            audit.note(session, audit.Actor(person.id, person.name, address), "logged in", now=now)
     except AppError as error:
         if not isinstance(error, TooManyError):
             with db.write() as session:
                 _note_refused(session, name, address, now)
         return page(request, "login.html", LoginView.of(config, target, name, error.message), status=error.status)
-    tries(request).forget(name)
+    tries(request).forget(address, name)
     answer = see_other(target)
     set_cookie(request, answer, secret)
     return answer
+
+
+def address_of(request: Request) -> str:
+    """Where a request comes from, as a proxy says that is trusted."""
+    return request.client.host if request.client else ""
 
 
 def _take_passwords(config: Settings) -> None:
@@ -182,7 +191,7 @@ def show_come_in(request: Request, db: AppDb, now: Now, secret: str) -> Response
     return page(request, "come_in.html", ComeInView(request.url.path, _asked(db, secret, now), "", ""))
 
 
-@router.post("/come-in/{secret}")
+@router.post("/come-in/{secret}", max_body_size=MOST_TYPED)
 def come_in(request: Request, form: Form, db: AppDb, config: Config, now: Now, secret: str) -> Response:
     """Take the name and the password, and go on to the login."""
     fields = form.allow(("name", "password", "again"))
@@ -196,8 +205,8 @@ def come_in(request: Request, form: Form, db: AppDb, config: Config, now: Now, s
         hashed = accounts.hash_password(name, fields.one("password"))
         with db.write() as session:
             person = accounts.use_ticket(session, secret, name, hashed, now=now)
-            address = request.client.host if request.client else ""
-            audit.note(session, audit.Actor(person.id, person.name, address), "chose a password by a link", now=now)
+            actor = audit.Actor(person.id, person.name, address_of(request))
+            audit.note(session, actor, "chose a password by a link", now=now)
     except NotFoundError:
         raise
     except AppError as error:
@@ -217,6 +226,7 @@ def _account(request: Request, session: Db, who: Who, now: Now, status: int = 20
     secret, address = ("", "") if row.totp else accounts.new_totp(row)
     view = AccountView(
         person=who,
+        has_password=row.password is not None,
         has_totp=row.totp is not None,
         totp_secret=secret,
         totp_picture=_picture(address),
@@ -246,6 +256,13 @@ def show_account(request: Request, session: Db, who: Who, now: Now) -> Response:
     return _account(request, session, who, now)
 
 
+def _prove(request: Request, db: AppDb, who: Who, fields: Fields, now: Now) -> Checked:
+    """The password of whoever asks, and a code where there is a second factor, shown once more."""
+    tries(request).take(address_of(request), who.name, is_known=True)
+    with db.read() as session:
+        return accounts.check_password(session, who.name, fields.one("old"), fields.one("code"), now=now)
+
+
 @router.post("/account/password")
 def change_password(request: Request, form: Form, db: AppDb, who: Who, now: Now) -> Response:
     """Another password, for whoever knows the one before; every other login ends."""
@@ -253,12 +270,10 @@ def change_password(request: Request, form: Form, db: AppDb, who: Who, now: Now)
     try:
         if fields.one("password") != fields.one("again"):
             raise BadInputError("The two passwords differ.", where="field again")
-        tries(request).take(who.name, request.client.host if request.client else "")
-        with db.read() as session:
-            row = accounts.get_reviewer(session, who.reviewer_id)
-            checked = accounts.check_password(session, row.name, fields.one("old"), fields.one("code"), now=now)
+        checked = _prove(request, db, who, fields, now)
         hashed = accounts.hash_password(who.name, fields.one("password"))
         with db.write() as session:
+            accounts.use_code(session, checked)
             row = accounts.get_reviewer(session, checked.reviewer_id)
             accounts.set_password(session, row, hashed, now=now)
     except AppError as error:
@@ -268,14 +283,20 @@ def change_password(request: Request, form: Form, db: AppDb, who: Who, now: Now)
 
 
 @router.post("/account/totp")
-def begin_totp(request: Request, form: Form, session: Db, who: Who, now: Now) -> Response:
-    """Ask for a code of the authenticator from now on."""
-    fields = form.allow(("secret", "code"))
-    row = accounts.get_reviewer(session, who.reviewer_id)
+def begin_totp(request: Request, form: Form, db: AppDb, who: Who, now: Now) -> Response:
+    """Ask for a code of the authenticator from now on, where whoever does so knows the password."""
+    fields = form.allow(("old", "secret", "code"))
     try:
-        accounts.confirm_totp(session, row, fields.one("secret"), fields.one("code"), now=now)
-    except BadInputError as error:
-        return _account(request, session, who, now, error.status, notice=error.message)
+        with db.read() as session:
+            row = accounts.get_reviewer(session, who.reviewer_id)
+        if row.password is not None and row.totp is None:
+            _prove(request, db, who, fields, now)
+        with db.write() as session:
+            row = accounts.get_reviewer(session, who.reviewer_id)
+            accounts.confirm_totp(session, row, fields.one("secret"), fields.one("code"), now=now)
+    except AppError as error:
+        with db.read() as session:
+            return _account(request, session, who, now, error.status, notice=error.message)
     return see_other("/account")
 
 
@@ -284,11 +305,9 @@ def end_totp(request: Request, form: Form, db: AppDb, who: Who, now: Now) -> Res
     """Ask for the password alone from now on; whoever does so shows both once more."""
     fields = form.allow(("old", "code"))
     try:
-        tries(request).take(who.name, request.client.host if request.client else "")
-        with db.read() as session:
-            row = accounts.get_reviewer(session, who.reviewer_id)
-            accounts.check_password(session, row.name, fields.one("old"), fields.one("code"), now=now)
+        checked = _prove(request, db, who, fields, now)
         with db.write() as session:
+            accounts.use_code(session, checked)
             accounts.remove_totp(session, accounts.get_reviewer(session, who.reviewer_id))
     except AppError as error:
         with db.read() as session:

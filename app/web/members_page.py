@@ -109,9 +109,10 @@ def add_member(request: Request, form: Form, session: Db, who: Who, now: Now) ->
             message = f"{error.message} Ask an administrator of the server to add them."
             return _members(request, session, who, notice=message, typed=name, status=error.status)
         person = accounts.create(session, name, now=now)
-    accounts.set_role(session, who.project_id, person.id or 0, fields.one("role"))
+    accounts.add_member(session, who, person.id or 0, fields.one("role"))
     about(request, name=person.name, role=fields.one("role"))
-    if person.password is None:
+    # Whoever has the link is that person on the whole server, so it is not for the admins of one project.
+    if who.is_admin and not accounts.comes_in(person):
         link = _link(request, accounts.make_ticket(session, person.id, now=now))
     return _members(request, session, who, link=link, typed=name)
 
@@ -122,11 +123,11 @@ def _link(request: Request, secret: str) -> str:
 
 
 @router.post("/members/{reviewer_id}")
-def change_member(request: Request, form: Form, session: Db, who: Who, reviewer_id: int) -> Response:
+def change_member(request: Request, form: Form, session: Db, who: Who, now: Now, reviewer_id: int) -> Response:
     """Another role, or none."""
     fields = form.allow(("role", "do"))
     role = None if fields.one("do") == "remove" else fields.one("role")
-    accounts.change_member(session, who, reviewer_id, role)
+    accounts.change_member(session, who, reviewer_id, role, now=now)
     about(request, name=accounts.get_reviewer(session, reviewer_id).name, role=role or "none")
     return see_other("/members")
 

@@ -9,7 +9,7 @@ from app.accounts import Stranger
 from app.errors import AppError, NotFoundError
 from app.oidc import Begun, Provider
 from app.settings import Settings
-from app.web.accounts_page import LoginView, inside, set_cookie, tries
+from app.web.accounts_page import LoginView, address_of, inside, set_cookie, tries
 from app.web.deps import AppDb, Config, Now
 from app.web.render import page, see_other
 from app.web.rights import Door, cookie_of
@@ -58,16 +58,17 @@ def go_to_provider(request: Request, config: Config, next: str = "") -> Response
 @router.get("/login/provider/return")
 def come_back(request: Request, db: AppDb, config: Config, now: Now) -> Response:
     """Back from the provider: in, where it names somebody who is known here."""
-    provider, address = provider_of(request), request.client.host if request.client else ""
+    provider, address = provider_of(request), address_of(request)
     target = "/queue"
     try:
-        tries(request).take("", address)
+        tries(request).take(address)
         begun = Begun.parse(request.cookies.get(_cookie(request), ""))
         target = inside(begun.next)
         named = provider.identify(begun, request.query_params, _back(request, config))
         agent = request.headers.get("user-agent", "")
         with db.write() as session:
             secret = _log_in(session, config, named, address, agent, now)
+            accounts.end_shown(session, request.cookies.get(cookie_of(request), ""), now=now)
     except AppError as error:
         with db.write() as session:
             audit.note(session, audit.Actor(None, "somebody", address), "login refused", now=now)
@@ -87,7 +88,6 @@ def _log_in(session: Session, config: Settings, named: Stranger, address: str, a
         person = accounts.welcome(session, named, role=config.oidc_role, project=config.project, now=now)
         actor = audit.Actor(person.id, person.name, address)
         audit.note(session, actor, "came by the provider for the first time", now=now)
-    checked = accounts.Checked(person.id or 0, None, None)
-    secret = accounts.log_in(session, checked, address=address, agent=agent, now=now)
+    secret = accounts.log_in(session, accounts.Checked(person.id or 0), address=address, agent=agent, now=now)
     audit.note(session, audit.Actor(person.id, person.name, address), "logged in by the provider", now=now)
     return secret

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from http import HTTPStatus
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlencode
@@ -152,6 +153,8 @@ def page(
         headers: further headers.
 
     """
+    if status >= HTTPStatus.BAD_REQUEST:
+        request.state.refused = status
     found = request.app.state.templates.get_template(template)
     theme = request.cookies.get("theme", THEMES[0])
     values = {field.name: getattr(view, field.name) for field in dataclasses.fields(view)}  # type: ignore[arg-type]

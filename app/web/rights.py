@@ -436,6 +436,9 @@ def _tell_alone(request: Request) -> None:
 def _note(request: Request, session: Session) -> None:
     person: Person = request.state.person
     said = request.path_params | getattr(request.state, "about", {})
+    # A page that says why not is no change, but it was tried.
+    if refused := getattr(request.state, "refused", 0):
+        said |= {"refused": refused}
     facts = {name: str(value)[:100] for name, value in said.items() if name != "secret"}
     audit.note(
         session,

@@ -4,17 +4,24 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import anyio
+import pyotp
 import pytest
 from fastapi.testclient import TestClient
 
-from app import accounts, decisions, projects, review
+from app import accounts, audit, decisions, projects, review
 from app.accounts import SCOPES, Person
 from app.db import Database
+from app.errors import TooManyError
 from app.main import create_app
 from app.models import Role
 from app.settings import Settings
 from app.web.accounts_page import inside
+from app.web.forms import MOST_TYPED
+from app.web.limits import Tries
+from app.web.rights import RIGHTS
 from tests.conftest import NOON
 from tests.logs import read_issues
 from tests.web.pages import HTMX, hidden, text
@@ -119,6 +126,149 @@ def test_who_tries_too_often_waits(server: TestClient, db: Database) -> None:
     assert {log_in(server, "ann", "wrong") for _ in range(10)} == {401}
     assert log_in(server, "ann") == 429
     assert log_in(server, "ben") == 303
+
+
+def test_nobody_is_kept_out_by_others_who_try_their_name(server: TestClient, db: Database) -> None:
+    person(db, "ann", Role.REVIEWER)
+    person(db, "ben", Role.REVIEWER)
+    assert log_in(server, "ann") == 303
+    strangers = [TestClient(server.app, client=(f"10.0.0.{n}", 1), headers={"Sec-Fetch-Site": "none"}) for n in (1, 2)]
+    assert {log_in(strangers[0], "ann", "wrong") for _ in range(9)} == {401}
+    assert [log_in(one, "ann", "wrong") for one in strangers] == [429, 429]
+    assert log_in(strangers[1], "ben") == 303
+    assert log_in(server, "ann") == 303
+
+
+def test_one_who_has_a_whole_network_has_one_address() -> None:
+    tries = Tries()
+    for number in range(30):
+        tries.take(f"2001:db8:0:7::{number:x}", f"name {number}")
+    with pytest.raises(TooManyError):
+        tries.take("2001:db8:0:7:ffff::1", "another")
+    tries.take("2001:db8:0:8::1", "another")
+
+
+def test_the_admin_of_one_project_does_not_become_somebody_else(server: TestClient, db: Database) -> None:
+    """A link to choose a password is the whole account, on the whole server."""
+    person(db, "ann", Role.ADMIN)
+    with db.write() as session:
+        accounts.create(session, "root", is_admin=True, now=NOON)
+        accounts.create(session, "boss@x.example", is_admin=True, now=NOON).oidc_subject = "17"
+    log_in(server, "ann")
+    for name in ("root", "boss@x.example"):
+        added = server.post("/members", data={"name": name, "role": "viewer"})
+        assert (added.status_code, name in added.text, "/come-in/" in added.text) == (200, True, False)
+    assert server.post("/members", data={"name": "ann", "role": "viewer"}).status_code == 403
+
+
+def test_a_token_of_an_administrator_is_of_one_project(server: TestClient, db: Database) -> None:
+    number = person(db, "root", Role.ADMIN, is_admin=True)
+    with db.write() as session:
+        row = accounts.get_reviewer(session, number)
+        here = accounts.list_projects(session, row)[0][0].id or 0
+        there = review.ensure_project(session, "next door", now=NOON).id or 0
+        audit.note(session, audit.Actor(number, "root", ""), "POST /releases", now=NOON, project_id=there)
+        audit.note(session, audit.Actor(number, "root", ""), "POST /views", now=NOON, project_id=here)
+        owner = Person(number, "root", here, Role.ADMIN)
+        secret = accounts.make_token(session, owner, "all", list(SCOPES), now=NOON)[1]
+    shown = {"Authorization": f"Bearer {secret}"}
+    log = server.get("/audit.jsonl", headers=shown).text
+    assert [json.loads(line)["what"] for line in log.splitlines()] == ["POST /views"]
+    assert server.post("/members", data={"name": "mole", "role": "admin"}, headers=shown).status_code == 404
+    assert "/come-in/" not in server.post("/members", data={"name": "local", "role": "viewer"}, headers=shown).text
+    with db.read() as session:
+        assert "mole" not in [one.name for one in accounts.list_people(session)]
+
+
+def test_a_second_factor_is_set_up_and_changed_by_who_knows_the_password(server: TestClient, db: Database) -> None:
+    number = person(db, "ann", Role.REVIEWER)
+    log_in(server, "ann")
+    secret, other = pyotp.random_base32(), pyotp.random_base32()
+
+    def set_up(secret: str, old: str) -> int:
+        form = {"secret": secret, "code": pyotp.TOTP(secret).now(), "old": old}
+        return int(server.post("/account/totp", data=form, follow_redirects=False).status_code)
+
+    assert [set_up(secret, "wrong"), set_up(secret, PASSWORD), set_up(other, PASSWORD)] == [401, 303, 409]
+    with db.read() as session:
+        assert accounts.get_reviewer(session, number).totp == secret
+
+
+def test_a_code_that_was_shown_for_anything_is_used_up(server: TestClient, db: Database) -> None:
+    number = person(db, "ann", Role.REVIEWER)
+    log_in(server, "ann")
+    secret = pyotp.random_base32()
+    with db.write() as session:
+        accounts.get_reviewer(session, number).totp = secret
+    code = pyotp.TOTP(secret).now()
+    changed = {"old": PASSWORD, "code": code, "password": "another of these", "again": "another of these"}
+    assert server.post("/account/password", data=changed, follow_redirects=False).status_code == 303
+    form = {"name": "ann", "password": "another of these", "code": code, "next": ""}
+    assert server.post("/login", data=form, follow_redirects=False).status_code == 401
+
+
+def test_who_comes_in_anew_leaves_no_login_behind(server: TestClient, db: Database) -> None:
+    person(db, "ann", Role.REVIEWER)
+    log_in(server, "ann")
+    before = server.cookies["patchsift"]
+    assert log_in(server, "ann") == 303
+    be(server, before)
+    assert server.get("/queue", follow_redirects=False).status_code == 303
+
+
+def test_what_was_refused_is_told_as_refused(server: TestClient, db: Database) -> None:
+    person(db, "root", Role.ADMIN, is_admin=True)
+    log_in(server, "ROOT")
+    wrong = {"old": "wrong", "password": "another of these", "again": "another of these"}
+    assert server.post("/account/password", data=wrong).status_code == 401
+    server.post("/members", data={"name": "cleo", "role": "viewer"})
+    rows = [json.loads(line) for line in server.get("/audit.jsonl").text.splitlines()]
+    assert [(row["who"], row["what"], row["about"].get("refused")) for row in rows] == [
+        ("root", "logged in", None), ("root", "POST /account/password", "401"), ("root", "POST /members", None),
+    ]  # fmt: skip
+
+
+def test_nothing_is_read_of_whom_nobody_knows(server: TestClient) -> None:
+    """Neither kept in memory nor on the disk: a form could be 200 MB, and there may be many."""
+    read: dict[str, int] = {}
+    for name, right in RIGHTS.items():
+        method, _, path = name.partition(" ")
+        if method in {"POST", "PUT", "PATCH"}:
+            sent = swallow(server.app, method, re.sub(r"\{[^}]+\}", "1", path))
+            assert sent[1] == (401 if right else 413), name
+            read[name] = sent[0]
+    assert {name for name, n in read.items() if n} == {name for name, right in RIGHTS.items()
+                                                       if right is None and name.startswith("POST")}  # fmt: skip
+    assert max(read.values()) <= 2 * MOST_TYPED
+
+
+def swallow(app: Any, method: str, path: str) -> tuple[int, int]:
+    """How many bytes are read of a form that has no end, and the status."""
+    read, status = 0, 0
+    kind = b"multipart/form-data; boundary=x" if path in {"/ingest", "/project/files"} else b"application/json"
+    kind = kind if "/api/" in path or kind.startswith(b"multi") else b"application/x-www-form-urlencoded"
+
+    async def receive() -> dict[str, Any]:
+        nonlocal read
+        if read > 1_000_000:
+            return {"type": "http.disconnect"}
+        body = b"--x\r\nContent-Disposition: form-data; name=a; filename=b\r\n\r\n" if not read else b""
+        body = (body if kind.startswith(b"multi") else b"") + b"a" * 10_000
+        read += len(body)
+        return {"type": "http.request", "body": body, "more_body": True}
+
+    async def send(message: dict[str, Any]) -> None:
+        nonlocal status
+        status = message.get("status", status)
+
+    headers = [(b"host", b"testserver"), (b"content-type", kind), (b"sec-fetch-site", b"same-origin")]
+    scope = {
+        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"",
+        "headers": headers, "client": ("10.0.0.1", 1), "server": ("testserver", 80), "scheme": "http",
+        "http_version": "1.1", "root_path": "",
+    }  # fmt: skip
+    anyio.run(app, scope, receive, send)
+    return read, status
 
 
 def test_a_login_that_ended_loses_nothing_that_was_typed(

@@ -132,6 +132,11 @@ def test_what_was_begun_elsewhere_or_used_before_is_refused(serve: Callable[...,
     assert client.get("/login/provider/return?error=access_denied").status_code == 401
 
 
+def test_many_come_back_in_the_same_minutes(serve: Callable[..., TestClient]) -> None:
+    client = serve()
+    assert {client.get("/login/provider/return").status_code for _ in range(12)} == {401}
+
+
 @pytest.mark.parametrize(("sub", "role", "status"), [("20", "", 403), ("19", "", 403), ("20", "viewer", 303)])
 def test_an_account_is_made_only_where_a_setting_says_so(
     serve: Callable[..., TestClient], db: Database, sub: str, role: str, status: int
