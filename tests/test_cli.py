@@ -1,8 +1,6 @@
 """The command line in real processes: exit statuses, what goes to which output, sentences instead of traces."""
 
 import gzip
-import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,34 +11,8 @@ import pytest
 
 from app import __version__
 from app.settings import Settings
+from tests.commands import ROOT, Ended, call
 from tests.logs import line
-
-ROOT = Path(__file__).parent.parent
-
-
-@dataclass(frozen=True)
-class Ended:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The one JSON object on standard output."""
-        return json.loads(self.out)
-
-
-def call(*words: object, given: bytes = b"", settings: dict[str, str] | None = None) -> Ended:
-    """Run `patchsift` with these words in a process of its own."""
-    named = {key: value for key, value in os.environ.items() if not key.startswith("PATCHSIFT_")}
-    command = [sys.executable, "-m", "app.cli", *map(str, words)]
-    # A command that ought to be refused and serves instead would hold up all tests behind it.
-    ended = subprocess.run(
-        command, cwd=ROOT, input=given, capture_output=True, env=named | (settings or {}), check=False, timeout=300
-    )
-    out, err = ended.stdout.decode(errors="surrogateescape"), ended.stderr.decode()
-    assert "Traceback" not in err, err
-    return Ended(ended.returncode, out, err)
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from app.ingest import Upload
 from app.models import JobRow, SourceRow
 from app.settings import Settings
 from app.sources import Report
+from tests.commands import call
 from tests.conftest import noon
 from tests.logs import line
 from tests.test_archives import tarred, zipped
-from tests.test_cli import call
 from tests.test_intake import DATASET, LOGS, META, PROJECT, RUN, SPEC_PAIR, lay
 from tests.web.pages import text
 

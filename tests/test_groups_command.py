@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests import logs
-from tests.test_cli import call, write
+from tests.commands import call
+from tests.test_cli import write
 from tests.test_groups import FIX, OTHER, diff, renamed
 
 

@@ -15,9 +15,10 @@ from app.guidelines import FIRST_REASONS, Reason
 from app.models import DecisionRow, Verdict
 from app.queue import Filter
 from app.settings import Settings
+from tests.commands import call
 from tests.conftest import NOON
 from tests.logs import read_issues
-from tests.test_cli import call, write
+from tests.test_cli import write
 from tests.web.pages import decide, hidden, live_parts, text
 
 NO_TEST = Reason("no_test", "No test", 5)

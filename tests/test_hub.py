@@ -13,10 +13,10 @@ import pytest
 from app import releases
 from app.errors import UnsupportedError
 from app.hub import Offer, push
+from tests.commands import Ended, call
 from tests.conftest import NOON
 from tests.hub import TOKEN, Hub
 from tests.releasing import Desk, installed
-from tests.test_cli import Ended, call
 from tests.test_release_cli import change, options
 
 

@@ -23,9 +23,10 @@ from app.cli.terminal import now
 from app.errors import NotFoundError
 from app.gates import GATES
 from app.models import JobState
+from tests.commands import ROOT, Ended, call
 from tests.logs import line
 from tests.releasing import Desk, installed
-from tests.test_cli import ROOT, Ended, call, write
+from tests.test_cli import write
 from tests.test_tokens import as_bytes as tokenizer_json
 
 

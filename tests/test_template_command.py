@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from app.recipes.prompt import KINDS, shipped
-from tests.test_cli import call, write
+from tests.commands import call
+from tests.test_cli import write
 
 TEXT = "Spec it.\n{issue}\n"
 

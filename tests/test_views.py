@@ -11,9 +11,10 @@ from app.db import Database
 from app.errors import BadInputError
 from app.queue import Filter
 from app.settings import Settings
+from tests.commands import call
 from tests.conftest import NOON
 from tests.logs import line, read_issues
-from tests.test_cli import call, write
+from tests.test_cli import write
 from tests.web.pages import HTMX, decide, text
 
 
