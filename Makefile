@@ -14,7 +14,7 @@ run:  ## Start Patchsift and open it in the browser
 test:  ## Run every test, on SQLite and PostgreSQL, in a real browser
 	@scripts/environment test
 	@scripts/chromium
-	@exec .venv/bin/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile $(ARGS)
+	@exec .venv/bin/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check:  ## Formatter, linter, types, layers, templates
 	@scripts/environment check

@@ -1,6 +1,7 @@
 """Fifty reviewers at one PostgreSQL: each decides once in five seconds, while a log is read and datasets are exported.
 
     python -m bench.team_load [--seconds 120] [--reviewers 50] [--every 5] [--webs 2] [--export-every 60]
+    python -m bench.team_load --seconds 1800
 
 A PostgreSQL from the wheel, real web processes and a worker, every reviewer with a token and a keep-alive connection.
 A reviewer does what the page does: decides, says what is looked at now and is given what comes next, fetches that. The
@@ -41,6 +42,7 @@ from bench.servers import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 _PATIENCE_S = 120
+_LINES = 1000
 _LOCKS = re.compile(r"lock timeout|deadlock|LockNotAvailable|DeadlockDetected|database is locked", re.IGNORECASE)
 _AHEAD = re.compile(r'data-ahead="(.*?)"')
 
@@ -55,7 +57,6 @@ class Plan:
     webs: int = 2
     export_every: float = 60
     candidates: int = 3_000
-    lines: int = 40_000
 
 
 @dataclass
@@ -224,36 +225,27 @@ class Exporter(threading.Thread):
 
 
 class Reading(threading.Thread):
-    """Gives log after log to `patchsift ingest`, until it is told to stop or there is none left."""
+    """Writes log after log of a thousand lines and gives each to `patchsift ingest`, until it is told to stop."""
 
-    def __init__(self, files: list[Path], command: list[str], tally: Tally, folder: Path) -> None:
+    def __init__(self, lines: Iterator[bytes], command: list[str], tally: Tally, folder: Path) -> None:
         super().__init__(daemon=True)
-        self._files, self._command, self._tally, self._folder = files, command, tally, folder
+        self._lines, self._command, self._tally, self._folder = lines, command, tally, folder
         self.over = threading.Event()
 
     def run(self) -> None:
-        for path in self._files:
+        for number in itertools.count():
             if self.over.is_set():
                 return
+            path = self._folder / f"more-{number}.jsonl"
+            path.write_bytes(b"".join(line + b"\n" for line in itertools.islice(self._lines, _LINES)))
             with (self._folder / "ingest.log").open("ab") as said:
                 command = [*self._command, str(path)]
                 subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=said, check=True)
-            self._tally.n_lines += path.read_bytes().count(b"\n")
+            path.unlink()
+            self._tally.n_lines += _LINES
 
 
 # ------------------------------------------------------------------------------------------------ the desk
-
-
-def _write_logs(plan: Plan, folder: Path) -> tuple[Path, list[Path]]:
-    """The log that is there from the start, and those that are read meanwhile, a thousand lines each."""
-    lines = logs.entries(plan.candidates + plan.lines)
-    first = folder / "first.jsonl"
-    first.write_bytes(b"".join(line + b"\n" for line in itertools.islice(lines, plan.candidates)))
-    files: list[Path] = []
-    while some := list(itertools.islice(lines, 1000)):
-        files.append(folder / f"more-{len(files)}.jsonl")
-        files[-1].write_bytes(b"".join(line + b"\n" for line in some))
-    return first, files
 
 
 def _people(db: Database, n: int) -> list[str]:
@@ -317,11 +309,13 @@ def run(plan: Plan, url: str, folder: Path) -> Outcome:
     db = Database(Settings(data_dir=folder / "desk", database_url=url))
     migrations.upgrade(db)
     tokens = _people(db, plan.reviewers)
-    first, files = _write_logs(plan, folder)
+    lines = logs.entries(sys.maxsize)
+    first = folder / "first.jsonl"
+    first.write_bytes(b"".join(line + b"\n" for line in itertools.islice(lines, plan.candidates)))
     where = ["--data-dir", str(folder / "desk"), "--database-url", url]
     program = [sys.executable, "-m", "app.cli"]
     tally = Tally()
-    reading = Reading(files, [*program, "ingest", *where], tally, folder)
+    reading = Reading(lines, [*program, "ingest", *where], tally, folder)
     subprocess.run([*program, "ingest", *where, str(first)], cwd=ROOT, capture_output=True, check=True)
     with ExitStack() as stack:
         said = stack.enter_context((folder / "servers.log").open("wb"))
@@ -411,7 +405,7 @@ def main() -> None:
     plain = Plan()
     for name in ("seconds", "every", "export_every"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=getattr(plain, name))
-    for name in ("reviewers", "webs", "candidates", "lines"):
+    for name in ("reviewers", "webs", "candidates"):
         parser.add_argument(f"--{name}", type=int, default=getattr(plain, name))
     given: dict[str, Any] = vars(parser.parse_args())
     plan = Plan(**given)
