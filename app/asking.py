@@ -45,13 +45,14 @@ def is_blind(session: Session, row: CandidateRow) -> bool:
     return row.status == Status.PENDING and asked_of(session, row) > 1
 
 
-def only_of(session: Session, row: CandidateRow, viewer: int) -> int | None:
-    """Whose comments a person may see on a candidate: None for all, their own alone while it waits for opinions.
+def is_hidden(session: Session, row: CandidateRow, viewer: int | None) -> bool:
+    """Whether a person may not see what others said of a candidate: it waits, or it is gold that they are to judge."""
+    return is_blind(session, row) or row.id in gold.list_hidden(session, row.project_id, viewer)
 
-    So it is of gold that this person is to judge unknowingly.
-    """
-    is_hidden = is_blind(session, row) or row.id in gold.list_hidden(session, row.project_id, viewer)
-    return viewer if is_hidden else None
+
+def only_of(session: Session, row: CandidateRow, viewer: int) -> int | None:
+    """Whose comments a person may see on a candidate: None for all, their own alone while others' are hidden."""
+    return viewer if is_hidden(session, row, viewer) else None
 
 
 def seen_by(history: History, viewer: int | None) -> History:

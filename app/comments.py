@@ -25,6 +25,7 @@ LETS_IN = frozenset({Verdict.ACCEPT, Verdict.EDIT})
 """What a blocking comment stands in the way of: both take the candidate into a release."""
 
 _LONGEST_KEY = 200
+_TAKEN = "This key was used for another comment; every act needs a key of its own."
 _QUOTED = 60
 _LONGEST_LINE = 2_000
 
@@ -340,7 +341,7 @@ def begin(
     """
     known = _begin(session, draft.key, CommentAct.SAY)
     if known is not None:
-        return known.thread_id
+        return _thread_begun(session, known, row, reviewer_id)
     text = stands.texts.get(draft.field)
     if text is None:
         raise BadInputError(f"This candidate has no text called {draft.field[:40]!r}.", where="field field")
@@ -354,6 +355,14 @@ def begin(
     session.flush()
     _append(session, thread, None, CommentAct.SAY, reviewer_id, draft.key, now, text=draft.text, blocks=draft.blocks)
     return thread.id or 0
+
+
+def _thread_begun(session: Session, known: CommentRow, row: CandidateRow, reviewer_id: int) -> int:
+    """The thread that the same key began, where it is the same person's, on the same candidate."""
+    began = session.get_one(ThreadRow, known.thread_id)
+    if (began.candidate_id, known.reviewer_id) != (row.id, reviewer_id):
+        raise ConflictError(_TAKEN)
+    return known.thread_id
 
 
 def _anchored(row: CandidateRow, draft: Draft, text: str, *, snippet: bool) -> ThreadRow:
@@ -508,7 +517,7 @@ def _begin(session: Session, key: str, act: CommentAct, thread_id: int | None = 
     lock_chain(session)
     known: CommentRow | None = session.execute(select(CommentRow).where(col(CommentRow.key) == key)).scalar()
     if known is not None and (known.act != act or thread_id not in {None, known.thread_id}):
-        raise ConflictError("This key was used for another comment; every act needs a key of its own.")
+        raise ConflictError(_TAKEN)
     return known
 
 

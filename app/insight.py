@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Select, String, Table, Text, case, cast, func, select, true, type_coerce
+from sqlalchemy import ColumnElement, Select, String, Table, Text, case, cast, exists, func, select, true, type_coerce
 from sqlmodel import Session, col
 
 from app import decisions, evidence, guidelines, queue, releases, syntax
@@ -443,9 +443,10 @@ def _reviewer_id(session: Session, name: str) -> int:
     return int(found)
 
 
-def list_reviewers(session: Session, most: int = 100) -> list[str]:
-    """The names of those who may have decided, in order."""
-    wanted = select(col(ReviewerRow.name)).order_by(col(ReviewerRow.name)).limit(most)
+def list_reviewers(session: Session, project_id: int, most: int = 100) -> list[str]:
+    """The names of those who have decided in a project, in order."""
+    decided = exists().where(_decision.c.project_id == project_id, _decision.c.reviewer_id == col(ReviewerRow.id))
+    wanted = select(col(ReviewerRow.name)).where(decided).order_by(col(ReviewerRow.name)).limit(most)
     return list(session.execute(wanted).scalars())
 
 

@@ -698,7 +698,7 @@ def _find_earlier(session: Session, key: str, verdict: Verdict, candidate_id: in
 
 def _stale(session: Session, row: CandidateRow, seen: int, yours: Mapping[str, object]) -> ConflictError:
     """The refusal of a write that saw an earlier version: what was sent, and what stands instead."""
-    history = [] if asking.is_blind(session, row) else decisions.list_history(session, row.id or 0)
+    row, history = _told_of(session, row)
     last, who, revision = history[-1] if history else (None, "", None)
     said = evidence.read_candidate(session, row).said
     theirs: dict[str, object] = {
@@ -722,13 +722,20 @@ def _stale(session: Session, row: CandidateRow, seen: int, yours: Mapping[str, o
     return ConflictError(_changed(session, row, seen), where=f"candidate {row.id}", both=both)
 
 
+def _told_of(session: Session, row: CandidateRow) -> tuple[CandidateRow, History]:
+    """A candidate and its history as whoever is refused may know them."""
+    viewer = queue.who_asks(session)
+    history = [] if asking.is_hidden(session, row, viewer) else decisions.list_history(session, row.id or 0)
+    return _as_seen(session, row, viewer), history
+
+
 def _changed(session: Session, row: CandidateRow, seen: int) -> str:
     if row.status == Status.JOINED:
         return (
             f"Candidate {row.id} was joined with candidate {find_lead(session, row)}: both speak of one change. "
             "Nothing of yours was stored; decide on that one."
         )
-    history = [] if asking.is_blind(session, row) else decisions.list_history(session, row.id or 0)
+    row, history = _told_of(session, row)
     last = f" by {history[-1][1]} ({history[-1][0].verdict})" if history else ""
     return (
         f"Candidate {row.id} was changed{last} after you opened it: you saw version {seen}, it is version "

@@ -18,7 +18,7 @@ _MOST_SHOWN = 100
 _turn = metadata.tables["turn"]
 _reviewer, _member = metadata.tables["reviewer"], metadata.tables["member"]
 _someone = _reviewer.alias()
-# Who may decide in a project: everybody, as long as nobody has a password.
+# Who may decide in a project: everybody, as long as nobody can come in by a password or a provider.
 _REVIEWS = (
     _reviewer.c.disabled_at.is_(None),
     or_(
@@ -28,7 +28,7 @@ _REVIEWS = (
             _member.c.project_id == bindparam("project"),
             _member.c.role != Role.VIEWER,
         ),
-        ~exists().where(_someone.c.password.is_not(None)),
+        ~exists().where(or_(_someone.c.password.is_not(None), _someone.c.oidc_subject.is_not(None))),
     ),
 )
 _BY_NAME = select(_reviewer.c.id).where(func.lower(_reviewer.c.name) == bindparam("name"), *_REVIEWS)

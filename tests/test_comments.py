@@ -1,7 +1,7 @@
 """Comments on lines: threads that follow, what blocks acceptance on every path, and no trace of it in a file."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +241,10 @@ def test_what_cannot_be_is_refused(desk: Desk) -> None:
         desk.comment(digest="0" * 64)
     with pytest.raises(ConflictError, match="key was used for another comment"):
         desk.settle(number, key="k{}0")
+    with pytest.raises(ConflictError, match="key was used for another comment"):
+        desk.comment(1, key="k{}0")
+    with pytest.raises(ConflictError, match="key was used for another comment"):
+        replace(desk, me=desk.me + 1).comment()
     with desk.db.write() as session:
         for wanted in (99, 2**40):
             with pytest.raises(NotFoundError):

@@ -126,7 +126,7 @@ def of_visit(request: Request, session: Session, row: CandidateRow, seen: int, v
 
 
 def _changed(session: Session, row: CandidateRow, me: int) -> str:
-    history = [] if asking.is_blind(session, row) else decisions.list_history(session, row.id or 0)
+    history = [] if asking.is_hidden(session, row, me) else decisions.list_history(session, row.id or 0)
     # What this person did in another tab, or has taken back a moment ago, is no news.
     if not history or history[-1][0].reviewer_id == me:
         return ""

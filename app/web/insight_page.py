@@ -9,10 +9,12 @@ from markupsafe import Markup
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import insight, queue, sources
-from app.errors import BadInputError
+from app import insight, projects, queue, sources
+from app.accounts import Person
+from app.errors import BadInputError, RefusedError
 from app.insight import Cell, Insight, Picture, Row, Scope
-from app.web.deps import Db, Now, Project
+from app.web import rights
+from app.web.deps import Db, Now, Project, Who
 from app.web.pictures import Bar, Line, draw
 from app.web.queue import Fault, link_query
 from app.web.render import as_json, page, url
@@ -72,12 +74,12 @@ class InsightView:
 
 
 @router.get("/insight")
-def show_insight(request: Request, session: Db, project: Project, now: Now) -> Response:
+def show_insight(request: Request, session: Db, project: Project, who: Who, now: Now) -> Response:
     """Intake, decisions, accept rates, reasons, times and what is left, as pictures with links to their lists."""
     query = dict(request.query_params)
     fault, seen = None, None
     try:
-        seen = _look(request, session, project, now)
+        seen = _look(request, session, project, who, now)
     except BadInputError as error:
         fault = Fault((error.where or "").removeprefix("field "), error.message)
     typed = {name: query.get(name, "").strip() for name in ("since", "until", "source", "by")}
@@ -89,7 +91,7 @@ def show_insight(request: Request, session: Db, project: Project, now: Now) -> R
         fault=fault,
         periods=_periods(query, now.date()),
         patch_sources=queue.list_patch_sources(session, project),
-        reviewers=insight.list_reviewers(session),
+        reviewers=insight.list_reviewers(session, project) if _sees_others(session, who) else [who.name],
         said="" if seen is None else _span(seen.scope),
         seen=seen,
         figures=[] if seen is None else [figure_of(one, seen.release) for one in seen.pictures],
@@ -100,9 +102,9 @@ def show_insight(request: Request, session: Db, project: Project, now: Now) -> R
 
 
 @router.get("/api/v1/insight")
-def insight_json(request: Request, session: Db, project: Project, now: Now) -> Response:
+def insight_json(request: Request, session: Db, project: Project, who: Who, now: Now) -> Response:
     """The numbers of the page: facts, and every picture's rows with the query of the list that each number counts."""
-    seen = _look(request, session, project, now)
+    seen = _look(request, session, project, who, now)
     return as_json(
         {
             "scope": {name: None if one is None else str(one) for name, one in asdict(seen.scope).items()},
@@ -156,9 +158,16 @@ class Kept:
         return seen
 
 
-def _look(request: Request, session: Session, project: int, now: datetime) -> Insight:
+def _look(request: Request, session: Session, project: int, who: Person, now: datetime) -> Insight:
     kept: Kept = request.app.state.insights
-    return kept.look(session, project, Scope.parse(dict(request.query_params), today=now.date()), now)
+    scope = Scope.parse(dict(request.query_params), today=now.date())
+    if scope.by not in {"", who.name} and not _sees_others(session, who):
+        raise RefusedError("Figures of one person are for that person, and for whom the project's settings name.")
+    return kept.look(session, project, scope, now)
+
+
+def _sees_others(session: Session, who: Person) -> bool:
+    return rights.sees_team(who, projects.get_opinions(session, who.project_id).team)
 
 
 def figure_of(picture: Picture, release: int | None = None) -> Figure:

@@ -67,6 +67,8 @@ def visit(request: Request, body: JsonObject, db: AppDb, project: Project, me: M
         found = leases.visit(
             session, project, me, wanted, said.candidate, now=now, dealt=said.dealt, take_over=said.take_over
         )
+    if not is_partial(request):
+        return see_other(url(f"/candidates/{said.candidate}", **link_query(wanted)))
     with db.read() as session:
         queue.asks(session, me)
         row = review.get_candidate(session, project, said.candidate)

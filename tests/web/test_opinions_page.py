@@ -21,7 +21,7 @@ from app.settings import Settings
 from app.web.rights import RIGHTS
 from tests.conftest import NOON, noon
 from tests.logs import SCRIPT, read_issues
-from tests.web.pages import text
+from tests.web.pages import HTMX, text
 
 MARK = "wherefore-art-thou"
 EDITED = SCRIPT + f"# {MARK}\n"
@@ -157,7 +157,14 @@ def test_figures_by_person_are_for_whom_the_project_says(server: Server) -> None
         )
         return server.ask(who, "GET", "/api/v1/agreement").json()["people"]  # type: ignore[attr-defined]
 
+    def insight(who: str, by: str) -> list[int]:
+        return [server.ask(who, "GET", f"{path}?by={by}").status_code for path in ("/insight", "/api/v1/insight")]
+
     assert (people("ann"), people("cleo")) == (None, None)
+    assert [insight(who, "ben") for who in ("ann", "ben", "cleo", "dora")] == [
+        [403] * 2, [200] * 2, [403] * 2, [200] * 2,
+    ]  # fmt: skip
+    assert "cleo" not in text(server.ask("ann", "GET", "/insight").text)  # type: ignore[attr-defined]
     assert [one["name"] for one in people("dora")] == ["ann", "ben"]  # type: ignore[attr-defined]
     changed = server.ask("dora", "PATCH", "/api/v1/project", json={"opinions": {"team": "curators"}})
     assert changed.status_code == 200
@@ -184,6 +191,21 @@ def test_gold_is_marked_judged_unknowingly_and_told_of(server: Server) -> None:
         assert (MARK in shown.text, shown.status_code < 500) == (False, True), path  # type: ignore[attr-defined]
     seen = server.ask("ann", "GET", f"/api/v1/candidates/{one}").json()  # type: ignore[attr-defined]
     assert (seen["status"], seen["history"], seen["releases"]) == ("pending", [], [])
+
+    # Nor does a refusal, a page that looks again, or a list that would have it in it.
+    stale = {"other": two, "version": 1, "key": "stale"}
+    refused = server.ask("ann", "POST", f"/api/v1/candidates/{one}/join", json=stale)
+    seen = {"candidate": one, "version": 1}
+    look = server.client.post(
+        "/queue/visit", json=seen, headers=HTMX | {"Authorization": f"Bearer {server.secrets['ann']}"}
+    )
+    assert server.ask("ann", "POST", "/queue/visit", json=seen, follow_redirects=False).status_code == 303
+    first = server.ask("ann", "GET", "/queue/start?status=rejected", follow_redirects=False)
+    listed = text(server.ask("ann", "GET", f"/queue?status=all&q=id:{one}").text)  # type: ignore[attr-defined]
+    assert (refused.status_code, look.status_code) == (409, 200)
+    assert not [one for one in (MARK, "reject", "cleo") if one in refused.text + look.text]  # type: ignore[attr-defined]
+    assert first.headers["location"].startswith(f"/candidates/{two}")
+    assert "rejected 1" not in listed.lower()
 
     told = server.says("ann", "accept", one)
     assert "reject is right" in str(told["message"])
