@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 _SCOPES = "openid email profile"
 _KEPT_SECONDS = 3600.0
+_SILENT_SECONDS = 10.0
 _WAIT_SECONDS = 5.0
 _LEEWAY_SECONDS = 60
 _MOST_CHARACTERS = 64
@@ -72,6 +73,7 @@ class Provider:
     client_id: str
     client_secret: str
     _kept: tuple[float, Mapping[str, Any], Any] | None = None
+    _silent_since: float | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -183,8 +185,20 @@ class Provider:
     def _look(self) -> tuple[Mapping[str, Any], Any]:
         with self._lock:
             if self._kept is None or time.monotonic() - self._kept[0] > _KEPT_SECONDS:
-                self._kept = (time.monotonic(), *self._ask())
+                self._kept = (time.monotonic(), *self._ask_patiently())
             return self._kept[1], self._kept[2]
+
+    def _ask_patiently(self) -> tuple[Mapping[str, Any], Any]:
+        """As `_ask`, but not again at once: everybody stands behind one who waits for a provider that is silent."""
+        if self._silent_since is not None and time.monotonic() - self._silent_since < _SILENT_SECONDS:
+            raise _silent()
+        try:
+            found = self._ask()
+        except UnavailableError:
+            self._silent_since = time.monotonic()
+            raise
+        self._silent_since = None
+        return found
 
     def _ask(self) -> tuple[Mapping[str, Any], Any]:
         """What the provider says of itself, and its keys."""

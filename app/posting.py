@@ -28,8 +28,11 @@ _SECONDS = 10.0
 _WHOLE_SECONDS = 20.0
 _LONGEST_URL = 500
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
-# Ranges whose addresses stand for others: what they lead to may be private.
-_DETOURS = tuple(ipaddress.ip_network(one) for one in ("64:ff9b::/96", "2002::/16", "2001::/32", "::/96"))
+# Ranges whose addresses stand for others, or for a site: what they lead to may be private.
+_DETOURS = tuple(
+    ipaddress.ip_network(one)
+    for one in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::/96", "::ffff:0:0:0/96", "fec0::/10")
+)
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -277,7 +277,8 @@ def test_a_host_that_the_setting_does_not_name_is_refused(url: str) -> None:
         ("169.254.169.254", False),
         ("192.168.0.1", False), ("100.64.0.1", False), ("0.0.0.0", False), ("224.0.0.1", False), ("::1", False),
         ("fe80::1", False), ("fd00::1", False), ("::ffff:10.2.2.3", False), ("::ffff:10.1.2.3", True),
-        ("64:ff9b::7f00:1", False), ("2002:7f00:1::", False), ("2606:2800:21f:cb07:6820:80da:af6b:8b2c", True),
+        ("64:ff9b::7f00:1", False), ("2002:7f00:1::", False), ("fec0::1", False),
+        ("64:ff9b:1::7f00:1", False), ("::ffff:0:7f00:1", False), ("2606:2800:21f:cb07:6820:80da:af6b:8b2c", True),
     ],
 )  # fmt: skip
 def test_an_address_is_public_or_named(address: str, expected: bool) -> None:

@@ -254,6 +254,14 @@ def test_one_that_is_right_names_somebody(provider: Provider) -> None:
     assert provider.read(token(aud=["desk"], azp="desk"), "n").issuer == "https://login.example"
 
 
-def test_a_provider_that_is_silent_says_so() -> None:
+def test_a_provider_that_is_silent_says_so_and_is_left_alone_for_a_while() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        provider = Provider(f"http://localhost:{mute.getsockname()[1]}", "desk", "")
+        mute.close()
+        with pytest.raises(UnavailableError, match="does not answer"):
+            provider._look()
+    asked: list[int] = []
+    provider._ask = lambda: asked.append(1)  # type: ignore[method-assign, assignment, return-value]
     with pytest.raises(UnavailableError, match="does not answer"):
-        Provider("http://localhost:1", "desk", "")._look()
+        provider._look()
+    assert asked == []
