@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import Table, exists, func, select, update
 from sqlmodel import Session, col
 
 from app import __version__, audit, decisions, evidence, migrations, search
@@ -24,7 +24,18 @@ from app.candidates import Candidate
 from app.db import Database, sqlite_module
 from app.errors import BadInputError, ConflictError
 from app.formats.reading import changed_lines, shown
-from app.models import CandidateRow, DecisionRow, ProjectRow, ReleaseRow, ReleaseState, Status, metadata
+from app.models import (
+    AuditRow,
+    CandidateRow,
+    DecisionRow,
+    LoginRow,
+    ProjectRow,
+    ReleaseRow,
+    ReleaseState,
+    Status,
+    TicketRow,
+    metadata,
+)  # fmt: skip
 from app.settings import Settings
 
 Progress = Callable[[str, int, int], None]
@@ -34,6 +45,7 @@ _KEPT = ("releases", "overlong")
 _CHUNK_ROWS = 200
 _CHUNK_BYTES = 1 << 20
 _PAGES = 16
+_CUT = "{what} that the backup of {at} holds is not there any more: rows were cut off, or all of them made anew."
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,7 @@ class Facts:
         schema: of the database.
         rows: table → rows.
         chains: project → the digest of its last decision, in hexadecimal, or "" where nobody decided yet.
+        audit: the digest of the last row of the audit log, or "" where there was none.
     """
 
     made_at: str
@@ -53,6 +66,7 @@ class Facts:
     schema: str
     rows: dict[str, int]
     chains: dict[str, str]
+    audit: str = ""
 
 
 def back_up(
@@ -135,6 +149,8 @@ def verify(folder: Path) -> Facts:
 def restore(folder: Path, db: Database, settings: Settings, *, progress: Progress | None = None) -> Facts:
     """Put a backup back, into an installation that holds nothing yet; the database may be of the other kind.
 
+    Nobody is logged in afterwards, and no link to choose a password works: who was to be kept out since, is out.
+
     Raises:
         BadInputError: the backup is not whole.
         ConflictError: the database holds something already, or the backup was made by a newer program.
@@ -163,7 +179,31 @@ def restore(folder: Path, db: Database, settings: Settings, *, progress: Progres
             shutil.copytree(folder / name, settings.data_dir / name, dirs_exist_ok=True)
     with db.scan() as session:
         _check_chains(session, facts.chains, str(folder))
+    with db.write() as session:
+        # Without a clock: a login ended when it was last seen, a link with the day on which it was made.
+        session.execute(update(LoginRow).where(col(LoginRow.ended_at).is_(None)).values(ended_at=col(LoginRow.seen_at)))
+        session.execute(update(TicketRow).values(ends_at=col(TicketRow.made_at)))
     return facts
+
+
+def check_since(session: Session, facts: Facts, where: str) -> None:
+    """Whether every chain goes on from where a backup ends: what was cut off its end leaves no other trace.
+
+    Raises:
+        BadInputError: one does not; the sentence names it.
+
+    """
+    for name, digest in facts.chains.items():
+        held = exists().where(
+            col(ProjectRow.name) == name,
+            col(DecisionRow.project_id) == col(ProjectRow.id),
+            col(DecisionRow.digest) == bytes.fromhex(digest),
+        )
+        if digest and not session.execute(select(held)).scalar():
+            raise BadInputError(_CUT.format(what=f"the last decision of project {name}", at=facts.made_at), where=where)
+    row = exists().where(col(AuditRow.digest) == bytes.fromhex(facts.audit))
+    if facts.audit and not session.execute(select(row)).scalar():
+        raise BadInputError(_CUT.format(what="the last row of the audit log", at=facts.made_at), where=where)
 
 
 def copy_rows(source: Database, target: Database, progress: Progress | None = None) -> dict[str, int]:
@@ -335,7 +375,9 @@ def read_facts(folder: Path) -> Facts:
 
 def _facts(session: Session, now: datetime) -> Facts:
     rows = {table.name: _count(session, table) for table in metadata.sorted_tables}
-    return Facts(now.isoformat(), __version__, migrations.HEAD, rows, _chains(session))
+    last = session.execute(select(col(AuditRow.digest)).order_by(col(AuditRow.id).desc()).limit(1)).scalar()
+    end = "" if last is None else bytes(last).hex()
+    return Facts(now.isoformat(), __version__, migrations.HEAD, rows, _chains(session), end)
 
 
 def _chains(session: Session) -> dict[str, str]:

@@ -4,15 +4,16 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select, text
 
-from app import audit, backups, decisions, prepare, releases, review
+from app import accounts, audit, backups, decisions, prepare, releases, review
 from app.db import Database
-from app.errors import BadInputError, ConflictError
+from app.errors import BadInputError, ConflictError, NotFoundError
 from app.models import metadata
 from app.queue import Filter, list_candidates
 from app.settings import Settings
@@ -84,6 +85,11 @@ def test_everything_comes_back_on_the_other_database(pair: tuple[Desk, Desk], tm
     empty.release()
     with empty.db.read() as session:
         assert decisions.verify_chain(session, empty.project) is None
+    with empty.db.read() as session:
+        backups.check_since(session, facts, "kept")
+        for cut in ({"audit": "00" * 32}, {"chains": dict.fromkeys(facts.chains, "00" * 32)}):
+            with pytest.raises(BadInputError, match="is not there any more"):
+                backups.check_since(session, replace(facts, **cut), "kept")
     assert not list(tmp_path.rglob(".tmp-*"))
 
 
@@ -180,6 +186,21 @@ def test_a_backup_that_was_forged_does_not_go_in(tmp_path: Path, request: pytest
             backups.verify(kept)
 
 
+def test_after_a_restore_everybody_logs_in_anew(pair: tuple[Desk, Desk], tmp_path: Path) -> None:
+    desk, empty = pair
+    with desk.db.write() as session:
+        person = accounts.create(session, "ann", is_admin=True, now=NOON, hashed="x")
+        shown = accounts.log_in(session, accounts.Checked(person.id or 0), address="", agent="", now=NOON)
+        link = accounts.make_ticket(session, person.id, now=NOON)
+    backups.back_up(desk.db, desk.settings, tmp_path / "kept", now=NOON)
+    backups.restore(tmp_path / "kept", empty.db, empty.settings)
+    with desk.db.read() as before, empty.db.read() as after:
+        assert accounts.find_login(before, shown, now=NOON) is not None
+        assert accounts.find_login(after, shown, now=NOON) is None
+        with pytest.raises(NotFoundError):
+            accounts.get_ticket(after, link, now=NOON)
+
+
 def test_the_commands(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     with ExitStack() as stack:
         (tmp_path / "one").mkdir()
@@ -190,6 +211,7 @@ def test_the_commands(tmp_path: Path, request: pytest.FixtureRequest) -> None:
         chain = desk.db
         assert run(desk, "db", "backup", tmp_path / "kept").status == 0
         assert run(desk, "db", "restore", tmp_path / "kept", "--verify").status == 0
+        assert run(desk, "db", "verify", "--since", tmp_path / "kept").status == 0
         again = run(desk, "db", "restore", tmp_path / "kept")
         assert (again.status, "holds logs already" in again.err) == (1, True)
 

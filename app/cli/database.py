@@ -24,10 +24,18 @@ def upgrade(data_dir: DataDir = None, database_url: DatabaseUrl = None, project:
 
 
 @database.command("verify")
-def verify(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: ProjectName = None) -> None:
+def verify(
+    since: Annotated[
+        Path | None, typer.Option("--since", help="A backup: say also whether rows that it holds were cut off.")
+    ] = None,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    project: ProjectName = None,
+) -> None:
     """Walk the chains of decisions and audit, and the digests of entries; exit 1 at the first that does not fit."""
-    from app import audit, decisions, sources  # noqa: PLC0415
+    from app import audit, backups, decisions, sources  # noqa: PLC0415
 
+    facts = None if since is None else backups.read_facts(since)
     with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.read() as session:
         broken = decisions.verify_chain(session, project_id)
         if broken is not None:
@@ -35,6 +43,8 @@ def verify(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: 
         broken = audit.verify(session)
         if broken is not None:
             raise AppError(f"Row {broken} of the audit log or the one before it was changed: its digest does not fit.")
+        if facts is not None:
+            backups.check_since(session, facts, str(since))
         n_entries = sources.verify_entries(session, project_id)
     say(f"Every decision and audit row fits the one before it; {n_entries:,} entries fit their digests.")
 
@@ -76,6 +86,7 @@ def restore(
         settings = settings_of(data_dir, database_url, project)
         with opened(settings) as (db, _), bar("restore", quiet=as_json) as step:
             facts = backups.restore(folder, db, settings, progress=_steps(step))
+        say("Everybody logs in anew. Tokens that were ended since the backup live again: patchsift token list.")
     if as_json:
         print_json({"folder": str(folder), "made_at": facts.made_at, "rows": facts.rows, "restored": not check})
     what = "is whole" if check else "is back"
