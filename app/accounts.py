@@ -40,7 +40,8 @@ SCOPES: dict[str, str] = {
 }
 _ROLES = tuple(Role)
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._@+-]{0,62}[A-Za-z0-9])?")
-_LEAST, _MOST, _VARIED = 12, 200, 5
+_LEAST, _MOST = 12, 200
+_FEWEST_GUESSES, _MOST_ESTIMATED = 10**8, 72
 _STEP_SECONDS = 30
 _LONGEST_LABEL = 100
 _USED_LINK = "This link was used already, or has run out. Ask an administrator for another."
@@ -274,7 +275,7 @@ def _nobody() -> str:
 def hash_password(name: str, password: str) -> str:
     """The Argon2id hash of a password, for `set_password`. It takes a while on purpose: hold no lock meanwhile.
 
-    Source: OWASP ASVS 5.0, 6.2.1 to 6.2.10: length and no obvious ones, no rules of composition.
+    Source: OWASP ASVS 5.0, 6.2.1 to 6.2.11: length and none that is tried first, no rules of composition.
 
     Raises:
         BadInputError: it is too short, too long, or one that is tried first.
@@ -283,7 +284,7 @@ def hash_password(name: str, password: str) -> str:
     if not _LEAST <= len(password) <= _MOST:
         raise BadInputError(f"A password has {_LEAST} to {_MOST} characters.", where="field password")
     plain = password.lower()
-    if len(set(plain)) < _VARIED or name.lower() in plain or "patchsift" in plain:
+    if name.lower() in plain or "patchsift" in plain or _is_guessed(password):
         raise BadInputError(
             "This password would be among the first to be tried. A few words that have nothing to do with each other "
             "make a good one.",
@@ -292,6 +293,13 @@ def hash_password(name: str, password: str) -> str:
     with _two_at_once:
         hashed: str = _hasher().hash(password)
     return hashed
+
+
+def _is_guessed(password: str) -> bool:
+    """Whether it is among the first 100 million that are tried: common ones, keys in a row, repetitions."""
+    from zxcvbn import zxcvbn  # noqa: PLC0415  (its lists of words are long and rarely needed)
+
+    return bool(zxcvbn(password[:_MOST_ESTIMATED])["guesses"] < _FEWEST_GUESSES)
 
 
 def set_password(session: Session, person: ReviewerRow, hashed: str, *, now: datetime) -> None:

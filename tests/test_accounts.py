@@ -10,7 +10,7 @@ import pyotp
 import pytest
 from sqlmodel import Session
 
-from app import accounts, audit
+from app import accounts, audit, turns
 from app.accounts import IDLE, LIFETIME, Person
 from app.audit import Actor
 from app.db import Database
@@ -133,7 +133,19 @@ def test_a_new_password_ends_every_login(db: Database, ann: ReviewerRow) -> None
 
 
 @pytest.mark.parametrize(
-    "password", ["short", "x" * 201, "aaaaaaaaaaaaaaaa", "i am Ann, let me in", "my patchsift word"]
+    "password",
+    [
+        "short",
+        "x" * 201,
+        "aaaaaaaaaaaaaaaa",
+        "i am Ann, let me in",
+        "my patchsift word",
+        "password1234",
+        "123456789012",
+        "QwertyUiop12",
+        "iloveyou1234",
+        "letmeinletmein",
+    ],
 )
 def test_a_password_that_is_tried_first_is_none(password: str) -> None:
     with pytest.raises(BadInputError):
@@ -209,6 +221,17 @@ def test_a_link_ends_with_a_new_password_and_with_who_is_locked_out(db: Database
         for link in (first, second):
             with pytest.raises(NotFoundError):
                 accounts.use_ticket(session, link, "", HASHED, now=NOON)
+
+
+def test_where_all_come_by_a_provider_others_projects_stay_others(
+    db: Database, ann: ReviewerRow, project_id: int
+) -> None:
+    with db.write() as session:
+        session.get_one(ReviewerRow, ann.id).password = None
+        session.get_one(ReviewerRow, ann.id).oidc_subject = "17"
+        accounts.create(session, "stranger", now=NOON).oidc_subject = "18"
+    with db.read() as session:
+        assert turns.list_people(session, project_id, 0) == ["ann"]
 
 
 def test_who_comes_back_into_a_project_does_not_find_their_tokens_alive(
