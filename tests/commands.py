@@ -12,8 +12,8 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 _SECONDS = 300
-_FORKED = multiprocessing.get_context("forkserver")
-_FORKED.set_forkserver_preload(["app.main", "app.cli.people", "app.backups", "app.serving", "alembic.command"])
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(["app.main", "app.cli.people", "app.backups", "app.serving", "alembic.command", "psycopg"])
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def call(*words: object, given: bytes = b"", settings: dict[str, str] | None = N
         files = [Path(folder, name) for name in ("in", "out", "err")]
         files[0].write_bytes(given)
         asked = ([str(word) for word in words], named | (settings or {}), [str(path) for path in files])
-        ran = _FORKED.Process(target=_run, args=asked)
+        ran = FORKED.Process(target=_run, args=asked)
         ran.start()
         # A command that ought to be refused and serves instead would hold up all tests behind it.
         ran.join(_SECONDS)

@@ -11,25 +11,45 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.commands import FORKED, ROOT
+
 _ADDRESS = re.compile(r"https?://\S+:\d+")
 _LONGEST_START = 30.0
+
 
 
 class GoneError(Exception):
     """The server went away before it answered."""
 
 
+class Forked:
+    """A command in a forked process, as far as `subprocess.Popen` is needed of it."""
+
+    def __init__(self, process: ForkServerProcess) -> None:
+        self._process = process
+        self.pid = process.pid or 0
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        assert self._process.exitcode is not None
+        return self._process.exitcode
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A running `patchsift serve` with its worker, in a process group of its own."""
 
-    running: "subprocess.Popen[str]"
+    running: "subprocess.Popen[str] | Forked"
     address: str
     said: list[str] = field(default_factory=list)
 
@@ -80,10 +100,48 @@ def serving(folder: Path, *more: str) -> Iterator[Server]:
             server.kill()
 
 
+@contextlib.contextmanager
+def serving_forked(folder: Path, *more: str) -> Iterator[Server]:
+    """As `serving`, in a process that need not import anything, and without a worker."""
+    heard, said = FORKED.Pipe(duplex=False)
+    command = serve_command(folder, "--no-worker", *more)
+    process = FORKED.Process(target=_run, args=(command[3:], said))
+    process.start()
+    said.close()
+    with os.fdopen(os.dup(heard.fileno())) as told:
+        heard.close()
+        server = Server(Forked(process), _find_address(told))
+        threading.Thread(target=_read_on, args=(told, server.said), daemon=True).start()
+        try:
+            yield server
+        finally:
+            server.kill()
+
+
+def _run(words: list[str], said: Connection) -> None:
+    """`patchsift` with these words, in a session of its own; what it says goes to `said`."""
+    os.setsid()
+    os.dup2(said.fileno(), sys.stderr.fileno())
+    said.close()
+    sys.argv = ["patchsift", *words]
+    from app.cli import main
+
+    main()
+
+
+def _read_on(told: IO[str], said: list[str]) -> None:
+    with contextlib.suppress(ValueError, OSError):
+        said.extend(told)
+
+
 def _address(running: "subprocess.Popen[str]") -> str:
     assert running.stderr is not None
+    return _find_address(running.stderr)
+
+
+def _find_address(told: IO[str]) -> str:
     said = []
-    for line in running.stderr:
+    for line in told:
         said.append(line)
         if found := _ADDRESS.search(line):
             return _answering(found[0])
