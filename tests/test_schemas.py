@@ -1,4 +1,4 @@
-"""A database of every earlier schema comes to today's with every decision, digest and text, also when it was killed.
+"""A database of every earlier schema comes to today's with every decision, digest and text, also when killed half way.
 
 A campaign, with a kill -9 in the middle of every migration: PATCHSIFT_CRASH_CYCLES=1000 python -m pytest this file
 """
@@ -24,7 +24,8 @@ from app.db import Database
 from app.migrations.alembic import config
 from app.models import ProjectRow
 from app.settings import Settings
-from tests.crash.servers import ROOT, cycles
+from tests.commands import FORKED, ROOT
+from tests.crash.servers import cycles
 from tests.schemas import FOLDER, load, read, revisions, shape, stored
 from tests.servers import Postgres
 
@@ -79,6 +80,12 @@ def test_every_decision_and_text_comes_along(empty: Settings, revision: str) -> 
     with db.engine.connect() as connection:
         before = read(connection)
     assert before == stored(revision)
+    if revision != migrations.HEAD:
+        db.close()
+        kill_midway(empty, revision)
+        with db.engine.connect() as connection:
+            assert read(connection) == before
+        assert migrations.current(db) == revision
 
     assert migrations.upgrade(db) == (revision != migrations.HEAD)
 
@@ -93,6 +100,29 @@ def test_every_decision_and_text_comes_along(empty: Settings, revision: str) -> 
             assert decisions.verify_chain(session, number or 0) is None
             assert sources.verify_entries(session, number or 0) == len(before["entry"])
     db.close()
+
+
+def kill_midway(settings: Settings, revision: str) -> None:
+    """Let a process upgrade, and kill it when it is half way from this revision to today's."""
+    later = revisions()[revisions().index(revision) + 1 :]
+    process = FORKED.Process(
+        target=upgrade_until, args=(settings.data_dir, settings.database_url, later[len(later) // 2])
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+
+
+def upgrade_until(folder: Path, url: str, revision: str) -> None:
+    """Upgrade, and die when all of a migration is done but to note that it is."""
+    db = Database(Settings(data_dir=folder, database_url=url))
+
+    def die(_: object, __: object, statement: str, *___: object) -> None:
+        if f"SET version_num='{revision}'" in statement:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    event.listen(db.engine, "before_cursor_execute", die)
+    migrations.upgrade(db)
 
 
 def only(row: dict[str, Any], names: set[str]) -> dict[str, Any]:
