@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 
 from sqlalchemy import BindParameter, ColumnElement, FromClause, bindparam, exists, func, insert, select, update
 from sqlalchemy.orm.attributes import set_committed_value
@@ -50,6 +52,8 @@ _BY_KEY = select(_decision.c.id).where(_decision.c.key == bindparam("key"))
 # Of the request that is answered: whoever decides in it, by whichever way, need not pass it on.
 _ORIGIN: ContextVar[str] = ContextVar("origin", default="")
 _LONGEST_ORIGIN = 200
+_AT_ONCE = 500
+_KEPT = ("status", "agreement", "n_opinions", "settled_by")
 _BULK, _TAKEN_BACK = "bulk-", "-undo"
 
 
@@ -272,7 +276,7 @@ def append(session: Session, decision: DecisionRow, revision: RevisionRow | None
     decision.address = decision.address or origin() or None
     previous = session.connection().execute(_LAST_DIGEST, {"project": decision.project_id}).scalar()
     decision.previous_digest = _FIRST if previous is None else bytes(previous)
-    decision.digest = chain_digest(decision, None if revision is None else revision.digest)
+    decision.digest = chain_digest(decision, *((None,) if revision is None else (revision.digest, revision.field)))
     values = {column.name: getattr(decision, column.name) for column in _decision.c if column.name != "id"}
     decision.id = session.connection().execute(_APPEND, values).inserted_primary_key[0]  # type: ignore[index]
 
@@ -291,13 +295,13 @@ def append_all(session: Session, made: Sequence[DecisionRow]) -> None:
     session.connection().execute(_APPEND, [{name: getattr(one, name) for name in columns} for one in made])
 
 
-def chain_digest(decision: DecisionRow, revision_digest: bytes | None) -> bytes:
-    """SHA-256 over the previous decision's digest and this one's canonical JSON."""
+def chain_digest(decision: DecisionRow, revision_digest: bytes | None, field: str | None = None) -> bytes:
+    """SHA-256 over the previous decision's digest and this one's canonical JSON; `field` says which text was edited."""
     # What came later into the table stands in the digest only where it was said: older digests stay true.
     measured = {
         "other": decision.other_id, "seen": decision.n_seen, "hunks": decision.n_hunks, "spent": decision.spent_ms,
         "bulk": decision.bulk, "guideline": decision.guideline, "asked": decision.asked,
-        "address": decision.address,
+        "address": decision.address, "field": field,
     }  # fmt: skip
     canonical = json.dumps(
         {name: value for name, value in measured.items() if value is not None}
@@ -321,20 +325,62 @@ def chain_digest(decision: DecisionRow, revision_digest: bytes | None) -> bytes:
 
 
 def verify_chain(session: Session, project_id: int) -> int | None:
-    """The id of the first decision whose digest does not fit, or None where the whole chain holds."""
+    """The id of the first decision whose digest does not fit, or None where the whole chain holds.
+
+    An edit must have the text that was decided, and both must belong to a candidate of the project.
+    """
     previous = _FIRST
-    rows = session.execute(
-        select(DecisionRow, RevisionRow)
+    asked = (
+        select(DecisionRow, RevisionRow, col(CandidateRow.project_id))
+        .join(CandidateRow, col(CandidateRow.id) == col(DecisionRow.candidate_id))
         .outerjoin(RevisionRow, col(RevisionRow.id) == col(DecisionRow.revision_id))
         .where(col(DecisionRow.project_id) == project_id)
         .order_by(col(DecisionRow.id))
     )
-    for decision, revision in rows:
-        digest = None if revision is None else hashlib.sha256(revision.text.encode()).digest()
-        if bytes(decision.previous_digest) != previous or chain_digest(decision, digest) != bytes(decision.digest):
-            return int(decision.id)
-        previous = bytes(decision.digest)
+    with session.execute(asked.execution_options(yield_per=_AT_ONCE)) as rows:
+        for decision, revision, owner in rows:
+            is_next = bytes(decision.previous_digest) == previous and owner == project_id
+            if not is_next or not _fits(decision, revision):
+                return int(decision.id)
+            previous = bytes(decision.digest)
     return None
+
+
+def _fits(decision: DecisionRow, revision: RevisionRow | None) -> bool:
+    if revision is None:
+        return chain_digest(decision, None) == bytes(decision.digest)
+    digest = hashlib.sha256(revision.text.encode()).digest()
+    # Older ones do not say which text was edited.
+    digests = chain_digest(decision, digest, revision.field), chain_digest(decision, digest)
+    is_its = revision.candidate_id == decision.candidate_id and bytes(revision.digest) == digest
+    return is_its and bytes(decision.digest) in digests
+
+
+def find_false_state(session: Session, project_id: int) -> str:
+    """The first candidate that says another thing than its decisions, or count that is not theirs, as a sentence.
+
+    `"Candidate 7 is kept as accepted; its decisions come to rejected."`; empty where all is as it was decided.
+    """
+    mine = (col(CandidateRow.project_id) == project_id, col(CandidateRow.status) != Status.JOINED)
+    asked = (
+        select(CandidateRow.id, *(_candidate.c[name] for name in _KEPT), _candidate.c.judged_from, DecisionRow)  # type: ignore[call-overload]
+        .outerjoin(DecisionRow, col(DecisionRow.candidate_id) == col(CandidateRow.id))
+        .where(*mine)
+        .order_by(col(CandidateRow.id), col(DecisionRow.id))
+    )
+    with session.execute(asked.execution_options(yield_per=_AT_ONCE)) as rows:
+        for number, group in groupby(rows, key=itemgetter(0)):
+            said = list(group)
+            to = derive((row[-1] for row in said if row[-1] is not None), said[0].judged_from)
+            kept = tuple(said[0][1 : 1 + len(_KEPT)])
+            if kept != (to.status, to.agreement, len(to.opinions), to.settled_by):
+                return f"Candidate {number} is kept as {kept[0]}; its decisions come to {to.status}."
+    counted = select(_candidate.c.status, func.count()).where(_candidate.c.project_id == project_id)
+    n = {status: count for status, count in session.connection().execute(counted.group_by(_candidate.c.status))}  # noqa: C416
+    for status, count in session.connection().execute(_COUNTS, {"project": project_id}):
+        if n.get(status, 0) != count:
+            return f"The counts say that {count:,} candidates are {status}; there are {n.get(status, 0):,}."
+    return ""
 
 
 def move(session: Session, row: CandidateRow, to: Derived, *, of: DecisionRow | None = None) -> None:

@@ -61,6 +61,7 @@ class Desk:
         """What each candidate is; checked against the counts that are kept, and the chain."""
         with self.db.read() as session:
             assert decisions.verify_chain(session, self.project_id) is None
+            assert decisions.find_false_state(session, self.project_id) == ""
             found = session.execute(select(CandidateRow).order_by(CandidateRow.id)).scalars()  # type: ignore[arg-type]
             state = {row.id or 0: row.status for row in found}
             counted = decisions.count_by_status(session, self.project_id)

@@ -505,6 +505,7 @@ def sound(desk: Desk) -> Iterator[None]:
     assert tally(desk) == counted(desk)
     with desk.db.read() as session:
         assert decisions.verify_chain(session, desk.project_id) is None
+        assert decisions.find_false_state(session, desk.project_id) == ""
 
 
 @pytest.mark.usefixtures("sound")

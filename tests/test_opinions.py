@@ -156,6 +156,7 @@ class Team:
         """The chain holds, the counts are those of the rows, and every row says what its decisions say."""
         with self.db.read() as session:
             assert decisions.verify_chain(session, self.project) is None
+            assert decisions.find_false_state(session, self.project) == ""
             rows = list(session.execute(select(CandidateRow)).scalars())
             for row in rows:
                 derived = decisions.derive_row(session, row)

@@ -49,7 +49,16 @@ def test_what_a_command_changes_is_told_and_what_it_reads_is_not(desk: Desk, db:
     assert desk("status").status == 0
     assert desk("view", "save", "mine", "--filter", "nothing=1").status == 1
     assert told(db) == ["ingest"]
+    log.write_bytes(line("Fix it next door") + b"\n")
+    assert desk("ingest", log, "--project", "next door").status == 0
     assert desk("db", "verify").status == 0
+    with db.write() as session:
+        session.execute(text("UPDATE candidate SET status = 'accepted' WHERE title = 'Fix it next door'"))
+    assert (
+        "In project next door: Candidate 2 is kept as accepted; its decisions come to pending."
+        in desk("db", "verify").err
+    )
+    assert desk("db", "verify", "--project", "default").status == 0
     with db.write() as session:
         trigger = "audit_no_update" if db.is_sqlite else "audit_no_change ON audit"
         session.execute(text(f"DROP TRIGGER {trigger}"))

@@ -1,15 +1,17 @@
 """The queue and decisions: one keystroke each, nothing lost, nothing doubled, everything can be taken back."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import DBAPIError
 
 from app import decisions, leases, queue, review
 from app.db import Database
 from app.errors import BadInputError, ConflictError, NotFoundError
-from app.models import CandidateRow, DecisionRow, Status, Verdict
+from app.models import CandidateRow, DecisionRow, Status, Verdict, metadata
 from app.queue import Filter
 from app.review import Act
 from app.settings import Settings
@@ -246,6 +248,66 @@ def test_the_chain_of_decisions_notices_a_changed_word(act: Actor, db: Database,
         session.connection().execute(text("UPDATE revision SET text = 'import evil'"))
     with db.read() as session:
         assert decisions.verify_chain(session, act.project_id) == 2
+
+
+COVERED = {
+    "decision": {column.name for column in metadata.tables["decision"].c} - {"id"},
+    "revision": {"candidate_id", "field", "text", "digest"},
+    "candidate": {"status", "agreement", "n_opinions", "settled_by"},
+    "tally": {"n"},
+}
+
+
+def _other(value: object, kind: str) -> object:
+    """As SQL, the same but for one bit or one character."""
+    if "DATE" in kind:
+        return "'2020-01-01 00:00:00.000000'"
+    if value is None or isinstance(value, int):
+        return ((value or 0) ^ 1) if kind == "INTEGER" else "'x'"
+    if isinstance(value, bytes | memoryview):
+        changed = (bytes([bytes(value)[0] ^ 1]) + bytes(value)[1:]).hex()
+        return f"x'{changed}'" if kind == "BLOB" else f"decode('{changed}', 'hex')"
+    said = json.dumps(value) if isinstance(value, list) else str(value)
+    return "'[\"x\"]'" if isinstance(value, list) else f"'{said[:-1]}{chr(ord(said[-1]) ^ 1)}'" if said else "'x'"
+
+
+def test_any_changed_column_is_noticed(act: Actor, db: Database, ids: list[int]) -> None:
+    act(ids[0], "reject", comment="fine", reasons=("style",))
+    act(ids[1], "edit", edited=("script", "import other\n"))
+    act(ids[2], "accept")
+    act.undo()
+    with db.read() as session:
+        changes = list(_changes(session.connection()))
+    seen = {changed: _is_noticed(db, act.project_id, changed) for changed in changes}
+
+    assert len(changes) > 60
+    assert [changed for changed, noticed in seen.items() if not noticed] == []
+
+
+def _changes(connection: Connection) -> Iterator[str]:
+    """For each column of each row a statement that changes it."""
+    for name, columns in COVERED.items():
+        table = metadata.tables[name]
+        for row in connection.execute(select(table)).mappings().all():
+            here = " AND ".join(f"{key.name} = '{row[key.name]}'" for key in table.primary_key)
+            for column in sorted(columns):
+                kind = table.c[column].type.compile(dialect=connection.dialect)
+                yield f"UPDATE {name} SET {column} = {_other(row[column], kind)} WHERE {here}"
+
+
+def _is_noticed(db: Database, project_id: int, changed: str) -> bool:
+    """Make a change behind the program's back, verify, and take it back."""
+    with db.write() as session:
+        for trigger in ("_update", "_delete") if db.is_sqlite else ("_change ON decision",):
+            session.connection().exec_driver_sql(f"DROP TRIGGER decision_no{trigger}")
+        try:
+            session.connection().exec_driver_sql(changed)
+        except DBAPIError:
+            session.rollback()
+            return True  # the database itself refuses it
+        found = decisions.verify_chain(session, project_id) or decisions.find_false_state(session, project_id)
+        session.rollback()
+    return bool(found)
 
 
 def test_the_original_decides_what_the_digest_covers(act: Actor, ids: list[int]) -> None:

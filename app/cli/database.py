@@ -2,12 +2,17 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.cli.terminal import DatabaseUrl, DataDir, Json, ProjectName, bar, now, opened, print_json, say, settings_of
 from app.errors import AppError
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
+
+    from app.models import ProjectRow
 
 database = typer.Typer(help="The database: bring it up to date, verify it, back it up, put it back, move it.")
 
@@ -28,25 +33,46 @@ def verify(
     since: Annotated[
         Path | None, typer.Option("--since", help="A backup: say also whether rows that it holds were cut off.")
     ] = None,
+    as_json: Json = False,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
     project: ProjectName = None,
 ) -> None:
-    """Walk the chains of decisions and audit, and the digests of entries; exit 1 at the first that does not fit."""
-    from app import audit, backups, decisions, sources  # noqa: PLC0415
+    """Walk the chains of decisions and audit, and the digests of entries; exit 1 at the first that does not fit.
+
+    Every candidate must also be what its decisions come to. Of all projects, unless one is named.
+    """
+    from app import accounts, audit, backups, sources  # noqa: PLC0415
 
     facts = None if since is None else backups.read_facts(since)
     with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.read() as session:
-        broken = decisions.verify_chain(session, project_id)
-        if broken is not None:
-            raise AppError(f"Decision {broken} or the one before it was changed: its digest does not fit.")
         broken = audit.verify(session)
         if broken is not None:
             raise AppError(f"Row {broken} of the audit log or the one before it was changed: its digest does not fit.")
         if facts is not None:
             backups.check_since(session, facts, str(since))
-        n_entries = sources.verify_entries(session, project_id)
-    say(f"Every decision and audit row fits the one before it; {n_entries:,} entries fit their digests.")
+        found = accounts.list_all_projects(session)
+        found = [one for one in found if project is None or one.id == project_id]
+        n_entries = 0
+        for one in found:
+            _verify_decisions(session, one)
+            n_entries += sources.verify_entries(session, one.id or 0)
+    if as_json:
+        print_json({"projects": [one.name for one in found], "entries": n_entries})
+    say(
+        "Every decision and audit row fits the one before it, every candidate its decisions; "
+        f"{n_entries:,} entries fit their digests. {len(found):,} {'project' if len(found) == 1 else 'projects'}."
+    )
+
+
+def _verify_decisions(session: "Session", project: "ProjectRow") -> None:
+    from app import decisions  # noqa: PLC0415
+
+    broken = decisions.verify_chain(session, project.id or 0)
+    said = f"Decision {broken} or the one before it was changed: its digest does not fit." if broken is not None else ""
+    said = said or decisions.find_false_state(session, project.id or 0)
+    if said:
+        raise AppError(f"In project {project.name}: {said}")
 
 
 @database.command("backup")

@@ -63,4 +63,5 @@ class Installation:
         db = Database(self.settings)
         with db.read() as session:
             assert decisions.verify_chain(session, 1) is None
+            assert decisions.find_false_state(session, 1) == ""
         db.close()
