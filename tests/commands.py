@@ -13,7 +13,9 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 _SECONDS = 300
 FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["app.main", "app.cli.people", "app.backups", "app.serving", "alembic.command", "psycopg"])
+FORKED.set_forkserver_preload(
+    ["app.main", "app.cli.people", "app.backups", "app.serving", "alembic.command", "psycopg"]
+)
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,12 @@ from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from tests.commands import FORKED, ROOT
+from tests.commands import FORKED
+
+ROOT = Path(__file__).parent.parent.parent
 
 _ADDRESS = re.compile(r"https?://\S+:\d+")
 _LONGEST_START = 30.0
-
 
 
 class GoneError(Exception):
