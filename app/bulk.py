@@ -27,7 +27,18 @@ from app.candidates import Severity
 from app.db import Database, lock_chain, lock_ingest
 from app.decisions import Derived
 from app.errors import BadInputError, ConflictError, NotFoundError
-from app.models import CandidateRow, DecisionRow, FindingRow, JobRow, JobState, ReviewerRow, Status, Verdict, metadata
+from app.models import (
+    Agreement,
+    CandidateRow,
+    DecisionRow,
+    FindingRow,
+    JobRow,
+    JobState,
+    ReviewerRow,
+    Status,
+    Verdict,
+    metadata,
+)
 from app.queue import Filter
 
 KIND = "bulk"
@@ -44,6 +55,8 @@ _LONGEST_KEY = 180
 _SECONDS, _FIRST, _LEAST, _MOST = 0.025, 25, 10, 500
 
 _candidate, _decision = metadata.tables["candidate"], metadata.tables["decision"]
+# Left out for that reason; nobody learns that others have said something of it.
+_IS_BLIND = _candidate.c.agreement == Agreement.WAITING
 
 Report = Callable[[int, int], None]
 
@@ -141,13 +154,17 @@ class Ask:
 
 def find_members(session: Session, project_id: int, wanted: Filter) -> Members:
     """Every candidate that a filter finds, with its version."""
-    found = select(_candidate.c.id, _candidate.c.version).where(*queue.conditions(session, project_id, wanted))
+    found = select(_candidate.c.id, _candidate.c.version).where(*_conditions(session, project_id, wanted))
     return Members.of((row[0], row[1]) for row in session.connection().execute(found))
+
+
+def _conditions(session: Session, project_id: int, wanted: Filter) -> list[ColumnElement[bool]]:
+    return [*queue.conditions(session, project_id, wanted), *queue.but_gold(session, project_id)]
 
 
 def survey(session: Session, project_id: int, wanted: Filter) -> Survey:
     """Look at everything that a filter finds; counted exactly, however much it is."""
-    where = queue.conditions(session, project_id, wanted)
+    where = _conditions(session, project_id, wanted)
     members, by_status = [], Counter[str]()
     found = select(_candidate.c.id, _candidate.c.version, _candidate.c.status).where(*where)
     for number, version, status in session.connection().execute(found):
@@ -155,7 +172,7 @@ def survey(session: Session, project_id: int, wanted: Filter) -> Survey:
         by_status[status] += 1
     n_again = session.execute(_again(where)).scalar_one() if by_status[Status.PENDING] else 0
     grave, n_grave = _count_grave(session, project_id, wanted)
-    blocked = _candidate.c.id.in_(comments.matching("blocking", None))
+    blocked = _candidate.c.id.in_(comments.matching("blocking", None)) & ~_IS_BLIND
     n_blocked = session.execute(select(func.count(_candidate.c.id)).where(*where, blocked)).scalar_one()
     sample = queue.list_candidates(session, project_id, wanted, limit=_SAMPLE).candidates
     return Survey(Members.of(members), dict(by_status), n_again, grave, n_grave, n_blocked, sample)
@@ -165,14 +182,14 @@ def _again(where: Iterable[ColumnElement[bool]]) -> Select[Any]:
     """How many of these wait although somebody decided; what was joined has other versions too, and no verdict."""
     judged = col(DecisionRow.verdict).not_in([Verdict.UNDO, Verdict.JOIN, Verdict.SPLIT])
     decided = exists().where(col(DecisionRow.candidate_id) == _candidate.c.id, judged)
-    waits = (_candidate.c.status == Status.PENDING) & (_candidate.c.version > 1)
+    waits = (_candidate.c.status == Status.PENDING) & (_candidate.c.version > 1) & ~_IS_BLIND
     return select(func.count()).select_from(_candidate).where(*where, waits, decided)
 
 
 def _count_grave(session: Session, project_id: int, wanted: Filter) -> tuple[list[tuple[str, int]], int]:
     # Under a name of its own: the filter may ask for findings too.
     finding = aliased(FindingRow)
-    among = select(_candidate.c.id).where(*queue.conditions(session, project_id, wanted))
+    among = select(_candidate.c.id).where(*_conditions(session, project_id, wanted))
     where = (col(finding.severity) == Severity.HOLD, col(finding.candidate_id).in_(among))
     n = func.count(col(finding.candidate_id).distinct())
     by_code = (

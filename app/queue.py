@@ -600,13 +600,13 @@ def list_candidates(session: Session, project_id: int, wanted: Filter, *, after:
     """
     order = order_of(wanted)
     place = ordering.read_place(order, after) if after else None
-    also = _but_gold(session, project_id)
+    also = but_gold(session, project_id)
     found = list(_walk(session, project_id, wanted, ordering.ranges(order, place), limit + 1, also=also))
     rows = _rows(session, found[:limit])
     return Page(rows, ordering.write_place(order, rows[-1]) if len(found) > limit else None)
 
 
-def _but_gold(session: Session, project_id: int) -> list[ColumnElement[bool]]:
+def but_gold(session: Session, project_id: int) -> list[ColumnElement[bool]]:
     """Gold that who asks is to judge unknowingly is in no list of theirs, nor counted there: its status would tell."""
     hidden = gold.list_hidden(session, project_id, who_asks(session))
     return [_candidate.c.id.not_in(hidden)] if hidden else []
@@ -691,7 +691,7 @@ def count_candidates(session: Session, project_id: int, wanted: Filter, *, since
     if not since and _is_plain_status(wanted):
         tally = _count_open(session, project_id)
         return Count(tally[wanted.status] if wanted.status else sum(tally.values()))
-    where = (*conditions(session, project_id, wanted), *_but_gold(session, project_id), _candidate.c.id > since)
+    where = (*conditions(session, project_id, wanted), *but_gold(session, project_id), _candidate.c.id > since)
     n = session.execute(select(_capped(where))).scalar_one()
     return Count(min(n, COUNT_CAP), capped=n > COUNT_CAP)
 
@@ -709,7 +709,7 @@ def count_by_status(session: Session, project_id: int, wanted: Filter) -> dict[s
     """How many candidates of each status a filter finds, whatever status it says; counted up to 1,000 each."""
     if _is_plain_status(wanted):
         return {status: Count(n) for status, n in _count_open(session, project_id).items()}
-    where = [*conditions(session, project_id, replace(wanted, status="")), *_but_gold(session, project_id)]
+    where = [*conditions(session, project_id, replace(wanted, status="")), *but_gold(session, project_id)]
     mine = {Status.PENDING: _is_open_to(session)}
     counts = [_capped([*where, _candidate.c.status == status, *mine.get(status, [])]).label(status) for status in SHOWN]
     found = session.execute(select(*counts)).one()
@@ -780,7 +780,7 @@ def find_next(
 
     """
     after_id = after_id if is_id(after_id) else 0
-    skipped = [*_but_gold(session, project_id), *([] if but is None else [but.is_not(true())])]
+    skipped = [*but_gold(session, project_id), *([] if but is None else [but.is_not(true())])]
     if wanted.status and wanted == Filter(status=wanted.status) and not back and not skipped:
         named = {"project": project_id, "named": wanted.status, "after": after_id}
         row = session.connection().execute(_FOLLOWING, named).first()

@@ -13,9 +13,7 @@ from tests.servers import Postgres
 _FLAT_MB = 60
 
 
-def test_fifty_reviewers_lose_nothing_beside_ingest_and_export(
-    postgres: Postgres, tmp_path: Path
-) -> None:
+def test_fifty_reviewers_lose_nothing_beside_ingest_and_export(postgres: Postgres, tmp_path: Path) -> None:
     url = postgres.create_database("team_load", template="template_patchsift")
     plan = Plan(seconds=float(os.environ.get("PATCHSIFT_LOAD_SECONDS", "120")))
     outcome = run(plan, url, tmp_path)

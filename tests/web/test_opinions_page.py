@@ -91,6 +91,11 @@ def test_no_page_and_no_answer_tells_what_another_said(server: Server) -> None:
     server.says("ann", "edit", one, edited={"script": EDITED}, comment=MARK, rating=2)
     server.says("ann", "reject", two, reasons=["wrong_fix"], comment=MARK)
 
+    said = {"field": "script", "at": 1, "text": MARK, "blocks": True, "key": "said"}
+    assert server.ask("ann", "POST", f"/api/v1/candidates/{one}/comments", json=said).status_code == 200
+
+    survey = text(server.ask("ben", "GET", f"/bulk?q=id:{one}").text)  # type: ignore[attr-defined]
+    assert ("Decide 1 candidate" in survey, "blocks" in survey, "decided on before" in survey) == (True, False, False)
     for who, number in (("ben", one), ("dora", two)):
         for path in _paths(number):
             shown = server.ask(who, "GET", path)
@@ -202,6 +207,7 @@ def test_gold_is_marked_judged_unknowingly_and_told_of(server: Server) -> None:
     assert server.ask("ann", "POST", "/queue/visit", json=seen, follow_redirects=False).status_code == 303
     first = server.ask("ann", "GET", "/queue/start?status=rejected", follow_redirects=False)
     listed = text(server.ask("ann", "GET", f"/queue?status=all&q=id:{one}").text)  # type: ignore[attr-defined]
+    assert "Nothing is found" in server.ask("ann", "GET", f"/bulk?status=rejected&q=id:{one}").text  # type: ignore[attr-defined]
     assert (refused.status_code, look.status_code) == (409, 200)
     assert not [one for one in (MARK, "reject", "cleo") if one in refused.text + look.text]  # type: ignore[attr-defined]
     assert first.headers["location"].startswith(f"/candidates/{two}")

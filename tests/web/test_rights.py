@@ -284,6 +284,45 @@ def test_what_lies_in_another_project_is_not_there(server: Server) -> None:
     assert (reached, missing) == ([], [])
 
 
+def test_what_a_body_names_of_another_project_is_not_there(server: Server) -> None:
+    shown = {"Authorization": f"Bearer {server.secrets['admin']}"}
+    here, there = server.here["candidate"], server.there["candidate"]
+
+    def state() -> list[Any]:
+        """All that another project's admin can read of what is theirs."""
+        mine = {"Authorization": f"Bearer {server.secrets['next door']}"}
+        paths = (
+            f"/api/v1/candidates/{there}",
+            f"/api/v1/candidates/{there}/comments",
+            "/api/v1/turns",
+            "/api/v1/views",
+        )
+        return [server.client.get(path, headers=mine).text for path in paths]
+
+    def call(path: str, **body: Any) -> int:
+        kept: dict[str, Any] = {"json": body} if path.startswith(("/api/", "/queue/")) else {"data": body}
+        return server.client.post(path, headers=shown, follow_redirects=False, **kept).status_code
+
+    before, version = state(), server.client.get(f"/api/v1/candidates/{here}", headers=shown).json()["version"]
+    thread = f"/candidates/{here}/comments/{server.here['thread']}"
+    assert [
+        call(f"/api/v1/candidates/{here}/join", other=there, version=version, key="1"),
+        call(f"/api/v1/candidates/{here}/split", other=there, version=version, key="2"),
+        call(f"/clusters/{here}", member=f"{there}.1", verdict="accept", count="1", key="3"),
+        call("/api/v1/bulk", filter={"q": f"id:{there}"}, verdict="accept", count=1, key="4"),
+        call(f"/api/v1/candidates/{here}/turns", to="outsider", sentence="look"),
+        call("/api/v1/undo", key="5", of="next door"),
+        call(f"{thread}/edit", comment=str(server.there["comment"]), text="x", key="6"),
+        call("/queue/visit", candidate=there, version=1),
+        call("/queue/visit", candidate=here, version=1, dealt=[there], take_over=True),
+        call("/queue/leave", candidate=there, dealt=[there]),
+    ] == [404, 404, 404, 422, 422, 409, 404, 404, 303, 204]
+    for said in (f"like:{there}", f"group:{there}", f"upload:{server.there['source']}", f"id:{there}"):
+        found = server.client.get("/api/v1/candidates", params={"q": said}, headers=shown).json()
+        assert found["candidates"] == [], said
+    assert state() == before
+
+
 def test_the_table_is_read_in_one_place() -> None:
     """A route that reads the person itself would be no row of the table."""
     folder = Path(rights.__file__).parent
