@@ -598,6 +598,42 @@ def get_project(session: Session, project_id: int) -> ProjectRow:
     return session.get_one(ProjectRow, project_id)
 
 
+def rename_project(session: Session, project_id: int, name: str, *, started_with: str) -> str:
+    """Give a project another name, and say what it was called; `started_with` is the one that the settings name.
+
+    Raises:
+        NotFoundError: there is no such project.
+        ConflictError: another has the name, or the server makes a project of the old name at its next start.
+
+    """
+    row = session.get(ProjectRow, project_id)
+    if row is None:
+        raise NotFoundError(f"There is no project {project_id}.")
+    before = row.name
+    if before == name:
+        return before
+    if before == started_with:
+        raise ConflictError(
+            f"The server is started with the project {before} (PATCHSIFT_PROJECT), and would make an empty one of that "
+            "name at its next start. Start it with another project first."
+        )
+    refuse_taken(session, name)
+    row.name = name
+    session.add(row)
+    return before
+
+
+def refuse_taken(session: Session, name: str) -> None:
+    """Refuse the name of a project that there is.
+
+    Raises:
+        ConflictError: it is taken.
+
+    """
+    if session.execute(select(col(ProjectRow.id)).where(col(ProjectRow.name) == name)).first() is not None:
+        raise ConflictError(f"There is a project {name} already.")
+
+
 def list_members(session: Session, project_id: int) -> list[tuple[ReviewerRow, Role]]:
     """Who may do what in a project, by name; administrators of the server may everything and are not listed for it."""
     found = session.execute(

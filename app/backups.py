@@ -194,11 +194,8 @@ def check_since(session: Session, facts: Facts, where: str) -> None:
 
     """
     for name, digest in facts.chains.items():
-        held = exists().where(
-            col(ProjectRow.name) == name,
-            col(DecisionRow.project_id) == col(ProjectRow.id),
-            col(DecisionRow.digest) == bytes.fromhex(digest),
-        )
+        # Wherever it stands: the project may have another name by now.
+        held = exists().where(col(DecisionRow.digest) == bytes.fromhex(digest))
         if digest and not session.execute(select(held)).scalar():
             raise BadInputError(_CUT.format(what=f"the last decision of project {name}", at=facts.made_at), where=where)
     row = exists().where(col(AuditRow.digest) == bytes.fromhex(facts.audit))

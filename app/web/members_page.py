@@ -46,6 +46,7 @@ class ServerView:
     people: list[ReviewerRow]
     n_logins: dict[int, int]
     projects: list[ProjectRow]
+    started_with: str
     logins: list[tuple[LoginRow, str]]
     tokens: list[tuple[TokenRow, str]]
     notice: str
@@ -142,6 +143,7 @@ def _server(request: Request, session: Session, now: Now, *, link: str = "", typ
         people=people,
         n_logins=accounts.count_logins(session, now=now),
         projects=accounts.list_all_projects(session),
+        started_with=request.app.state.settings.project,
         logins=[(one, names.get(one.reviewer_id, "")) for one in accounts.list_logins(session, None, now=now)],
         tokens=[(one, names.get(one.reviewer_id, "")) for one in accounts.list_tokens(session)],
         notice="",
@@ -204,13 +206,19 @@ def end_token(session: Db, now: Now, token_id: int) -> Response:
 
 @router.post("/server/projects")
 def add_project(request: Request, form: Form, session: Db, now: Now) -> Response:
-    """Another project; administrators of the server may everything in it."""
-    name = form.allow(("name",)).one("name").strip()
+    """Another project; administrators of the server may everything in it. With `project`: its new name."""
+    fields = form.allow(("name", "project"))
+    name, number = fields.one("name").strip(), _number(fields.one("project"), "project")
     if not 0 < len(name) <= _LONGEST_PROJECT or not name.isprintable():
         raise BadInputError(f"A project's name has 1 to {_LONGEST_PROJECT} characters.", where="field name")
-    review.ensure_project(session, name, now=now)
-    about(request, name=name)
-    return see_other("/server")
+    if number is None:
+        accounts.refuse_taken(session, name)
+        review.ensure_project(session, name, now=now)
+        about(request, name=name)
+    else:
+        before = accounts.rename_project(session, number, name, started_with=request.app.state.settings.project)
+        about(request, name=name, before=before)
+    return see_other("/server#h-projects")
 
 
 # ------------------------------------------------------------------------------------------------ audit
@@ -267,7 +275,7 @@ def _day(said: str, name: str) -> date | None:
 
 def _number(said: str, name: str) -> int | None:
     if said and not (said.isascii() and said.isdigit() and len(said) < _DIGITS):
-        raise BadInputError(f"{name} must be a number of the log; it is {said[:20]!r}.", where=f"field {name}")
+        raise BadInputError(f"{name} must be a number; it is {said[:20]!r}.", where=f"field {name}")
     return int(said) if said else None
 
 

@@ -406,6 +406,17 @@ def test_the_server_page_is_for_administrators(server: TestClient, db: Database)
     assert "next door" in server.get("/account").text
     server.post("/account/project", data={"project": "next door"})
     assert "next door" in text(server.get("/members").text)
+    with db.read() as session:
+        default, other = (project.id for project in accounts.list_all_projects(session))
+    renamed = server.post("/server/projects", data={"name": "over the way", "project": other}, follow_redirects=False)
+    assert (renamed.status_code, "over the way" in text(server.get("/members").text)) == (303, True)
+    for number, name, said in (
+        (other, "default", "There is a project default already."),
+        (default, "ours", "The server is started with the project default"),
+        (9999, "ours", "There is no project 9999."),
+        ("", "over the way", "There is a project over the way already."),
+    ):
+        assert said in text(server.post("/server/projects", data={"name": name, "project": number}).text)
     server.post(f"/server/people/{ann}", data={"do": "disable"})
     assert "locked out" in server.get("/server").text
     assert log_in(server, "ann") == 401
