@@ -92,10 +92,19 @@ async function comment(row = lineHere()) {
   one("textarea", holder).focus();
 }
 
+/** Opens the answer to the thread that was stepped to; false where none was. */
+function answer() {
+  const more = document.activeElement.closest("[data-thread]")?.querySelector(".thread-acts details");
+  if (!more) return false;
+  more.open = true;
+  one("textarea", more).focus();
+  return true;
+}
+
 /** What a key of the table does here. */
 export function press(action) {
   const run = {
-    comment: () => comment(),
+    comment: () => answer() || comment(),
     comments: showComments,
     "next-line": () => stepLine(1),
     "previous-line": () => stepLine(-1),

@@ -60,7 +60,7 @@ _TABLE = (
     Key("g e", "go-exports", "Go to the exports", "Go", "everywhere"),
     Key("g l", "go-guidelines", "Go to the guidelines", "Go", "everywhere"),
     Key("g k", "go-preferences", "Change these keys", "Go", "everywhere"),
-    Key("r", "comment", "Comment on this line, or on this change", "Comments", "review"),
+    Key("r", "comment", "Comment on this line or change, or answer this comment", "Comments", "review"),
     Key(".", "next-comment", "Next comment", "Comments", "review"),
     Key(",", "previous-comment", "Comment before it", "Comments", "review"),
     Key("R", "comments", "All comments of the candidate", "Comments", "review"),

@@ -61,9 +61,12 @@ def test_a_comment_by_keys_blocks_acceptance_until_it_is_resolved(samples: Page)
     page.keyboard.press("m")
     expect(page.locator("#diff.split #thread-2")).to_be_visible()
 
-    thread.get_by_text("Answer").first.click()
-    thread.get_by_label("Your answer").fill("Done.")
-    thread.get_by_role("button", name="Answer").click()
+    page.locator("#main").focus()
+    page.keyboard.press(".")
+    page.keyboard.press("r")
+    expect(thread.get_by_label("Your answer")).to_be_focused()
+    page.keyboard.type("Done.")
+    page.keyboard.press("Control+Enter")
     expect(thread).to_contain_text("Done.")
     thread.get_by_role("button", name="Resolve").click()
     expect(thread).to_contain_text("resolved by local")
@@ -123,6 +126,8 @@ def test_the_pages_have_no_barrier_and_work_without_scripts(
                 found[path] = [f"{one['id']} {one['nodes'][0]['html'][:120]}" for one in violations(page)]
             is_wider = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
             assert not is_wider, (path, width)
+            narrow = page.locator("#diff .thread, #diff td:has(> .thread)").first
+            assert "view" not in path or narrow.bounding_box()["width"] > 300, (path, width)  # type: ignore[index]
             assert page.evaluate("window.__xss") is None
             page.close()
     assert [one for one in found.items() if one[1]] == []
