@@ -300,7 +300,8 @@ def _unavailable(request: Request, error: Exception) -> Response:
 
 def _not_storable(request: Request, error: Exception) -> Response:
     """What PostgreSQL refuses to be asked for or to hold, and SQLite does not: a NUL, a number beyond its column."""
-    log.warning("%s %s holds what the database cannot: %s", request.method, request.url.path, type(error).__name__)
+    route = route_of(request.scope)
+    log.warning("%s %s holds what the database cannot: %s", request.method, route, type(error).__name__)
     message = "A text holds a NUL character, or a number is larger than any here. Nothing was stored."
     return answer_error(request, 422, "bad_input", message)
 

@@ -245,7 +245,7 @@ RIGHTS: Mapping[str, Right | None] = {
     "POST /guidelines": _CURATE,
     "POST /guidelines/preview": _TRY,
     "POST /guidelines/reasons": _CURATE,
-    "POST /guidelines/panel": _VIEW,
+    "POST /guidelines/panel": _MINE,
     "GET /api/v1/guideline": _VIEW,
     "POST /api/v1/guideline": _CURATE,
     "GET /webhooks": _LOOK_AT,

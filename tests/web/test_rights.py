@@ -261,6 +261,11 @@ def test_a_token_reaches_what_its_scope_says(server: Server) -> None:
             assert (status == 403) == (scope != right.scope), (name, scope, status)
 
 
+def test_a_token_that_reads_changes_nothing() -> None:
+    changing = [name for name, right in RIGHTS.items() if right and right.scope == "read" and "GET " not in name]
+    assert changing == []
+
+
 def test_who_is_no_member_is_nobody(server: Server) -> None:
     assert {server.call(name, "outsider") for name, right in RIGHTS.items() if right and "/api/" in name} == {401}
 
