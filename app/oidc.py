@@ -10,10 +10,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from app.accounts import Stranger
-from app.errors import AppError, NotKnownError, UnavailableError
+from app.errors import AppError, NotFoundError, NotKnownError, UnavailableError
 from app.settings import LOOPBACK, Settings
 
 if TYPE_CHECKING:
@@ -105,6 +105,23 @@ class Provider:
                 said["authorization_endpoint"], begun.state, begun.verifier, nonce=begun.nonce
             )
         return str(address)
+
+    def way_out(self, back: str) -> str:
+        """Where to send a browser that is to be logged out at the provider; `back` is where it may come back to.
+
+        Source: OpenID Connect RP-Initiated Logout 1.0, 2 and 3.
+
+        Raises:
+            NotFoundError: the provider names no such address.
+            UnavailableError: it does not answer.
+
+        """
+        said, _ = self._look()
+        address = str(said.get("end_session_endpoint") or "")
+        if not address:
+            raise NotFoundError("The provider logs nobody out by a link. Log out on its own pages.")
+        asked = urlencode({"client_id": self.client_id, "post_logout_redirect_uri": back})
+        return f"{address}{'&' if urlsplit(address).query else '?'}{asked}"
 
     def identify(self, begun: Begun, answered: Mapping[str, str], back: str) -> Stranger:
         """Who came back.

@@ -34,11 +34,18 @@ class LoginView:
     notice: str
     by_password: bool
     provider: str
+    is_out: bool
 
     @classmethod
-    def of(cls, config: Settings, target: str, name: str = "", notice: str = "") -> "LoginView":
-        """With the ways in that the settings say; `provider` is the host that people know theirs by."""
-        return cls(target, name, notice, not config.oidc_only, urlsplit(config.oidc_issuer).hostname or "")
+    def of(
+        cls, config: Settings, target: str, name: str = "", notice: str = "", *, is_out: bool = False
+    ) -> "LoginView":
+        """With the ways in that the settings say; `provider` is the host that people know theirs by.
+
+        `is_out`: somebody has just logged out, and may want to log out at the provider too.
+        """
+        host = urlsplit(config.oidc_issuer).hostname or ""
+        return cls(target, name, notice, not config.oidc_only, host, is_out and bool(host))
 
 
 @dataclass(frozen=True)
@@ -94,9 +101,9 @@ def inside(address: str) -> str:
 
 
 @router.get("/login")
-def show_login(request: Request, config: Config, next: str = "") -> Response:
-    """The form for name, password and code."""
-    return page(request, "login.html", LoginView.of(config, inside(next)))
+def show_login(request: Request, config: Config, next: str = "", out: str = "") -> Response:
+    """The form for name, password and code; `out` after a logout."""
+    return page(request, "login.html", LoginView.of(config, inside(next), is_out=bool(out)))
 
 
 @router.post("/login", max_body_size=MOST_TYPED)
@@ -171,7 +178,7 @@ def log_out(request: Request, session: Db, who: Who, now: Now) -> Response:
 
 
 def _to_login(request: Request) -> Response:
-    answer = see_other("/login")
+    answer = see_other("/login" if request.app.state.provider is None else "/login?out=yes")
     answer.delete_cookie(cookie_of(request), secure=request.url.scheme == "https", httponly=True)
     return answer
 

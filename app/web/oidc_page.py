@@ -32,7 +32,11 @@ def provider_of(request: Request) -> Provider:
 
 
 def _back(request: Request, config: Settings) -> str:
-    return (config.public_url or str(request.base_url)).rstrip("/") + "/login/provider/return"
+    return _address(request, config, "/login/provider/return")
+
+
+def _address(request: Request, config: Settings, path: str) -> str:
+    return (config.public_url or str(request.base_url)).rstrip("/") + path
 
 
 def _cookie(request: Request) -> str:
@@ -53,6 +57,12 @@ def go_to_provider(request: Request, config: Config, next: str = "") -> Response
         secure=request.url.scheme == "https",
     )
     return answer
+
+
+@router.get("/login/provider/out")
+def go_out(request: Request, config: Config) -> Response:
+    """Out to where the provider logs people out; it sends them back to the login, if it knows that address."""
+    return RedirectResponse(provider_of(request).way_out(_address(request, config, "/login")), status_code=303)
 
 
 @router.get("/login/provider/return")

@@ -62,6 +62,7 @@ RIGHTS: Mapping[str, Right | None] = {
     "POST /login": EVERYBODY,
     "GET /login/provider": EVERYBODY,
     "GET /login/provider/return": EVERYBODY,
+    "GET /login/provider/out": EVERYBODY,
     "GET /come-in/{secret}": EVERYBODY,
     "POST /come-in/{secret}": EVERYBODY,
     "POST /theme": EVERYBODY,

@@ -112,6 +112,21 @@ def test_who_is_known_by_a_verified_address_comes_in_and_is_known_by_the_subject
         assert accounts.get_person(session, "ann@x.example").oidc_subject == "17"
 
 
+def test_who_logs_out_here_is_led_to_the_logout_of_the_provider(serve: Callable[..., TestClient], issuer: str) -> None:
+    client = serve(public_url="https://desk.example")
+    come_in(client, "17")
+    out = client.post("/logout", headers={"Sec-Fetch-Site": "same-origin"})
+    assert out.headers["location"] == "/login?out=yes"
+    assert 'href="/login/provider/out"' in client.get("/login?out=yes").text
+    assert 'href="/login/provider/out"' not in client.get("/login").text
+
+    led = client.get("/login/provider/out").headers["location"]
+    assert led.startswith(f"{issuer}/oauth2/end_session?")
+    said = parse_qs(urlsplit(led).query)
+    assert said == {"client_id": ["desk"], "post_logout_redirect_uri": ["https://desk.example/login"]}
+    assert httpx2.get(led, timeout=10).status_code == 200
+
+
 def test_what_was_begun_elsewhere_or_used_before_is_refused(serve: Callable[..., TestClient]) -> None:
     client = serve()
     back = consent(client.get("/login/provider").headers["location"], "17")
