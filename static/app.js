@@ -36,8 +36,8 @@ function isTyping(event) {
   return at.matches("input") && !at.matches("[type=checkbox], [type=radio], [type=button], [type=submit]");
 }
 
-// Also what a folded summary or a closed list of keys hides can be pressed.
-const isShown = (element) => element.checkVisibility() || element.closest("details:not([open]), dialog:not([open])");
+// Also what a folded summary, the closed menu or a closed list of keys hides can be pressed.
+const isShown = (element) => element.checkVisibility() || element.closest("details:not([open]), dialog:not([open]), #menu");
 
 // What an action of the table does where no element of the page carries its key; a page's own file adds to them.
 const actions = {
@@ -279,9 +279,6 @@ document.addEventListener("click", (event) => {
 
 document.addEventListener("DOMContentLoaded", () => {
   if (location.hash === "#q") one("#q")?.focus();
-  // Where the pages stand in one row that is wider than the screen.
-  const here = one(".top nav [aria-current]");
-  if (here) here.parentElement.scrollLeft = here.offsetLeft - (here.parentElement.clientWidth - here.offsetWidth) / 2;
   autostart();
   showRung();
 });

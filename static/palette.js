@@ -24,7 +24,7 @@ function listCommands() {
 
 function listPlaces() {
   const isUnnamed = (link) => !link.dataset.key;
-  return [...document.querySelectorAll("nav[aria-label=Pages] a")].filter(isUnnamed).map((link) => ({
+  return [...document.querySelectorAll("#menu a")].filter(isUnnamed).map((link) => ({
     label: `Go to ${link.firstChild.textContent.trim()}`,
     run: () => link.click(),
   }));

@@ -28,6 +28,8 @@ from app.db import AWAY, reason_of
 from app.errors import AppError, ConflictError, NotKnownError
 from app.web.keys import KEYS, Key
 from app.web.meter import route_of
+from app.web.rights import may_call
+from app.web.sitemap import groups_of
 
 PACKAGE = Path(__file__).resolve().parent.parent
 # In a wheel the two folders lie inside the package, in a checkout beside it.
@@ -174,7 +176,15 @@ def _of_person(request: Request, made: Environment) -> dict[str, object]:
     keys = KEYS if person is None else state.personal.keys_of(person.reviewer_id)
     desk = "" if person is None else f"{person.project_id}.{person.reviewer_id}.{state.began}"
     wraps = person is None or state.personal.wraps(person.reviewer_id)
-    return {"me": person, "desk": desk, "keys": keys, "wraps": wraps, "ui": _ui_with(made, tuple(keys.values()))}
+    return {
+        "me": person,
+        "may": lambda name: person is not None and may_call(person, name),
+        "desk": desk,
+        "keys": keys,
+        "wraps": wraps,
+        "sitemap": () if person is None else groups_of(person, request.url.path),
+        "ui": _ui_with(made, tuple(keys.values())),
+    }
 
 
 def see_other(address: str) -> Response:

@@ -293,6 +293,12 @@ class Door:
         self._looked = float("-inf")
 
 
+def may_call(person: Person, name: str) -> bool:
+    """Whether a route answers this person: `may_call(ann, "POST /project/splits")`; pages offer nothing else."""
+    right = RIGHTS[name]
+    return right is None or (person.may(right.role, right.scope) and (person.is_admin or not right.of_server))
+
+
 def may_settle(person: Person) -> bool:
     """Whether this person may have the last word where several people were asked."""
     return person.may(Role.CURATOR, "review")
@@ -346,7 +352,7 @@ async def authorise(request: Request) -> AsyncIterator[None]:
     person = await _find_person(request)
     request.state.person = person
     decisions.come_from(request.client.host if request.client else "")
-    if not person.may(right.role, right.scope) or (right.of_server and not person.is_admin):
+    if not may_call(person, name):
         raise RefusedError(_why_not(person, right))
     yield
     if request.method not in SAFE_METHODS and right.is_told and not getattr(request.state, "is_told", False):
@@ -367,7 +373,8 @@ def _why_not(person: Person, right: Right) -> str:
         return f"This token may not do that: it needs the scope {right.scope}."
     if right.of_server:
         return "This is for administrators of the server."
-    return f"This is for a {right.role} of the project; {person.name} is a {person.role} here."
+    wanted, held = (f"{'an' if one == Role.ADMIN else 'a'} {one}" for one in (right.role, person.role))
+    return f"This is for {wanted} of the project; {person.name} is {held} here."
 
 
 async def _find_person(request: Request) -> Person:

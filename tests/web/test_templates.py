@@ -38,7 +38,7 @@ from app.web import (
 )
 from app.web.render import ErrorView, environment
 
-GIVEN = {"path", "theme", "url", "asset", "ui", "version", "keys", "me", "desk", "wraps"}
+GIVEN = {"path", "sitemap", "may", "theme", "url", "asset", "ui", "version", "keys", "me", "desk", "wraps"}
 VIEWS: dict[str, Any] = {
     "queue.html": queue.QueueView,
     "done.html": queue.DoneView,
