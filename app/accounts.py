@@ -635,7 +635,7 @@ def refuse_taken(session: Session, name: str) -> None:
 
 
 def list_members(session: Session, project_id: int) -> list[tuple[ReviewerRow, Role]]:
-    """Who may do what in a project, by name; administrators of the server may everything and are not listed for it."""
+    """Who may do what in a project, by name; administrators of the server may do all and are not listed for it."""
     found = session.execute(
         select(ReviewerRow, col(MemberRow.role))
         .join(MemberRow, col(MemberRow.reviewer_id) == col(ReviewerRow.id))

@@ -329,6 +329,7 @@ function countWaiting(node) {
   const n = listWaiting().length;
   const said = n === 1 ? "1 decision waits" : `${n} decisions wait`;
   one("[data-waiting]", node).textContent = said;
+  one("[data-goes]", node).textContent = n === 1 ? "goes" : "go";
   node.dataset.says = `No further candidate is here; ${said}.`;
 }
 

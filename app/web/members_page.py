@@ -206,7 +206,7 @@ def end_token(session: Db, now: Now, token_id: int) -> Response:
 
 @router.post("/server/projects")
 def add_project(request: Request, form: Form, session: Db, now: Now) -> Response:
-    """Another project; administrators of the server may everything in it. With `project`: its new name."""
+    """Another project; administrators of the server may do everything in it. With `project`: its new name."""
     fields = form.allow(("name", "project"))
     name, number = fields.one("name").strip(), _number(fields.one("project"), "project")
     if not 0 < len(name) <= _LONGEST_PROJECT or not name.isprintable():
