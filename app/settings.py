@@ -157,6 +157,14 @@ class Settings(BaseSettings):
         """Arguments first, then the environment, then files that it names."""
         return init_settings, env_settings, _Files(settings_cls)
 
+    def source_of(self, name: str) -> str:
+        """Where a setting comes from: `"PATCHSIFT_HOST"`, `"PATCHSIFT_DATABASE_URL_FILE"`, `"option"`, `"default"`."""
+        if name not in self.model_fields_set:
+            return "default"
+        known = {variable.upper() for variable in os.environ}
+        named = (f"PATCHSIFT_{name.upper()}", f"PATCHSIFT_{name.upper()}_FILE")
+        return next((variable for variable in named if variable in known), "option")
+
     @property
     def is_private(self) -> bool:
         """Whether only this machine can reach the server, or somebody said that something in front keeps others out."""

@@ -143,6 +143,29 @@ def test_the_demo_brings_twelve_patches_once(folder: Path) -> None:
     assert "12 lines, 0 new, 12 repeated" in call("demo", "--data-dir", folder).err
 
 
+def test_every_setting_says_where_it_comes_from_and_no_secret_is_told(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("between us\n")
+    given = {
+        "PATCHSIFT_PORT": "9000",
+        "PATCHSIFT_DATABASE_URL": "postgresql://ann:apples@db/desk",
+        "PATCHSIFT_OIDC_CLIENT_SECRET_FILE": str(tmp_path / "key"),
+    }
+    ended = call("config", "show", "--data-dir", folder, "--json", settings=given)
+
+    assert ended.json.keys() == Settings.model_fields.keys()
+    assert ended.json["data_dir"] == {"value": str(folder), "source": "option"}
+    assert ended.json["port"] == {"value": "9000", "source": "PATCHSIFT_PORT"}
+    assert ended.json["database_url"]["value"] == "postgresql+psycopg://ann:***@db/desk"
+    assert ended.json["oidc_client_secret"] == {"value": "**********", "source": "PATCHSIFT_OIDC_CLIENT_SECRET_FILE"}
+    assert ended.json["host"]["source"] == "default"
+    shown = call("config", "show", settings=given).out
+    assert ("9000  (PATCHSIFT_PORT)" in shown, "apples" in shown + ended.out, "between us" in shown) == (
+        True,
+        False,
+        False,
+    )
+
+
 def test_the_doctor_says_what_runs_here(folder: Path) -> None:
     ended = call("doctor", "--data-dir", folder)
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app import decisions, gold, leases, outlook, queue, review
+from app import audit, decisions, gold, leases, outlook, queue, review
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.queue import Filter
 from tests.conftest import NOON
@@ -64,6 +64,9 @@ def test_an_answer_is_no_decision(golden: Team) -> None:
     assert (after.status, after.version, after.agreement) == (before.status, before.version, "")
     with golden.db.read() as session:
         assert len(decisions.list_history(session, golden.ids[0])) == 1
+        [told] = audit.list_page(session, golden.project, audit.Wanted(what="judged gold"))
+        assert told.reviewer_id == golden.people["ann"]
+        assert (told.about["candidate"], told.about["verdict"]) == (golden.ids[0], "edit")
     golden.check()
     with pytest.raises(ConflictError, match="it was gold"), golden.db.write() as session:
         review.undo(session, golden.project, golden.people["ann"], key="u", of="once", now=NOON)

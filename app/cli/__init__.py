@@ -16,6 +16,7 @@ import typer
 
 from app import __version__
 from app.cli.agreement import agreement
+from app.cli.configuration import configuration
 from app.cli.database import database
 from app.cli.exports import export
 from app.cli.groups import groups
@@ -69,6 +70,7 @@ app.add_typer(guideline, name="guideline")
 app.add_typer(reasons, name="reasons")
 app.add_typer(views, name="view")
 app.add_typer(database, name="db")
+app.add_typer(configuration, name="config")
 app.add_typer(people, name="user")
 app.add_typer(hooks, name="webhook")
 app.add_typer(retention, name="retention")
