@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlmodel import Session, col
 
+from app.db import lock_people
 from app.errors import BadInputError, ConflictError, NotFoundError, NotKnownError, RefusedError
 from app.formats.reading import shown
 from app.models import LoginRow, MemberRow, ProjectRow, ReviewerRow, Role, TicketRow, TokenRow
@@ -110,6 +111,7 @@ def create(
             "A name has 1 to 64 letters, digits and . _ @ + - between them; it begins and ends with a letter or digit.",
             where="field name",
         )
+    lock_people(session)
     taken = select(col(ReviewerRow.id)).where(func.lower(col(ReviewerRow.name)) == name.lower())
     if session.execute(taken).first() is not None:
         raise ConflictError(f"There is somebody called {name} already.", where="field name")
@@ -158,8 +160,7 @@ def disable(session: Session, person: ReviewerRow, *, now: datetime) -> None:
         ConflictError: nobody would be left to administer the server.
 
     """
-    if person.is_admin and not _others(session, person):
-        raise ConflictError(f"{person.name} is the only administrator. Make somebody else one first.")
+    _keep_one(session, person)
     person.disabled_at = now
     session.add(person)
     end_logins(session, person.id or 0, now=now)
@@ -180,16 +181,25 @@ def set_admin(session: Session, person: ReviewerRow, *, is_admin: bool) -> None:
         ConflictError: nobody would be left.
 
     """
-    if person.is_admin and not is_admin and not _others(session, person):
-        raise ConflictError(f"{person.name} is the only administrator. Make somebody else one first.")
+    if is_admin:
+        lock_people(session)
+    else:
+        _keep_one(session, person)
     person.is_admin = is_admin
     session.add(person)
 
 
+def _keep_one(session: Session, person: ReviewerRow) -> None:
+    """Refuse to lose the last administrator; of two who lock each other out at one instant, one does."""
+    session.flush()
+    lock_people(session)
+    session.refresh(person, ["is_admin"])
+    if person.is_admin and not _others(session, person):
+        raise ConflictError(f"{person.name} is the only administrator. Make somebody else one first.")
+
+
 def _others(session: Session, person: ReviewerRow) -> bool:
-    """Whether another administrator can come in; asked by one transaction after the other, or two would be the last."""
-    administrators = select(col(ReviewerRow.id)).where(col(ReviewerRow.is_admin)).order_by(col(ReviewerRow.id))
-    session.execute(administrators.with_for_update())
+    """Whether another administrator can come in."""
     wanted = exists().where(
         col(ReviewerRow.is_admin),
         col(ReviewerRow.id) != person.id,
@@ -222,6 +232,8 @@ class Stranger:
 def welcome(session: Session, stranger: Stranger, *, role: str, project: str, now: datetime) -> ReviewerRow:
     """Whose account this is from now on: the one that is named like the e-mail address, or a new one.
 
+    Who comes twice at one instant, in two tabs, is welcome once.
+
     Args:
         session: a write session.
         stranger: as the provider says.
@@ -235,6 +247,10 @@ def welcome(session: Session, stranger: Stranger, *, role: str, project: str, no
         ConflictError: the name is somebody else's.
 
     """
+    lock_people(session)
+    known = find_by_subject(session, stranger.issuer, stranger.subject)
+    if known is not None:
+        return known
     unbound = (func.lower(col(ReviewerRow.name)) == stranger.email.lower(), col(ReviewerRow.oidc_subject).is_(None))
     person = session.execute(select(ReviewerRow).where(*unbound)).scalar() if stranger.email else None
     if person is None:
@@ -304,6 +320,7 @@ def _is_guessed(password: str) -> bool:
 
 def set_password(session: Session, person: ReviewerRow, hashed: str, *, now: datetime) -> None:
     """Give a person a password; every login of theirs ends, and so does every link to choose another."""
+    lock_people(session)
     person.password = hashed
     session.add(person)
     end_logins(session, person.id or 0, now=now)
@@ -405,12 +422,12 @@ def log_in(session: Session, checked: Checked, *, address: str, agent: str, now:
     """The secret of a new login, for a cookie; it opens the first project that the person is a member of.
 
     Raises:
-        NotKnownError: the code of the second factor was used by somebody else meanwhile.
+        NotKnownError: the password was changed, or the code of the second factor used by somebody else, meanwhile.
         RefusedError: the person is a member of no project.
 
     """
     # Locked: who gives the person another password meanwhile ends the logins that there are, and this one among them.
-    person = session.get_one(ReviewerRow, checked.reviewer_id, with_for_update=True)
+    person = session.get_one(ReviewerRow, checked.reviewer_id, with_for_update={"key_share": True})
     if person.disabled_at is not None:
         raise RefusedError(f"{person.name} is locked out. Ask an administrator.")
     if checked.fitted and person.password != checked.fitted:
@@ -666,6 +683,7 @@ def change_member(session: Session, person: Person, reviewer_id: int, role: str 
         BadInputError: there is no such role.
 
     """
+    lock_people(session)
     if session.get(MemberRow, (person.project_id, reviewer_id)) is None:
         raise NotFoundError("There is no such member of this project.")
     _refuse_own(person, reviewer_id)
@@ -689,6 +707,7 @@ def set_role(session: Session, project_id: int, reviewer_id: int, role: str) -> 
     """
     if role not in [one.value for one in Role]:
         raise BadInputError(f"role must be one of {', '.join(Role)}; it is {role[:40]!r}.", where="field role")
+    lock_people(session)
     row = session.get(MemberRow, (project_id, reviewer_id))
     row = row or MemberRow(project_id=project_id, reviewer_id=reviewer_id, role=role)
     row.role = role
@@ -697,6 +716,7 @@ def set_role(session: Session, project_id: int, reviewer_id: int, role: str) -> 
 
 def remove_member(session: Session, project_id: int, reviewer_id: int, *, now: datetime) -> None:
     """End a membership, and with it the person's tokens for the project: they are not to live again with the next."""
+    lock_people(session)
     row = session.get(MemberRow, (project_id, reviewer_id))
     if row is not None:
         session.delete(row)
@@ -806,6 +826,7 @@ def make_ticket(session: Session, reviewer_id: int | None, *, now: datetime) -> 
 
     Links of the same kind that were made before end.
     """
+    lock_people(session)
     _end_tickets(session, reviewer_id, now=now)
     secret = secrets.token_urlsafe(32)
     lifetime = SETUP_LIFETIME if reviewer_id is None else TICKET_LIFETIME
@@ -841,6 +862,7 @@ def use_ticket(session: Session, secret: str, name: str, hashed: str, *, now: da
         BadInputError: the name cannot be one.
 
     """
+    lock_people(session)
     ticket = get_ticket(session, secret, now=now)
     # In one statement: of two who come at the same instant, one does.
     unused = (col(TicketRow.digest) == ticket.digest, col(TicketRow.used_at).is_(None))

@@ -45,6 +45,8 @@ def note(
     `note(session, actor, "POST /releases", now=now, project_id=1, about={"number": 3})`. Nothing that was typed
     belongs into `about`: names and numbers only, no secret.
     """
+    # Everything else is locked before this, or two changes of one row wait for each other.
+    session.flush()
     lock_audit(session)
     wanted = select(col(AuditRow.id), col(AuditRow.digest)).order_by(col(AuditRow.id).desc()).limit(1)
     last, previous = session.execute(wanted).first() or (0, _FIRST)

@@ -49,6 +49,8 @@ _OF_ONE = _thread.c.candidate_id.in_(
     union_all(select(bindparam("one")), select(_part.c.candidate_id).where(_part.c.lead_id == bindparam("one")))
 )
 _BLOCKING_ONE = _blocking(_OF_ONE)
+IS_BLOCKED = _BLOCKING_ONE.order_by(None).exists()
+"""In SQL: anybody's comment stands in the way of the candidate that the parameter `one` names."""
 
 
 # ------------------------------------------------------------------------------------------------ what there is

@@ -5,6 +5,7 @@ bundled SQLite: docs/decisions/0005.
 """
 
 import contextlib
+import logging
 import sqlite3
 import threading
 from collections import deque
@@ -15,12 +16,15 @@ from types import ModuleType
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolEmptyError
+from sqlalchemy.orm.exc import StaleDataError
 from sqlmodel import Session
 
-from app.errors import AppError, NotStoredError
+from app.errors import AppError, ConflictError, NotStoredError
 from app.settings import Settings
+
+log = logging.getLogger("patchsift.db")
 
 # Releases in which the WAL-reset bug (two connections that write at the same instant can corrupt the file) is fixed.
 FIXED_SQLITE = ((3, 51, 3),)
@@ -48,6 +52,8 @@ LARGEST_ID = 2**31 - 1
 AWAY = (OperationalError, InterfaceError, PoolEmptyError)
 """What is raised when the database is away, restarts, or is too busy: the same may work in a few seconds."""
 
+# PostgreSQL's unique_violation and foreign_key_violation; SQLite has one writer, who sees what is there.
+_BESIDE = frozenset({"23505", "23503"})
 _DRIVERS = frozenset({"sqlite", "postgresql+psycopg"})
 _FULL = ("database or disk is full", "readonly database", "disk I/O error", "No space left", "could not extend file")
 
@@ -187,6 +193,7 @@ class Database:
 
         Raises:
             NotStoredError: the disk is full or read-only; nothing was stored.
+            ConflictError: what this rests on was made or removed by somebody else at this instant; nothing was stored.
 
         """
         try:
@@ -202,11 +209,25 @@ class Database:
                     f"Nothing was stored: the database says '{error.orig}'. Free some space, then send it again."
                 ) from error
             raise
+        except (IntegrityError, StaleDataError) as error:
+            # What is likely has a lock and a sentence of its own where it is done; what is left over ends here.
+            if not _is_beside_another(error):
+                raise
+            log.warning("refused, for somebody else wrote the same: %s", error)
+            raise ConflictError(
+                "Somebody else made or removed the same at this very moment. Nothing of yours was stored; look at it "
+                "again, then do it once more."
+            ) from error
 
     def close(self) -> None:
         """Give every connection back."""
         self._writer.dispose()
         self._reader.dispose()
+
+
+def _is_beside_another(error: IntegrityError | StaleDataError) -> bool:
+    """Whether another writer may be the cause: two of what there is one of, or what it belongs to is gone."""
+    return isinstance(error, StaleDataError) or getattr(error.orig, "sqlstate", None) in _BESIDE
 
 
 def _parse_url(address: str) -> URL:
@@ -374,7 +395,8 @@ def instants(session: Session) -> Callable[[datetime | None], object]:
 
 
 # PostgreSQL's advisory locks: on SQLite the write lock says the same.
-_INGEST_LOCK, _CHAIN_LOCK, _AUDIT_LOCK = 722_190_462, 722_190_463, 722_190_464
+# Who takes several takes them in this order: ingest, chain, people, a project's row, audit.
+_INGEST_LOCK, _CHAIN_LOCK, _AUDIT_LOCK, _PEOPLE_LOCK = 722_190_462, 722_190_463, 722_190_464, 722_190_465
 
 
 def lock_ingest(session: Session) -> None:
@@ -393,6 +415,18 @@ def lock_chain(session: Session) -> None:
             "SELECT set_config('lock_timeout', greatest(setting::integer, 14000)::text, true), "
             f"pg_advisory_xact_lock({_CHAIN_LOCK}) FROM pg_settings WHERE name = 'lock_timeout'"
         )
+
+
+def lock_people(session: Session) -> None:
+    """One change of who there is and what they may do, until the transaction ends: names and the last administrator."""
+    _advisory(session, _PEOPLE_LOCK)
+
+
+def lock_project(session: Session, project_id: int) -> None:
+    """One change of what a project says of itself, until the transaction ends; who writes below it does not wait."""
+    if session.get_bind().dialect.name == "postgresql":
+        statement = "SELECT 1 FROM project WHERE id = %s FOR NO KEY UPDATE"
+        session.connection().exec_driver_sql(statement, (project_id,))
 
 
 def lock_audit(session: Session) -> None:

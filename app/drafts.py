@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, text
 from sqlmodel import Session, col
 
 from app.db import is_id
 from app.errors import BadInputError
-from app.models import CandidateRow, DraftRow
+from app.models import CandidateRow, DraftRow, metadata
 
 TEXTS = ("script", "spec", "refined", "unified", "comment", "rating")
 """Fields of a draft that hold one text; `diff` holds one a hunk, `dropped` numbers of hunks, `files` texts by path."""
@@ -17,6 +17,12 @@ TEXTS = ("script", "spec", "refined", "unified", "comment", "rating")
 _REMARKS = frozenset({"comment", "rating"})
 _MOST_CHARACTERS = 16_000_000
 _MOST_HUNKS = 100_000
+# What is there already is only locked by it.
+_BEGIN = text(
+    "INSERT INTO draft (reviewer_id, candidate_id, version, texts, saved_at) "
+    "VALUES (:reviewer, :candidate, :version, '{}', :now) "
+    "ON CONFLICT (reviewer_id, candidate_id) DO UPDATE SET saved_at = excluded.saved_at"
+).bindparams(bindparam("now", type_=metadata.tables["draft"].c.saved_at.type))
 
 
 def find_draft(session: Session, reviewer_id: int, candidate_id: int) -> DraftRow | None:
@@ -55,17 +61,23 @@ def keep(
             f"Candidate {candidate.id} is at version {candidate.version}; there is no version {version}.",
             where="field version",
         )
-    # Two browsers that keep a first draft at one instant stand in line; SQLite's writers do anyway.
-    session.execute(select(col(CandidateRow.id)).where(col(CandidateRow.id) == candidate.id).with_for_update())
-    draft = find_draft(session, reviewer_id, candidate.id or 0)
-    if draft is None:
-        draft = DraftRow(reviewer_id=reviewer_id, candidate_id=candidate.id or 0, version=version, saved_at=now)
+    draft = _lock(session, reviewer_id, candidate.id or 0, version, now)
     kept = draft.texts if draft.version == version else {}
     draft.texts = {**kept, **texts}
     draft.version, draft.saved_at = version, now
     session.add(draft)
     session.flush()
     return draft
+
+
+def _lock(session: Session, reviewer_id: int, candidate_id: int, version: int, now: datetime) -> DraftRow:
+    """The draft, made where there is none. Two browsers that keep a first one at one instant stand in line.
+
+    Nothing but the draft is locked: a decision forgets what was typed, and then waits for its turn and its candidate.
+    """
+    begun = {"reviewer": reviewer_id, "candidate": candidate_id, "version": version, "now": now}
+    session.connection().execute(_BEGIN, begun)
+    return session.get_one(DraftRow, (reviewer_id, candidate_id), populate_existing=True)
 
 
 def remarks(draft: DraftRow | None, version: int) -> tuple[str, str]:
@@ -76,7 +88,7 @@ def remarks(draft: DraftRow | None, version: int) -> tuple[str, str]:
 
 def take_remarks(session: Session, reviewer_id: int, candidate_id: int) -> None:
     """Forget comment and rating, which a decision holds now; texts that are still to be saved stay."""
-    draft = find_draft(session, reviewer_id, candidate_id)
+    draft = session.get(DraftRow, (reviewer_id, candidate_id), with_for_update=True)
     if draft is None:
         return
     draft.texts = {name: text for name, text in draft.texts.items() if name not in _REMARKS}

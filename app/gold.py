@@ -12,6 +12,7 @@ from sqlalchemy import exists, func, select, update
 from sqlmodel import Session, col
 
 from app import projects
+from app.db import lock_chain
 from app.diffs.unicode import refuse_unstorable
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.models import CandidateRow, GoldAnswerRow, GoldRow, ReviewerRow, Status, Verdict, metadata
@@ -60,6 +61,9 @@ def mark(session: Session, row: CandidateRow, reviewer_id: int, why: str, *, now
 
     """
     said = why.strip()
+    # What is right is what it is decided as when it is marked, and nobody decides meanwhile.
+    lock_chain(session)
+    session.refresh(row, ["status"])
     if row.status not in RIGHT:
         raise BadInputError(
             f"Candidate {row.id} is {row.status}. Decide on it first: what is right is what it was decided as.",

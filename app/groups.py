@@ -258,7 +258,10 @@ def keep_up(db: Database, project_id: int, *, progress: Progress | None = None) 
         return 0
     if version is None:
         with db.write() as session:
-            _set_version(session, project_id, lsh.version())
+            # Who came first may have said meanwhile that something is left to look at.
+            lock_ingest(session)
+            if _version(session, project_id) is None:
+                _set_version(session, project_id, lsh.version())
     done, last = 0, -1
     keeper = _Keeper(db, project_id)
     while not keeper.is_over and (batch := _waiting(db, project_id, last)):

@@ -23,7 +23,7 @@ from sqlalchemy import bindparam, select, update
 from sqlmodel import Session, col
 
 from app import evidence, groups, jobs, joining, prepare
-from app.db import Database, driver_sign, insert_rows, instants, lock_ingest
+from app.db import Database, driver_sign, insert_rows, instants, lock_chain, lock_ingest
 from app.decisions import add_to_tally
 from app.errors import AppError, BadInputError, ConflictError
 from app.formats import SUCCESS, reading, stream
@@ -142,7 +142,8 @@ class _Batch:
             insert_rows(self.session, "new_clues", ("project_id", "pairs"), [(self.project_id, self.clues.tobytes())])
         for number, rating in evidence.ratings(self.session, self.rated).items():
             self._change(number, "rating", rating)
-        for number, values in self.changes.items():
+        # In the order in which everything locks several candidates.
+        for number, values in sorted(self.changes.items()):
             names = ", ".join(f"{name} = {self.sign}" for name in values)
             self.session.connection().exec_driver_sql(
                 f"UPDATE candidate SET {names} WHERE id = {self.sign}", (*values.values(), number)
@@ -607,6 +608,9 @@ def retry(
         BadInputError: it still cannot be read; the message says why, and nothing was changed.
 
     """
+    # In line with whoever reads logs in, joins or decides: the counts of the source and the candidates are theirs too.
+    lock_ingest(session)
+    lock_chain(session)
     row, source = get_quarantined(session, project_id, quarantine_id)
     if row.resolved_at is not None:
         raise ConflictError(f"Line {row.line} of {source.name} was resolved on {row.resolved_at:%Y-%m-%d %H:%M} UTC.")
@@ -614,7 +618,6 @@ def retry(
     if corrected is None and row.overflow:
         raw = (settings.data_dir / "overlong" / row.overflow).read_bytes()
     line = stream.Line(row.line, row.offset_bytes, raw, len(raw), ended=True)
-    lock_ingest(session)
     read = reading.read_line(line, settings.max_line_bytes, given=Given(source.name))
     where = f"{source.name}:{row.line}: byte {row.offset_bytes}"
     if isinstance(read, Blank):

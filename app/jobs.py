@@ -29,6 +29,10 @@ class StoppedError(Exception):
     """The worker must end; the job goes back in line."""
 
 
+class TakenError(StoppedError):
+    """Another worker has the job: this one fell silent for so long that it was taken for dead."""
+
+
 def enqueue(
     session: Session, project_id: int, kind: str, args: dict[str, object], *, now: datetime, once: bool = False
 ) -> JobRow:
@@ -92,6 +96,9 @@ def cancel(session: Session, project_id: int, job_id: int, *, now: datetime) -> 
         ConflictError: it has ended already.
 
     """
+    # A worker that takes it at this instant comes before, or finds it ended.
+    if is_id(job_id):
+        session.get(JobRow, job_id, with_for_update=True)
     job = get_job(session, project_id, job_id)
     if job.state not in {JobState.QUEUED, JobState.RUNNING}:
         raise ConflictError(f"Job {job_id} is {job.state} already; there is nothing to cancel.")
@@ -102,14 +109,15 @@ def cancel(session: Session, project_id: int, job_id: int, *, now: datetime) -> 
     return job
 
 
-def _claimable(now: datetime) -> ColumnElement[bool]:
+def is_claimable(now: datetime) -> ColumnElement[bool]:
+    """In SQL: a job that waits for a worker, or whose worker fell silent."""
     silent = (col(JobRow.state) == JobState.RUNNING) & (col(JobRow.heartbeat_at) < now - STALE)
     return (col(JobRow.state) == JobState.QUEUED) | silent
 
 
 def is_any_waiting(session: Session, *, now: datetime, but: str = "") -> bool:
     """Whether `claim` would find something, of another kind than `but`."""
-    wanted = select(col(JobRow.id)).where(_claimable(now), col(JobRow.kind) != but).limit(1)
+    wanted = select(col(JobRow.id)).where(is_claimable(now), col(JobRow.kind) != but).limit(1)
     return session.execute(wanted).scalar() is not None
 
 
@@ -135,7 +143,7 @@ def claim(
         only: this one and no other.
 
     """
-    wanted = select(JobRow).where(_claimable(now))
+    wanted = select(JobRow).where(is_claimable(now))
     if only is not None:
         wanted = wanted.where(col(JobRow.id) == only)
     if kind:
@@ -154,6 +162,16 @@ def claim(
     job.state, job.worker, job.heartbeat_at, job.attempts = JobState.RUNNING, worker, now, job.attempts + 1
     session.flush()
     return job
+
+
+def is_held(session: Session, job: JobRow) -> bool:
+    """Whether a job is still this worker's, as it was claimed; it stays so until the transaction ends."""
+    mine = select(col(JobRow.id)).where(*_is_held(job.id or 0, job.worker))
+    return session.execute(mine.with_for_update()).first() is not None
+
+
+def _is_held(job_id: int, worker: str | None) -> tuple[ColumnElement[bool], ...]:
+    return col(JobRow.id) == job_id, col(JobRow.worker) == worker, col(JobRow.state) == JobState.RUNNING
 
 
 def put_back(session: Session, job_id: int) -> None:
@@ -181,7 +199,9 @@ def release_orphans(session: Session, worker_prefix: str) -> None:
 
 
 def beat(session: Session, worker: str, *, now: datetime) -> None:
-    """Note that this worker is alive; who was not seen for a day is forgotten."""
+    """Note that this worker is alive, and at its job, however long a step takes; who was not seen for a day is gone."""
+    mine = (col(JobRow.worker) == worker, col(JobRow.state) == JobState.RUNNING)
+    session.execute(update(JobRow).where(*mine).values(heartbeat_at=now))
     row = session.get(WorkerRow, worker) or WorkerRow(name=worker, started_at=now, seen_at=now)
     row.seen_at = now
     session.add(row)
@@ -209,7 +229,7 @@ def is_seen(session: Session, worker_prefix: str, *, now: datetime) -> bool:
 
 def find_stranded(session: Session, *, now: datetime) -> str | None:
     """A sentence when jobs have waited for longer than `STALE` and no worker is alive, else None."""
-    waiting = select(func.count()).select_from(JobRow).where(_claimable(now), col(JobRow.created_at) < now - STALE)
+    waiting = select(func.count()).select_from(JobRow).where(is_claimable(now), col(JobRow.created_at) < now - STALE)
     n = session.execute(waiting).scalar_one()
     if not n or count_alive(session, now=now):
         return None
@@ -230,7 +250,7 @@ class Reporter:
     ) -> None:
         self._db = db
         self._shown = shown
-        self._job_id = job.id
+        self._job_id, self._worker = job.id or 0, job.worker
         self._done_before = job.done
         self._now = now
         self._stop = stop
@@ -241,6 +261,7 @@ class Reporter:
 
         Raises:
             CancelledError: somebody asked the job to stop.
+            TakenError: another worker has it.
             StoppedError: the worker is going down.
 
         """
@@ -260,10 +281,12 @@ class Reporter:
         with self._db.write() as session:
             asked = session.execute(
                 update(JobRow)
-                .where(col(JobRow.id) == self._job_id)
+                .where(*_is_held(self._job_id, self._worker))
                 .values(**values)
                 .returning(col(JobRow.cancel_requested))
-            ).scalar_one()
+            ).scalar()
+        if asked is None:
+            raise TakenError
         if asked:
             raise CancelledError
 

@@ -11,7 +11,7 @@ import time
 from array import array
 from bisect import bisect_left
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, NamedTuple
@@ -369,6 +369,14 @@ class _Seen:
 _CANDIDATES = select(CandidateRow).where(col(CandidateRow.id).in_(bindparam("ids", expanding=True)))
 
 
+_FOR_CHANGE = (
+    select(col(CandidateRow.id))
+    .where(col(CandidateRow.id).in_(bindparam("ids", expanding=True)))
+    .order_by(col(CandidateRow.id))
+    .with_for_update(key_share=True)
+)
+
+
 def _with_parts(session: Session, rows: Sequence[CandidateRow]) -> set[int]:
     """What these are joined with until now: the reason may be gone, as a run grows or shows to be older."""
     several = [row.id for row in rows if row.n_parts or row.status == Status.JOINED]
@@ -461,6 +469,7 @@ def _apply(session: Session, seen: _Seen, clusters: Sequence[Cluster], grown: fr
     several = [one for one in clusters if _may_change(seen.rows[one.lead], one, grown)]
     stories = _stories(seen, before, {one.lead for one in several})
     ratings = evidence.ratings(session, [number for one in several for number in one.units])
+    _lock(session, {*before, *after, *(one.lead for one in several)})
     _write_parts(session, before, after)
     moves = []
     for number in sorted(seen.inside):
@@ -480,6 +489,12 @@ def _apply(session: Session, seen: _Seen, clusters: Sequence[Cluster], grown: fr
         ids = [row.id for row in renewed]
         session.execute(delete(RenderingRow).where(col(RenderingRow.candidate_id).in_(ids)))
         decisions.move_all(session, [(row, Derived(Status.PENDING)) for row in renewed])
+
+
+def _lock(session: Session, ids: Collection[int]) -> None:
+    """Wait for all that may change, in the order in which everything does: leases come and go meanwhile."""
+    if ids and session.get_bind().dialect.name == "postgresql":
+        session.execute(_FOR_CHANGE, {"ids": list(ids)})
 
 
 def _may_change(row: CandidateRow, cluster: Cluster, grown: frozenset[int]) -> bool:

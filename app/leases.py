@@ -49,7 +49,8 @@ _LOCKED = (
     select(_candidate.c.id)
     .where(_candidate.c.project_id == bindparam("project"), _candidate.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(_candidate.c.id)
-    .with_for_update()
+    # Whoever only refers to a row, as a finding and a decision do, need not wait: they may hold others by then.
+    .with_for_update(key_share=True)
 )
 _N_PRESENT = select(func.count()).where(
     _presence.c.project_id == bindparam("project"), _presence.c.seen_at >= bindparam("fresh")
@@ -151,7 +152,7 @@ def take_next(
         return find_lease(session, promised, now=now)
     for skips in [True, False] if patient else [True]:
         for where, along in _walk(session, project_id, reviewer_id, wanted, after, now):
-            first = queue.first_of(where, along).limit(1).with_for_update(skip_locked=skips)
+            first = queue.first_of(where, along).limit(1).with_for_update(skip_locked=skips, key_share=True)
             if found := _take(session, reviewer_id, _candidate.c.id == first.scalar_subquery(), now, span):
                 look(session, project_id, reviewer_id, found, now=now)
                 return find_lease(session, found, now=now)
@@ -206,7 +207,7 @@ def deal(
         if len(found) >= n:
             break
         others = [*where, _candidate.c.id.not_in([after, *found])]
-        some = queue.first_of(others, along).limit(n - len(found)).with_for_update(skip_locked=True)
+        some = queue.first_of(others, along).limit(n - len(found)).with_for_update(skip_locked=True, key_share=True)
         found += _take_all(session, reviewer_id, some, along, now)
     versions = select(_candidate.c.id, _candidate.c.version).where(_candidate.c.id.in_(found))
     named = {row[0]: row[1] for row in session.connection().execute(versions)}

@@ -32,7 +32,7 @@ def read_keys(session: Session, reviewer_id: int) -> Keys:
 
 def save_keys(session: Session, reviewer_id: int, keys: Keys) -> None:
     """Keep a person's keys; whatever else was set stays."""
-    kept = _read(session, reviewer_id) | {"keys": dict(keys.changed), "letters": keys.has_letters}
+    kept = _lock(session, reviewer_id) | {"keys": dict(keys.changed), "letters": keys.has_letters}
     session.execute(update(ReviewerRow).where(col(ReviewerRow.id) == reviewer_id).values(preferences=kept))
 
 
@@ -44,7 +44,7 @@ def is_open(session: Session, reviewer_id: int, panel: str) -> bool:
 
 def save_open(session: Session, reviewer_id: int, panel: str, *, opened: bool) -> None:
     """Keep whether a panel is open; whatever else was set stays."""
-    kept = _read(session, reviewer_id)
+    kept = _lock(session, reviewer_id)
     panels = kept.get("panels")
     made = kept | {"panels": (panels if isinstance(panels, dict) else {}) | {panel: opened}}
     session.execute(update(ReviewerRow).where(col(ReviewerRow.id) == reviewer_id).values(preferences=made))
@@ -57,12 +57,16 @@ def wraps(session: Session, reviewer_id: int) -> bool:
 
 def save_wrap(session: Session, reviewer_id: int, *, wrap: bool) -> None:
     """Keep whether long lines are wrapped; whatever else was set stays."""
-    kept = _read(session, reviewer_id) | {"wrap": wrap}
+    kept = _lock(session, reviewer_id) | {"wrap": wrap}
     session.execute(update(ReviewerRow).where(col(ReviewerRow.id) == reviewer_id).values(preferences=kept))
 
 
-def _read(session: Session, reviewer_id: int) -> dict[str, object]:
-    found: object = session.execute(
-        select(col(ReviewerRow.preferences)).where(col(ReviewerRow.id) == reviewer_id)
-    ).scalar()
+def _lock(session: Session, reviewer_id: int) -> dict[str, object]:
+    """What was set, until the transaction ends: two pages that set something at one instant keep both."""
+    return _read(session, reviewer_id, lock=True)
+
+
+def _read(session: Session, reviewer_id: int, *, lock: bool = False) -> dict[str, object]:
+    wanted = select(col(ReviewerRow.preferences)).where(col(ReviewerRow.id) == reviewer_id)
+    found: object = session.execute(wanted.with_for_update(key_share=True) if lock else wanted).scalar()
     return dict(found) if isinstance(found, dict) else {}

@@ -11,6 +11,7 @@ from sqlmodel import Session, col
 
 from app import tokens
 from app.contamination import Benchmark, BlockList, Overlap, benchmark_texts
+from app.db import lock_project
 from app.errors import BadInputError, NotFoundError, TooLargeError
 from app.models import ProjectFileRow, ProjectRow, metadata
 from app.opinions import Opinions
@@ -161,7 +162,9 @@ def change_settings(session: Session, project_id: int, changes: Mapping[str, obj
         BadInputError: a value that cannot be, or a tokenizer that the project has no file of; `where` names the field.
 
     """
-    row = session.get_one(ProjectRow, project_id)
+    # Of two who change something at one instant, neither takes back what the other said.
+    lock_project(session, project_id)
+    row = session.get_one(ProjectRow, project_id, populate_existing=True)
     made = ProjectSettings.parse(row.settings or {}).changed(changes)
     for budget in made.budgets:
         if budget.tokenizer:
@@ -210,6 +213,7 @@ def add_file(
     if len(content) > MOST_BYTES:
         raise TooLargeError(f"{name[:200]} has {len(content):,} bytes; {MOST_BYTES:,} is the most that is kept.")
     _check(kind, name, content)
+    lock_project(session, project_id)
     digest = hashlib.sha256(content).digest()
     row = session.get(ProjectFileRow, (project_id, digest))
     if row is None:
@@ -278,6 +282,7 @@ def remove_file(session: Session, project_id: int, digest: str) -> None:
         BadInputError: a budget counts with it.
 
     """
+    lock_project(session, project_id)
     found = next((one for one in list_files(session, project_id) if one.digest == digest), None)
     if found is None:
         raise NotFoundError("The project has no such file.")

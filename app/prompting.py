@@ -12,9 +12,10 @@ from sqlalchemy import func, select
 from sqlmodel import Session, col
 
 from app import decisions, recipes, review
+from app.db import lock_project
 from app.diffs.unicode import refuse_unstorable
 from app.errors import BadInputError, ConflictError, NotFoundError
-from app.models import CandidateRow, ProjectRow, ReviewerRow, Status, TemplateRow, TemplateUseRow, Verdict
+from app.models import CandidateRow, ReviewerRow, Status, TemplateRow, TemplateUseRow, Verdict
 from app.recipes import Judged
 from app.recipes.prompt import KINDS, PROJECT, SHIPPED, Form, Template, find_shipped, list_shipped, parse, parse_label
 from app.recipes.prompt import shipped as shipped_prompts
@@ -265,7 +266,8 @@ def save(
     get_form(name)
     made = parse(name, text)
     _check_comment(comment)
-    _lock(session, project_id)
+    # Two authors must not both write version 4.
+    lock_project(session, project_id)
     used = get_in_use(session, project_id, name)
     if made.text == used.text:
         return used
@@ -302,7 +304,7 @@ def use(
 
     """
     get_form(name)
-    _lock(session, project_id)
+    lock_project(session, project_id)
     wanted = shipped_prompts()[name]
     if version is not None:
         wanted = get_by_label(session, project_id, f"{name}/p{version}")
@@ -347,11 +349,6 @@ def _newest_version(session: Session, project_id: int, name: str) -> int:
         col(TemplateRow.project_id) == project_id, col(TemplateRow.name) == name
     )
     return session.execute(wanted).scalar() or 0
-
-
-def _lock(session: Session, project_id: int) -> None:
-    """One change at a time in a project: two authors must not both write version 4."""
-    session.execute(select(col(ProjectRow.id)).where(col(ProjectRow.id) == project_id).with_for_update())
 
 
 def _check_comment(comment: str) -> None:

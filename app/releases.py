@@ -23,7 +23,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlmodel import Session, col
 
 from app import freeze, groups, jobs, prepare, projects, prompting, rulings, verifier
-from app.db import Database, lock_ingest
+from app.db import Database, lock_ingest, lock_project
 from app.differences import NAMED, Difference, Rows
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.examples import Dataset, Split
@@ -521,6 +521,8 @@ def withdraw(session: Session, project_id: int, number: int, why: str, *, now: d
         ConflictError: it is not frozen.
 
     """
+    # Who withdraws it first says why.
+    lock_project(session, project_id)
     row = get_release(session, project_id, number)
     why = why.strip()
     if not why:
@@ -641,34 +643,40 @@ def run_job(
     """
     number = job.args.get("release")
     try:
-        row = _begin(db, job.project_id, int(str(number)), reporter)
+        row = _begin(db, job.project_id, int(str(number)), reporter, now)
         if row.state != ReleaseState.FREEZING:
             return {"release": row.number}
-        return _freeze(db, settings, row, reporter, now)
+        return _freeze(db, settings, row, job, reporter, now)
     except jobs.StoppedError:
         raise  # the program ends; the job is taken up again
     except BaseException as error:
+        with db.write() as session:
+            if not jobs.is_held(session, job):
+                raise jobs.TakenError from error  # what failed is what the other one has swept away
         why = "Cancelled." if isinstance(error, jobs.CancelledError) else str(error) or type(error).__name__
         _fail(db, settings, job.project_id, int(str(number)), why)
         raise
 
 
-def _begin(db: Database, project_id: int, number: int, reporter: Progress) -> ReleaseRow:
-    """Wait until no other release of the project is being frozen: they would deal the same groups."""
+def _begin(db: Database, project_id: int, number: int, reporter: Progress, now: Callable[[], datetime]) -> ReleaseRow:
+    """Wait until no other release of the project is being frozen: they would deal the same groups.
+
+    One that nobody is at is waited for by nobody: whoever would may be the only worker that is left to take it.
+    """
+    earlier = (
+        col(ReleaseRow.project_id) == project_id,
+        col(ReleaseRow.state).in_(_UNFINISHED),
+        col(ReleaseRow.number) < number,
+    )
     while True:
         with db.write() as session:
             bury(session, project_id)
             session.flush()
             row = get_release(session, project_id, number)
-            others = session.execute(
-                select(func.count())
-                .select_from(ReleaseRow)
-                .where(
-                    col(ReleaseRow.project_id) == project_id,
-                    col(ReleaseRow.state).in_(_UNFINISHED),
-                    col(ReleaseRow.number) < number,
-                )
-            ).scalar_one()
+            others = session.execute(select(func.count()).select_from(ReleaseRow).where(*earlier)).scalar_one()
+            left = select(col(JobRow.id)).join(ReleaseRow, col(JobRow.id) == col(ReleaseRow.job_id)).where(*earlier)
+            if others and session.execute(left.where(jobs.is_claimable(now())).limit(1)).first() is not None:
+                raise jobs.StoppedError
             if row.state == ReleaseState.QUEUED and not others:
                 row.state = ReleaseState.FREEZING
                 session.add(row)
@@ -692,7 +700,7 @@ def _make_ready(db: Database, project_id: int, reporter: Progress) -> None:
 
 
 def _freeze(
-    db: Database, settings: Settings, row: ReleaseRow, reporter: Progress, now: Callable[[], datetime]
+    db: Database, settings: Settings, row: ReleaseRow, job: JobRow, reporter: Progress, now: Callable[[], datetime]
 ) -> dict[str, object]:
     _forget(db, settings, row)
     _sweep(db, settings, row)
@@ -721,6 +729,8 @@ def _freeze(
         "frozen_at": now(),
     }
     with db.write() as session:
+        if not jobs.is_held(session, job):
+            raise jobs.TakenError
         session.execute(update(ReleaseRow).where(col(ReleaseRow.id) == row.id).values(**values))
     return {"release": row.number, "rows": facts.rows, "held": sum(one.held for one in facts.datasets.values())}
 

@@ -141,5 +141,5 @@ def _remove(db: Database, settings: Settings, kind: _Kind, now: datetime) -> Ite
         named = columns[0].in_([key[0] for key in keys]) if len(columns) == 1 else tuple_(*columns).in_(keys)
         with db.write() as session:
             # Once more by age: a draft may have been typed into meanwhile.
-            session.execute(delete(kind.table).where(named, old))
-        yield len(keys)
+            gone = session.execute(delete(kind.table).where(named, old).returning(*columns)).all()
+        yield len(gone)

@@ -33,7 +33,7 @@ from app import (
     turns,
 )
 from app.candidates import Candidate, Finding, Kind, Severity
-from app.db import LARGEST_ID, is_id, lock_chain, lock_ingest
+from app.db import LARGEST_ID, is_id, lock_chain, lock_ingest, lock_people
 from app.decisions import Derived
 from app.diffs.edit import normalise_edit
 from app.diffs.merge import find_mark
@@ -93,6 +93,7 @@ _STATE = select(
     _candidate.c.status,
     _candidate.c.agreement,
     exists().where(_decision.c.key == bindparam("key")),
+    comments.IS_BLOCKED,
 ).where(_candidate.c.id == bindparam("candidate"))
 _SPOKEN = (
     select(CandidateRow, EntryRow, col(SourceRow.name))
@@ -389,7 +390,7 @@ def _decide(
     else:
         drafts.take_remarks(session, reviewer_id, candidate_id)
     session.flush()
-    if not is_in_line and _has_moved(session, row, act.key):
+    if not is_in_line and _has_moved(session, row, act):
         return None
     decisions.append(session, decision, revision)
     alone = Derived(decisions.STATUS_OF[act.verdict], decision)
@@ -399,11 +400,13 @@ def _decide(
     return Outcome(decision, row, late=is_late)
 
 
-def _has_moved(session: Session, row: CandidateRow, key: str) -> bool:
+def _has_moved(session: Session, row: CandidateRow, act: Act) -> bool:
     """Stand in line, and see whether anything is another than when it was looked at: then all is looked at again."""
     lock_chain(session)
-    now = session.connection().execute(_STATE, {"candidate": row.id, "key": key}).one()
-    if tuple(now) == (row.version, row.status, row.agreement, False):
+    named = {"candidate": row.id, "one": row.id, "key": act.key}
+    *now, is_blocked = session.connection().execute(_STATE, named).one()
+    is_as_seen = now == [row.version, row.status, row.agreement, False]
+    if is_as_seen and not (is_blocked and act.verdict in comments.LETS_IN):
         return False
     session.expire(row)
     return True
@@ -955,8 +958,11 @@ def _say_of_two(
 
 
 def ensure_project(session: Session, name: str, *, now: datetime) -> ProjectRow:
-    """The project of this name, made when absent."""
-    project = session.execute(select(ProjectRow).where(col(ProjectRow.name) == name)).scalar()
+    """The project of this name, made when absent, once by however many ask at one instant."""
+    wanted = select(ProjectRow).where(col(ProjectRow.name) == name)
+    if session.execute(wanted).scalar() is None:
+        lock_ingest(session)
+    project = session.execute(wanted).scalar()
     if project is None:
         project = ProjectRow(name=name, created_at=now)
         session.add(project)
@@ -968,7 +974,10 @@ def ensure_project(session: Session, name: str, *, now: datetime) -> ProjectRow:
 
 def ensure_local_reviewer(session: Session, *, now: datetime) -> ReviewerRow:
     """The one reviewer of a server that listens on loopback only."""
-    reviewer = session.execute(select(ReviewerRow).where(col(ReviewerRow.name) == "local")).scalar()
+    wanted = select(ReviewerRow).where(col(ReviewerRow.name) == "local")
+    if session.execute(wanted).scalar() is None:
+        lock_people(session)
+    reviewer = session.execute(wanted).scalar()
     if reviewer is None:
         reviewer = ReviewerRow(name="local", created_at=now)
         session.add(reviewer)

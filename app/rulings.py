@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlmodel import Session, col
 
+from app.db import lock_chain
 from app.errors import BadInputError, ConflictError
 from app.models import ReviewerRow, RulingRow
 
@@ -64,6 +65,8 @@ def add(
         raise BadInputError(f"A reason holds at most {_LONGEST_REASON:,} characters.", where="field reason")
     if any(sign == "\x00" or "\ud800" <= sign <= "\udfff" for sign in reason):
         raise BadInputError("The reason holds a character that cannot be stored. Remove it.", where="field reason")
+    # One at a time: a release names the last word that it saw, and none with a smaller number may come after it.
+    lock_chain(session)
     standing = list_in_force(session, [candidate_id]).get((example, gate))
     stands = standing is not None and standing.digest == digest
     if stands == in_force:

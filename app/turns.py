@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, bindparam, case, exists, func, or_, select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
+from app.db import lock_chain
 from app.errors import BadInputError, NotFoundError
 from app.formats.reading import shown
 from app.models import Agreement, CandidateRow, DecisionRow, ReviewerRow, Role, metadata
@@ -110,6 +111,8 @@ def send(session: Session, row: CandidateRow, sender_id: int, receiver: str, sen
     known = session.connection().execute(_BY_NAME, named).scalar()
     if known is None:
         raise BadInputError(f"There is no reviewer {receiver[:40]!r} to send it to.", where="field to")
+    # What is sent while a decision on it is taken back is sent once: both would begin the same turn again.
+    lock_chain(session)
     of = {"project": row.project_id, "candidate": row.id, "sender": sender_id, "receiver": known}
     number = session.connection().execute(_SEND, of | {"sentence": said, "now": now}).scalar_one()
     return _list(session, [_turn.c.id == number])[0]

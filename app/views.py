@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from sqlalchemy import func, select
 from sqlmodel import Session, col
 
+from app.db import lock_project
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.models import ReviewerRow, SavedViewRow
 from app.queue import Filter, conditions, expand, parse_stored
@@ -120,6 +121,7 @@ def save(
     name = _name(name)
     wanted = expand(session, project_id, wanted)
     conditions(session, project_id, wanted)
+    lock_project(session, project_id)
     known = {one.name: one.number for one in list_views(session, project_id)}
     if name in known and not instead:
         raise ConflictError(f"There is a view {name!r} already. Give another name, or delete that one first.")
@@ -143,6 +145,7 @@ def rename(session: Session, project_id: int, number: int, name: str) -> View:
         NotFoundError: no such view.
 
     """
+    lock_project(session, project_id)
     view, name = get_view(session, project_id, number), _name(name)
     if any(one.name == name and one.number != number for one in list_views(session, project_id)):
         raise ConflictError(f"There is a view {name!r} already. Give another name.")
@@ -158,6 +161,7 @@ def delete(session: Session, project_id: int, number: int) -> View:
         NotFoundError: no such view.
 
     """
+    lock_project(session, project_id)
     view = get_view(session, project_id, number)
     session.delete(session.get_one(SavedViewRow, view.number))
     session.flush()

@@ -17,7 +17,7 @@ from sqlalchemy import String, cast, delete, func, or_, select, update
 from sqlmodel import Session, col
 
 from app import posting
-from app.db import Database, is_id
+from app.db import Database, is_id, lock_project
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.models import (
     CandidateRow,
@@ -67,6 +67,7 @@ def add(
     chosen = sorted(set(events))
     if not chosen or not set(chosen) <= set(EVENTS):
         raise BadInputError(f"A webhook is told of {' or '.join(EVENTS)}, or of both.", where="field events")
+    lock_project(session, project_id)
     there = list_webhooks(session, project_id)
     if any(one.url == url for one in there):
         raise ConflictError("This address is told already.", where="field url")
@@ -101,23 +102,30 @@ def get_webhook(session: Session, project_id: int, webhook_id: int) -> WebhookRo
     return row
 
 
+def _lock(session: Session, project_id: int, webhook_id: int) -> WebhookRow:
+    """The endpoint, to change it: two who do, or a worker that puts messages in line for it, stand in line."""
+    if is_id(webhook_id):
+        session.get(WebhookRow, webhook_id, with_for_update=True)
+    return get_webhook(session, project_id, webhook_id)
+
+
 def remove(session: Session, project_id: int, webhook_id: int) -> None:
     """Forget an endpoint with everything that was sent to it."""
-    row = get_webhook(session, project_id, webhook_id)
+    row = _lock(session, project_id, webhook_id)
     session.execute(delete(PostingRow).where(col(PostingRow.webhook_id) == row.id))
     session.delete(row)
 
 
 def switch(session: Session, project_id: int, webhook_id: int, *, on: bool) -> None:
     """Stop telling an endpoint, or go on where it was left: nothing that happened meanwhile is left out."""
-    row = get_webhook(session, project_id, webhook_id)
+    row = _lock(session, project_id, webhook_id)
     row.is_on = on
     session.add(row)
 
 
 def rotate(session: Session, project_id: int, webhook_id: int, *, now: datetime) -> str:
     """A new secret, shown once; for a day every message is signed with the former one too."""
-    row = get_webhook(session, project_id, webhook_id)
+    row = _lock(session, project_id, webhook_id)
     row.former_secret, row.former_until = row.secret, now + FORMER_SECRET
     row.secret = posting.make_secret()
     session.add(row)
@@ -126,7 +134,7 @@ def rotate(session: Session, project_id: int, webhook_id: int, *, now: datetime)
 
 def add_test(session: Session, project_id: int, webhook_id: int, *, now: datetime) -> PostingRow:
     """Put a message in line that says nothing but that it is a test."""
-    row = get_webhook(session, project_id, webhook_id)
+    row = _lock(session, project_id, webhook_id)
     made = _posting(row, f"test:{secrets.token_hex(8)}", "test", {"webhook": row.id}, now)
     session.add(made)
     session.flush()
@@ -158,7 +166,7 @@ def send_again(session: Session, project_id: int, posting_id: int, *, now: datet
         ConflictError: it is in line already.
 
     """
-    row = session.get(PostingRow, posting_id) if is_id(posting_id) else None
+    row = session.get(PostingRow, posting_id, with_for_update=True) if is_id(posting_id) else None
     if row is None:
         raise NotFoundError(f"There is no message {posting_id} here.")
     get_webhook(session, project_id, row.webhook_id)
@@ -321,7 +329,7 @@ def _send_head(sending: _Sending, webhook_id: int) -> bool:
     status, said = _send(sending, hook, head, now)
     arrived = status is not None and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
     with sending.db.write() as session:
-        row = session.get(PostingRow, head.id)
+        row = session.get(PostingRow, head.id, with_for_update=True)
         if row is None:
             return False
         row.attempts, row.status, row.said = row.attempts + 1, status, said

@@ -323,7 +323,7 @@ def run_one(
         shown: told (done, total) at every step; what it raises ends the job.
 
     Returns:
-        What became of it; QUEUED when it went back in line.
+        What became of it; QUEUED when it went back in line, or another worker has it.
 
     """
     job_id = job.id or 0
@@ -333,9 +333,12 @@ def run_one(
         state = JobState.DONE
     except jobs.CancelledError:
         state, message = JobState.CANCELLED, "Cancelled. What was finished before stays."
+    except jobs.TakenError:
+        return _left_to_another(job)
     except jobs.StoppedError:
         with db.write() as session:
-            jobs.put_back(session, job_id)
+            if jobs.is_held(session, job):
+                jobs.put_back(session, job_id)
         return JobState.QUEUED
     except AppError as error:
         state, message = JobState.FAILED, error.message
@@ -343,13 +346,22 @@ def run_one(
         if isinstance(error, AWAY) and not db.is_sqlite:
             log.warning("job %s (%s) goes back in line: %s", job_id, job.kind, reason_of(error))
             with db.write() as session:
-                jobs.lay_down(session, job_id)
+                if jobs.is_held(session, job):
+                    jobs.lay_down(session, job_id)
             return JobState.QUEUED
         log.exception("job %s (%s) failed", job_id, job.kind)
         state, message = JobState.FAILED, "A fault of the program stopped this job; the log says more."
     with db.write() as session:
+        if not jobs.is_held(session, job):
+            return _left_to_another(job)
         jobs.finish(session, job_id, state, message, now=now(), result=result)
     return state
+
+
+def _left_to_another(job: JobRow) -> JobState:
+    """What became of a job is said by whoever took it while this worker was silent."""
+    log.warning("job %s (%s) was taken over by another worker, for this one was silent for too long", job.id, job.kind)
+    return JobState.QUEUED
 
 
 def _tell_ended(job: JobRow, state: JobState, seconds: float, meters: Meters | None) -> None:

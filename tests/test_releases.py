@@ -389,7 +389,10 @@ def test_a_freeze_looks_at_what_was_decided_and_waits_for_nothing_else(desk: Des
         session.execute(delete(FingerprintRow))
 
     number = desk.create()
-    releases.run_job(desk.db, desk.settings, desk.job(number), lambda _done, _total: None, now=lambda: NOON)
+    with desk.db.write() as session:
+        job = jobs.claim(session, "here:1", now=NOON, only=desk.row(number).job_id)
+        assert job is not None
+    releases.run_job(desk.db, desk.settings, job, lambda _done, _total: None, now=lambda: NOON)
 
     with desk.db.read() as session:
         assert session.get_one(CandidateRow, decided).checks_version > 0
