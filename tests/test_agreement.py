@@ -58,6 +58,8 @@ def test_every_figure_counts_its_list(team: Team) -> None:  # noqa: F811
     from app.queue import list_candidates
 
     one, two, three = team.ids
+    # Who changes their mind has one opinion, the later.
+    team.says("ann", "reject", two)
     said = {"ann": {one: "accept", two: "flag"}, "ben": {one: "reject", two: "flag"}, "cleo": {three: "accept"}}
     for who, number, verdict in ((who, n, verdict) for who, all_ in said.items() for n, verdict in all_.items()):
         team.says(who, verdict, number)

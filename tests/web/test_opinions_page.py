@@ -83,6 +83,7 @@ def _paths(number: int) -> list[str]:
         if method == "GET" and not path.startswith(("/server", "/come-in")):
             paths.append(re.sub(r"\{[a-z_]+(:path)?\}", "1", path.replace("{candidate_id}", str(number))))
     asked = ("by:ann", "reason:wrong_fix", "opinion:edit", "opinion_by:ann", "agreement:yes", "status:edited")
+    paths += [f"{page}?log=decisions" for page in ("/audit", "/audit.jsonl")]
     return [*paths, *(f"{page}?q={one}" for one in asked for page in ("/queue", "/api/v1/candidates"))]
 
 
