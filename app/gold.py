@@ -167,9 +167,12 @@ def find_due(session: Session, project_id: int, reviewer_id: int, after: int) ->
 def resume(session: Session, project_id: int, reviewer_id: int, after: int) -> int:
     """Where a walk goes on behind a candidate: behind gold, from where this person was before."""
     answered = select(_answer.c.id).where(_answer.c.candidate_id == after, _answer.c.reviewer_id == reviewer_id)
-    if not after or session.connection().execute(answered).first() is None:
+    if not after:
         return after
-    return find_last(session, project_id, reviewer_id)
+    is_gold = session.connection().execute(answered).first() is not None
+    # What comes behind it is asked for while it is looked at, before there is an answer.
+    is_gold = is_gold or after in list_hidden(session, project_id, reviewer_id)
+    return find_last(session, project_id, reviewer_id) if is_gold else after
 
 
 def find_last(session: Session, project_id: int, reviewer_id: int) -> int:

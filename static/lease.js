@@ -24,6 +24,7 @@ async function visitNow(id, takeOver) {
   const line = leaseHere();
   if (!line || document.hidden || candidateHere() !== id) return null;
   const version = Number(one("#candidate").dataset.version ?? line.dataset.version);
+  const unsure = listUnsure();
   const response = await fetch(line.dataset.visit, {
     method: "POST",
     headers: { "Content-Type": "application/json", "HX-Request": "true", "HX-Request-Type": "partial" },
@@ -35,7 +36,7 @@ async function visitNow(id, takeOver) {
   const ahead = JSON.parse(node.dataset.ahead);
   dealt = ahead.map(([next]) => next);
   if (candidateHere() === id) tell(node);
-  return { id, ahead, left: Number(node.dataset.left), capped: node.hasAttribute("data-capped") };
+  return { id, ahead, unsure, left: Number(node.dataset.left), capped: node.hasAttribute("data-capped") };
 }
 
 function tell(node) {

@@ -44,6 +44,8 @@ function listActs() {
 
 const listWaiting = () => listActs().filter((act) => !act.refused);
 const listRefused = () => listActs().filter((act) => act.refused);
+/** The candidates of which the server may not know yet what was decided. */
+const listUnsure = () => listActs().map((act) => act.id);
 /** Whether the server cannot have seen an act: it can be taken back by dropping it. */
 const isUnsent = (act) => readAct(act.name)?.isTried === false;
 

@@ -64,9 +64,10 @@ function forget(id) {
 /** What follows; where several people review, what is this page's alone (lease.js). */
 async function askOrder(id, query) {
   if (typeof visit === "function" && one("#lease")) return visit();
+  const unsure = listUnsure();
   const response = await fetch(withQuery("/queue/ahead", query, "after", id));
   if (!response.ok) throw new Error(`${response.status}`);
-  return response.json();
+  return { ...(await response.json()), unsure };
 }
 
 async function readOrder(id, query) {
@@ -75,7 +76,8 @@ async function readOrder(id, query) {
   const found = await askOrder(id, query);
   if (!found || onScreen?.id !== id) return;
   orderedAt = performance.now();
-  const gone = new Set([...listWaiting(), ...listRefused()].map((act) => act.id));
+  // Also what was on its way when the server was asked: its answer may be older than what became of that.
+  const gone = new Set([...found.unsure, ...listUnsure()]);
   order = found.ahead.filter(([one]) => !gone.has(one));
   const isNew = sitting.query !== query || sitting.total === null;
   // What was on its way meanwhile is in this count or is not: then what was counted here is right.

@@ -176,3 +176,19 @@ def test_without_scripts_two_edits_meet_and_a_draft_is_kept(browser: Browser, se
     expect(page).to_have_url(SAVED)
     assert stored(server) == DIFF[: DIFF.index("@@ -28,7")]
     context.close()
+
+
+def test_enter_before_a_line_leaves_its_indentation(filled: Page) -> None:
+    filled.goto("/candidates/3/edit?field=script")
+    before = filled.locator(CONTENT)
+    before.press("Control+Home")
+    filled.keyboard.insert_text("def f():\n        return 1\n")
+    before.press("Control+Home")
+    for key in ("ArrowDown", "Home", "Home"):
+        before.press(key)
+    filled.keyboard.type("# note")
+    before.press("Enter")
+    for key in ("ArrowRight", "ArrowRight", "Enter"):
+        before.press(key)
+    lines = filled.locator(f"{CONTENT} .cm-line").all_inner_texts()
+    assert [line.rstrip("\n") for line in lines[:4]] == ["def f():", "# note", "", "        return 1"]

@@ -4,10 +4,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
-from app import leases
+from app import gold, leases, review
 from app.db import Database
+from app.models import Verdict
+from app.projects import change_settings
+from app.review import Act
 from app.settings import Settings
 from tests.people import hire
 
@@ -65,3 +68,34 @@ def test_a_page_keeps_what_comes_next_hears_who_took_it_over_and_gives_it_back(
         rest = leases.list_leases(session, range(1, 13), now=now())
     db.close()
     assert [(one.candidate_id, one.until - now() <= leases.GRACE) for one in rest.values()] in ([], [(2, True)])
+
+
+def test_what_was_decided_does_not_come_again_behind_gold(page: Page, samples: Page, tmp_path: Path) -> None:
+    db = Database(Settings(data_dir=tmp_path / "installation"))
+    (bob,) = hire(db, "Bob")
+    with db.write() as session:
+        change_settings(session, 1, {"opinions": {"gold_share": 0.5}})
+    with db.write() as session:
+        review.decide(session, 1, bob, 1, Act(Verdict.REJECT, 1, "bob-1"), now=now())
+        gold.mark(session, review.get_candidate(session, 1, 1), bob, "It hides the error.", now=now())
+        me = review.ensure_local_reviewer(session, now=now()).id or 0
+        # Where gold comes next, and behind gold by number this very candidate.
+        first = next(number for number in range(2, 9) if gold.find_due(session, 1, me, number) == 1)
+        for number in range(2, first):
+            review.decide(session, 1, bob, number, Act(Verdict.ACCEPT, 1, f"bob-{number}"), now=now())
+    db.close()
+    page.goto(f"/candidates/{first}")
+    until(page, lambda: page.evaluate("order[0]?.[0] === 1 && fetched.has(1)"))
+    held: list[Route] = []
+    page.route(f"**/candidates/{first}/decisions", lambda route: held.append(route))
+
+    with page.expect_response("**/queue/visit"):
+        page.keyboard.press("a")
+    expect(page.locator("#candidate")).to_have_attribute("data-id", "1")
+    until(page, lambda: bool(held))
+    held[0].continue_()
+    until(page, lambda: page.evaluate("listWaiting().length === 0"))
+    # The answer of before is still fresh enough to be read once more.
+    page.evaluate("latest.at = performance.now(); orderedAt = -Infinity; fillAhead()")
+    until(page, lambda: page.evaluate("!isFilling && order.length > 0"))
+    assert first not in [number for number, _ in page.evaluate("order")]
