@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from app import gold, projects, queue
+from app import evidence, gold, projects, queue
 from app.errors import BadInputError
 from app.models import Agreement, CandidateRow, DecisionRow, RevisionRow, Status, Verdict, metadata
 from app.queue import Filter
@@ -39,7 +39,9 @@ def list_of_several(session: Session, project_id: int, rows: Iterable[CandidateR
 
 
 def is_blind(session: Session, row: CandidateRow) -> bool:
-    """Whether a candidate waits for opinions, so that nobody may see what others said of it."""
+    """Whether a candidate, or what it is a part of, waits for opinions: then nobody sees what others said of it."""
+    if row.status == Status.JOINED and (lead := evidence.find_lead(session, row)) is not None:
+        return is_blind(session, session.get_one(CandidateRow, lead))
     if row.agreement:
         return row.agreement == Agreement.WAITING
     return row.status == Status.PENDING and asked_of(session, row) > 1

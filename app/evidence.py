@@ -230,6 +230,12 @@ def _part(unit: Unit, row: PartRow) -> Part:
     return Part(row.candidate_id, unit.entry, source_id, name, place, form, row.reason, row.confidence)
 
 
+def find_lead(session: Session, row: CandidateRow) -> int | None:
+    """The candidate that this one was joined with and is shown under, or None where it stands for itself."""
+    found: int | None = session.execute(select(PartRow.lead_id).where(col(PartRow.candidate_id) == row.id)).scalar()  # type: ignore[call-overload]
+    return found
+
+
 def _parts(session: Session, lead_id: int) -> list[PartRow]:
     """The parts of a lead, in an order that does not hang on when each came: as joining left them."""
     wanted = (

@@ -49,7 +49,6 @@ from app.models import (
     FindingRow,
     GoldAnswerRow,
     JobState,
-    PartRow,
     ProjectRow,
     ReviewerRow,
     RevisionRow,
@@ -190,7 +189,7 @@ def open_candidate(session: Session, project_id: int, candidate_id: int) -> Open
     history = decisions.list_history(session, candidate_id) if row.version > 1 or row.agreement else []
     stands = _with_edit(told.said, history, row.judged_from)
     findings = list_findings(session, row, told.said) if stands is told.said else _findings_of_edit(told.said, stands)
-    lead = find_lead(session, row) if row.status == Status.JOINED else None
+    lead = evidence.find_lead(session, row) if row.status == Status.JOINED else None
     is_blind = bool(history) and asking.is_blind(session, row)
     if is_blind:
         history = asking.seen_by(history, queue.who_asks(session))
@@ -708,7 +707,7 @@ def _stale(session: Session, row: CandidateRow, seen: int, yours: Mapping[str, o
         "version": row.version,
         "status": row.status,
         "texts": dict(_with_edit(said, history, row.judged_from).texts),
-        "joined_with": find_lead(session, row) if row.status == Status.JOINED else None,
+        "joined_with": evidence.find_lead(session, row) if row.status == Status.JOINED else None,
         "decision": None,
     }
     if last is not None:
@@ -734,8 +733,9 @@ def _told_of(session: Session, row: CandidateRow) -> tuple[CandidateRow, History
 
 def _changed(session: Session, row: CandidateRow, seen: int) -> str:
     if row.status == Status.JOINED:
+        lead = evidence.find_lead(session, row)
         return (
-            f"Candidate {row.id} was joined with candidate {find_lead(session, row)}: both speak of one change. "
+            f"Candidate {row.id} was joined with candidate {lead}: both speak of one change. "
             "Nothing of yours was stored; decide on that one."
         )
     row, history = _told_of(session, row)
@@ -843,12 +843,6 @@ def rebuild_diff(opened: Opened, version: int, new: Sequence[str | None] | Mappi
 # ------------------------------------------------------------------------------------------------ join and split
 
 
-def find_lead(session: Session, row: CandidateRow) -> int | None:
-    """The candidate that this one was joined with and is shown under, or None where it stands for itself."""
-    found: int | None = session.execute(select(PartRow.lead_id).where(col(PartRow.candidate_id) == row.id)).scalar()  # type: ignore[call-overload]
-    return found
-
-
 def join(
     session: Session,
     project_id: int,
@@ -872,7 +866,7 @@ def join(
     if isinstance(earlier, Outcome):
         return earlier
     other = get_candidate(session, project_id, other_id)
-    lead = find_lead(session, other)
+    lead = evidence.find_lead(session, other)
     if lead is not None:
         other = get_candidate(session, project_id, lead)
     if other.id == candidate_id:
@@ -905,7 +899,7 @@ def split(
     if isinstance(earlier, Outcome):
         return earlier
     part = get_candidate(session, project_id, part_id)
-    if find_lead(session, part) != candidate_id:
+    if evidence.find_lead(session, part) != candidate_id:
         raise BadInputError(f"{part_id} is no part of candidate {candidate_id}.", where="field part")
     return _say_of_two(session, earlier, reviewer_id, Verdict.SPLIT, part, key, now)
 

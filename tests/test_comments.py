@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text as sql
 from starlette.testclient import TestClient
 
-from app import bulk, comments, projects, queue, review
+from app import bulk, comments, evidence, projects, queue, review
 from app.comments import Draft, Thread
 from app.db import Database
 from app.diffs.edit import diff_texts
@@ -195,7 +195,7 @@ def test_a_part_with_a_blocking_comment_blocks_its_lead(desk: Desk) -> None:
         lead = next(
             one
             for one in desk.ids[:2]
-            if review.find_lead(session, review.get_candidate(session, desk.project, one)) is None
+            if evidence.find_lead(session, review.get_candidate(session, desk.project, one)) is None
         )
     with pytest.raises(ConflictError, match="blocks acceptance"):
         desk.decide(Verdict.ACCEPT, "a", desk.ids.index(lead))

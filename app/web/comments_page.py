@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import asking, comments, queue, review, sources
+from app import asking, comments, evidence, queue, review, sources
 from app.comments import Draft, Thread
 from app.diffs.anchors import parted
 from app.diffs.follow import Spot, spots
@@ -372,7 +372,7 @@ def _check_seen(session: Session, project: int, me: int, thread_id: int, candida
     """Refuse a thread that this person may not see, or of another candidate; of a part it is also its lead's."""
     thread = comments.get_thread(session, project, thread_id)
     row = review.get_candidate(session, project, thread.row.candidate_id)
-    if candidate_id not in {None, row.id, review.find_lead(session, row)}:
+    if candidate_id not in {None, row.id, evidence.find_lead(session, row)}:
         raise NotFoundError(f"There is no comment {thread_id} on candidate {candidate_id}.")
     if asking.only_of(session, row, me) not in {None, thread.said[0].reviewer_id}:
         raise NotFoundError(f"There is no comment {thread_id} here.")

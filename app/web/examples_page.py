@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import outlook, review, sources
+from app import evidence, outlook, review, sources
 from app.db import Database
 from app.diffs.render import render_text
 from app.errors import AppError, NotFoundError
@@ -164,7 +164,7 @@ def examples(request: Request, session: Db, project: Project, candidate_id: int)
     """What a candidate yields; texts come when they are asked for."""
     found = outlook.look(session, project, candidate_id)
     if found is None:
-        lead = review.find_lead(session, review.get_candidate(session, project, candidate_id))
+        lead = evidence.find_lead(session, review.get_candidate(session, project, candidate_id))
         return see_other(url(f"/candidates/{lead}/examples", **link_query(wanted_of(request))))
     return page(request, "examples.html", _view(request, session, project, found), fragment="yields")
 
@@ -396,7 +396,7 @@ def get_examples(session: Db, project: Project, candidate_id: int) -> Response:
     """What a candidate yields by role, task and objective; `supposed` where nobody has decided on it yet."""
     found = outlook.look(session, project, candidate_id)
     if found is None:
-        lead = review.find_lead(session, review.get_candidate(session, project, candidate_id))
+        lead = evidence.find_lead(session, review.get_candidate(session, project, candidate_id))
         return as_json({"candidate": candidate_id, "joined_with": lead, "examples": [], "missing": []})
     return as_json(
         {

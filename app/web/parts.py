@@ -9,7 +9,7 @@ from markupsafe import Markup
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import drawing, queue, review
+from app import drawing, evidence, queue, review
 from app.candidates import Candidate, PatchSet, PostImage
 from app.diffs.apply import Image, reverse
 from app.diffs.parse import DiffDoc, parse
@@ -165,7 +165,7 @@ def split(
 
 def _back(request: Request, session: Session, outcome: review.Outcome) -> Response:
     """The candidate again, or what it stands under now."""
-    number = review.find_lead(session, outcome.candidate) or outcome.candidate.id
+    number = evidence.find_lead(session, outcome.candidate) or outcome.candidate.id
     return see_other(url(f"/candidates/{number}", **link_query(wanted_of(request))) + "#parts")
 
 

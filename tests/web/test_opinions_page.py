@@ -115,6 +115,20 @@ def test_no_page_and_no_answer_tells_what_another_said(server: Server) -> None:
     assert server.ask("ann", "POST", "/api/v1/queue/next").status_code == 204
 
 
+def test_what_was_said_of_a_part_waits_with_the_whole(server: Server) -> None:
+    one, two = server.ids
+    joined = {"other": two, "version": 1, "key": "join"}
+    assert server.ask("cleo", "POST", f"/api/v1/candidates/{one}/join", json=joined).status_code == 200
+    said = {"field": "script", "at": 1, "text": MARK, "key": "said"}
+    thread = server.ask("ann", "POST", f"/api/v1/candidates/{two}/comments", json=said).json()["id"]  # type: ignore[attr-defined]
+    for path in (f"/candidates/{two}/comments/{thread}", f"/api/v1/candidates/{two}/comments", f"/candidates/{two}"):
+        for who in ("ben", "dora"):
+            assert MARK not in server.ask(who, "GET", path).text, path  # type: ignore[attr-defined]
+    answer = {"text": "Why?", "key": "answer"}
+    assert server.ask("ben", "POST", f"/api/v1/comments/{thread}/answers", json=answer).status_code == 404
+    assert MARK in server.ask("ann", "GET", f"/api/v1/candidates/{two}/comments").text  # type: ignore[attr-defined]
+
+
 def test_from_two_who_differ_to_the_row_that_leaves(server: Server) -> None:
     one, two = server.ids
     for number in server.ids:
