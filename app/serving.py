@@ -61,12 +61,12 @@ def serve(settings: Settings, *, fixed_port: bool, open_browser: bool, worker_to
         say("worker    " + ("beside this server" if worker_too else "none here; start it with: patchsift worker"))
         near = settings.host in LOOPBACK | EVERYWHERE
         address = f"http://{'localhost' if near else settings.host}:{port}"
-        say(f"open      {address}")
+        say(f"open      {settings.public_url.rstrip('/') or address}")
+        for line in advice(settings):
+            say(line)
         if link := setup_link(settings, db, address):
             say(f"set up    {link}")
             say("          (works once, for a day: it makes the first administrator; nobody else comes in before)")
-            if not settings.public_url and settings.host in EVERYWHERE:
-                say("          (for other machines say where this is: PATCHSIFT_PUBLIC_URL=https://NAME)")
         if open_browser and _is_desktop():
             threading.Timer(0.5, webbrowser.open, [address]).start()
         config = uvicorn.Config(
@@ -96,6 +96,25 @@ def _listen_for_prometheus(settings: Settings, db: Database, say: Say) -> Meters
     port = meters.listen(settings.metrics)
     say(f"metrics   http://{settings.metrics.rpartition(':')[0]}:{port}/metrics")
     return meters
+
+
+def advice(settings: Settings) -> list[str]:
+    """What to say at the start of a server that other machines reach: under which names, and whether others can listen.
+
+    Nothing on loopback; behind `public_url="https://…"` only the names.
+    """
+    if settings.host in LOOPBACK:
+        return []
+    names = sorted(settings.hosts - LOOPBACK)
+    lines = [f"hosts     {', '.join(names) or 'localhost alone'}; name others: PATCHSIFT_ALLOWED_HOSTS=NAME,NAME"]
+    if not settings.public_url:
+        lines.append("          (say what people open, for links: PATCHSIFT_PUBLIC_URL=https://NAME)")
+    if not settings.public_url.startswith("https://"):
+        lines.append(
+            "warning   passwords and logins cross the network in the clear: put TLS before this server, "
+            "see docs/operation.md"
+        )
+    return lines
 
 
 def setup_link(settings: Settings, db: Database, address: str) -> str:

@@ -64,7 +64,8 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8642, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
     allowed_hosts: str = Field(
-        default="", description="Further host names that a browser may ask for, separated by commas."
+        default="",
+        description="Further host names that a browser may ask for, without ports, commas between: desk,192.0.2.2.",
     )
     allow_open: bool = Field(
         default=False,

@@ -31,9 +31,9 @@ ORIGINS = {
 }
 
 
-def verdict(method: str, host: str = "localhost:8642", **headers: str | None) -> int | None:
+def verdict(method: str, host: str = "localhost:8642", path: str = "/queue", **headers: str | None) -> int | None:
     named = {name.replace("_", "-"): value for name, value in headers.items() if value is not None}
-    refusal = refuse(method, Headers({"host": host, **named}), HOSTS)
+    refusal = refuse(method, path, Headers({"host": host, **named}), HOSTS)
     return None if refusal is None else refusal[0]
 
 
@@ -66,6 +66,8 @@ def test_a_host_of_ours_is_answered(host: str) -> None:
 def test_another_host_is_refused_reading_too(host: str) -> None:
     assert verdict("GET", host) == 421
     assert verdict("POST", host, sec_fetch_site="same-origin") == 421
+    assert verdict("GET", host, "/static/app.css") is None
+    assert verdict("POST", host, "/static/app.css") == 421
 
 
 @pytest.mark.parametrize(("site", "origin"), list(product(SITES, ORIGINS)))
@@ -159,14 +161,47 @@ def test_every_answer_carries_the_headers(guarded: TestClient, method: str, path
     expected = {
         "content-security-policy": CSP,
         "x-content-type-options": "nosniff",
-        "referrer-policy": "no-referrer",
-        "cross-origin-opener-policy": "same-origin",
+        "referrer-policy": "same-origin",
         "cross-origin-resource-policy": "same-origin",
     }
     assert expected.items() <= dict(answer.headers).items()
     assert "server" not in answer.headers
     if not path.startswith("/static/"):
         assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("base", "public", "is_isolated"),
+    [
+        ("http://localhost:8642", "", True),
+        ("http://127.0.0.1", "", True),
+        ("http://desk.example:9811", "", False),
+        ("https://desk.example", "", True),
+        ("http://desk.example", "https://desk.example", True),
+    ],
+)
+def test_a_header_that_browsers_complain_of_on_plain_http_is_left_out_there(
+    settings: Settings, db: Database, base: str, public: str, *, is_isolated: bool
+) -> None:
+    named = settings.model_copy(update={"allowed_hosts": "desk.example", "public_url": public})
+    with TestClient(create_app(named, db), base_url=base) as client:
+        found = client.get("/healthz").headers.get("cross-origin-opener-policy")
+
+    assert found == ("same-origin" if is_isolated else None)
+
+
+def test_a_foreign_host_gets_a_page_that_can_be_read(settings: Settings, db: Database) -> None:
+    from app.web.render import asset
+
+    everywhere = settings.model_copy(update={"host": "0.0.0.0"})
+    with TestClient(create_app(everywhere, db), base_url="http://192.0.2.2:9811") as client:
+        refused = client.get("/queue")
+        style, posted = client.get(asset("app.css")), client.post(asset("app.css"))
+
+    assert refused.status_code == posted.status_code == 421
+    assert refused.text.count("PATCHSIFT_ALLOWED_HOSTS=192.0.2.2") == 1
+    assert "<nav" not in refused.text
+    assert (style.status_code, style.headers["content-type"]) == (200, "text/css; charset=utf-8")
 
 
 def test_a_refusal_carries_the_headers_too(guarded: TestClient) -> None:

@@ -3,7 +3,10 @@
 import asyncio
 import socket
 
+import pytest
+
 from app import serving
+from app.settings import Settings
 from tests.loops import run_async
 
 
@@ -26,3 +29,22 @@ def test_an_answer_is_not_held_back_until_the_one_before_is_acknowledged() -> No
         return found
 
     assert run_async(nagle_is_off())
+
+
+@pytest.mark.parametrize(
+    ("said", "names", "is_warned"),
+    [
+        ({"host": "127.0.0.1"}, "", False),
+        ({"host": "0.0.0.0"}, "localhost alone", True),
+        ({"host": "0.0.0.0", "allowed_hosts": "desk, 192.0.2.2"}, "192.0.2.2, desk", True),
+        ({"host": "192.0.2.2", "public_url": "http://desk.example:9811"}, "192.0.2.2, desk.example", True),
+        ({"host": "0.0.0.0", "public_url": "https://desk.example"}, "desk.example", False),
+    ],
+)
+def test_the_start_says_who_can_listen_and_which_names_are_answered(
+    said: dict[str, str], names: str, *, is_warned: bool
+) -> None:
+    lines = serving.advice(Settings(**said))  # type: ignore[arg-type]
+
+    assert lines[0].startswith(f"hosts     {names}; ") if names else lines == []
+    assert any("in the clear" in line for line in lines) == is_warned

@@ -166,7 +166,8 @@ def page(
         html = "".join(found.blocks[fragment](found.new_context(values)))
     else:
         html = found.render(values)
-    return HTMLResponse(_SURROGATES.sub("\ufffd", html), status_code=status, headers={"Vary": VARY, **(headers or {})})
+    sent = {"Vary": VARY, **_AGAIN.get(status, {}), **(headers or {})}
+    return HTMLResponse(_SURROGATES.sub("\ufffd", html), status_code=status, headers=sent)
 
 
 def _of_person(request: Request, made: Environment) -> dict[str, object]:
@@ -229,6 +230,7 @@ _TITLES = {
     409: "Changed meanwhile",
     413: "Too large",
     415: "Not a kind that is read here",
+    421: "Not the name of this server",
     422: "That cannot be done",
     429: "Too often",
     503: "Not available right now",
@@ -241,7 +243,8 @@ SENTENCES = {
 }
 
 # What an answer of this status says besides.
-_WITH = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "300"}, 503: {"Retry-After": "5"}}
+_WITH = {401: {"WWW-Authenticate": "Bearer"}}
+_AGAIN = {429: {"Retry-After": "300"}, 503: {"Retry-After": "5"}}
 _CODES = {404: "not_found", 405: "bad_method", 413: "too_large"}
 
 
@@ -259,13 +262,13 @@ def answer_error(
     `both` are the two texts of a stale write, for programs; a page shows what stands around what was typed.
     `more` are headers.
     """
-    headers = dict(more or {}) | _WITH.get(status, {})
+    headers = dict(more or {}) | _WITH.get(status, {}) | _AGAIN.get(status, {})
     if request.url.path.startswith("/api/"):
         return as_json({"error": {"code": code, "message": message, "where": where, **(both or {})}}, status, headers)
     if is_partial(request):
         headers |= {"HX-Retarget": "#notice", "HX-Reswap": "innerHTML", "HX-Push-Url": "false"}
     view = ErrorView(status, _TITLES.get(status, "Something went wrong"), message, where)
-    return page(request, "error.html", view, fragment="notice", status=status, headers=headers)
+    return page(request, "error.html", view, fragment="sentence", status=status, headers=headers)
 
 
 def _app_error(request: Request, error: Exception) -> Response:

@@ -23,7 +23,7 @@ from app import worker
 from app.db import Database
 from app.main import create_app
 from app.settings import Settings
-from tests.servers import chromium
+from tests.servers import FAR_HOST, chromium
 
 ROOT = Path(__file__).parent.parent.parent
 _ADDRESS = re.compile(r"https?://\S+:\d+")
@@ -58,7 +58,7 @@ class Trouble:
 
     def _look(self, address: str) -> None:
         parts = urlsplit(address)
-        if parts.scheme not in {"data", "blob"} and parts.hostname not in {"localhost", "127.0.0.1"}:
+        if parts.scheme not in {"data", "blob"} and parts.hostname not in {"localhost", "127.0.0.1", FAR_HOST}:
             self._note("foreign request", address)
 
     def _note(self, kind: str, text: str) -> None:

@@ -1,4 +1,7 @@
-"""A team in real browsers: the setup link, an invitation, a decision under one's own name, an end to a login."""
+"""A team in real browsers, over plain http to another machine's name: what browsers make hardest.
+
+The setup link, an invitation, decisions under one's own name, a comment, an edit, an undo, an end to a login.
+"""
 
 import re
 import shutil
@@ -16,6 +19,9 @@ from app.main import create_app
 from app.serving import setup_link
 from app.settings import Settings
 from tests.e2e.conftest import Trouble, in_thread
+from tests.e2e.test_editing import CONTENT, SAVED
+from tests.e2e.test_walk import press
+from tests.servers import FAR_HOST
 
 pytestmark = pytest.mark.e2e
 
@@ -29,12 +35,12 @@ PAGES = (
 def team(tmp_path: Path, sqlite_template: Path) -> Iterator[str]:
     """The setup link of a server that others can reach, and that nobody has an account on."""
     shutil.copy(sqlite_template, tmp_path / "patchsift.db")
-    settings = Settings(data_dir=tmp_path, host="0.0.0.0")
+    settings = Settings(data_dir=tmp_path, host="0.0.0.0", allowed_hosts=FAR_HOST)
     db = Database(settings)
     listening = socket.create_server(("127.0.0.1", 0))
     web = uvicorn.Server(uvicorn.Config(create_app(settings, db), log_level="warning", timeout_graceful_shutdown=3))
     with in_thread(lambda: web.run(sockets=[listening])):
-        yield setup_link(settings, db, f"http://127.0.0.1:{listening.getsockname()[1]}")
+        yield setup_link(settings, db, f"http://{FAR_HOST}:{listening.getsockname()[1]}")
         web.should_exit = True
     db.close()
 
@@ -56,6 +62,21 @@ def come_in(page: Page, link: str, name: str = "") -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
     page.wait_for_url("**/queue")
+
+
+def comment_and_edit(page: Page) -> None:
+    """A comment by keys, and an edit that is saved."""
+    here = page.url.partition("?")[0]
+    for key in ("j", "r"):
+        page.keyboard.press(key)
+    page.get_by_label("Your comment").press_sequentially("Why?")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#diff #thread-1")).to_contain_text("Why?")
+    page.goto(f"{here}/edit?field=script")
+    page.locator(CONTENT).press("Control+Home")
+    page.keyboard.type("# typed here\n")
+    page.keyboard.press("Control+Enter")
+    expect(page).to_have_url(SAVED)
 
 
 def barriers(page: Page) -> list[str]:
@@ -83,8 +104,13 @@ def test_from_the_setup_link_to_a_login_that_is_ended(browser: Browser, team: st
     bob.locator(".button.primary", has_text="Start reviewing").click()
     bob.wait_for_url("**/candidates/*")
     first = bob.url
-    bob.get_by_role("button", name="Accept").click()
-    expect(bob).not_to_have_url(first)
+    second = press(bob, "a")
+    assert bob.evaluate("window.isSecureContext") is False
+    comment_and_edit(bob)
+    assert press(bob, "u") == second
+    ada.goto(f"/candidates/{second}")
+    expect(ada.locator(".history li", has_text="bob")).to_have_count(2)
+    expect(ada.locator(".history li", has_text="undo")).to_have_count(1)
     ada.goto(first)
     expect(ada.locator("main")).to_contain_text("bob")
 
