@@ -52,7 +52,7 @@ GROUPS = (
         (
             Link("/queue", "Queue", "Queue", "go-queue", ("/candidates", "/bulk")),
             Link("/clusters", "Clusters"),
-            Link("/views", "Saved views"),
+            Link("/views", "Views"),
         ),
     ),
     Group(
