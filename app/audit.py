@@ -5,17 +5,29 @@ Decisions have a chain of their own (`app.decisions`) that says the same of them
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, SQLColumnExpression, case, literal, select
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from app import gold
+from app import gold, projects
 from app.db import lock_audit
-from app.models import Agreement, AuditRow, CandidateRow, DecisionRow, ProjectRow, ReviewerRow, RevisionRow, Verdict
+from app.models import (
+    Agreement,
+    AuditRow,
+    CandidateRow,
+    DecisionRow,
+    PartRow,
+    ProjectRow,
+    ReviewerRow,
+    RevisionRow,
+    Status,
+    Verdict,
+)
 
 _FIRST = bytes(32)
 _LONGEST = 200
@@ -213,9 +225,9 @@ def scan_decided(session: Session, project_id: int | None, wanted: Wanted, viewe
 
 def _decisions(session: Session, project_id: int | None, wanted: Wanted, viewer: int) -> Select[Any]:
     """Each decision with the reviewer's name, the digest of its edit and whether it may be told."""
-    others = col(DecisionRow.reviewer_id) != viewer
-    waits = others & (col(CandidateRow.agreement) == Agreement.WAITING) & _is_of_one(col(DecisionRow.verdict))
-    is_hidden = waits | col(DecisionRow.candidate_id).in_(_unknown_gold(session, project_id, viewer))
+    ids = [project_id] if project_id is not None else [*session.execute(select(col(ProjectRow.id))).scalars()]
+    others = (col(DecisionRow.reviewer_id) != viewer) & _is_of_one(col(DecisionRow.verdict))
+    is_hidden = (others & _waits(session, ids)) | col(DecisionRow.candidate_id).in_(_unknown_gold(session, ids, viewer))
     what = case((is_hidden, literal(_UNTOLD)), else_=col(DecisionRow.verdict))
     found: Select[Any] = (
         select(DecisionRow, ReviewerRow.name, RevisionRow.digest, what)  # type: ignore[call-overload]
@@ -231,9 +243,22 @@ def _is_of_one(verdict: SQLColumnExpression[str]) -> ColumnElement[bool]:
     return verdict.not_in([Verdict.JOIN, Verdict.SPLIT])
 
 
-def _unknown_gold(session: Session, project_id: int | None, viewer: int) -> list[int]:
-    projects = [project_id] if project_id is not None else session.execute(select(col(ProjectRow.id))).scalars().all()
-    return sorted({one for project in projects for one in gold.list_hidden(session, project or 0, viewer)})
+def _waits(session: Session, ids: Sequence[int | None]) -> ColumnElement[bool]:
+    """Candidates that wait for opinions, that may be asked of several next, or that are parts of such."""
+    blind = [one for one in ids if projects.get_opinions(session, one or 0).asked > 1]
+    lead = aliased(CandidateRow)
+    of_lead = select(col(PartRow.candidate_id)).join(lead, col(lead.id) == col(PartRow.lead_id))
+
+    def is_open(status: SQLColumnExpression[str], agreement: SQLColumnExpression[str]) -> ColumnElement[bool]:
+        in_blind = col(CandidateRow.project_id).in_(blind)
+        return (agreement == Agreement.WAITING) | ((status == Status.PENDING) & in_blind)
+
+    is_part = col(CandidateRow.id).in_(of_lead.where(is_open(col(lead.status), col(lead.agreement))))
+    return is_open(col(CandidateRow.status), col(CandidateRow.agreement)) | is_part
+
+
+def _unknown_gold(session: Session, ids: Sequence[int | None], viewer: int) -> list[int]:
+    return sorted({one for number in ids for one in gold.list_hidden(session, number or 0, viewer)})
 
 
 def _decided(row: "Row[Any]") -> Decided:

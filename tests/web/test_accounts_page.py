@@ -432,6 +432,7 @@ def test_the_log_of_decisions_says_who_and_from_where_and_tells_nothing_too_earl
     said = {"verdict": "reject", "version": 1, "key": "k1", "reasons": ["style"], "comment": "says too much"}
     server.post(f"/api/v1/candidates/{alone}/decisions", json=said)
     server.post("/api/v1/undo", json={"key": "k2"})
+    server.post(f"/api/v1/candidates/{alone}/decisions", json={"verdict": "flag", "version": 3, "key": "k5"})
     server.post("/api/v1/bulk", json={"verdict": "skip", "count": 1, "filter": {"q": "Three"}, "key": "k3"})
     with db.write() as session:
         projects.change_settings(session, project_id, {"opinions": {"asked": 2}})
@@ -444,11 +445,12 @@ def test_the_log_of_decisions_says_who_and_from_where_and_tells_nothing_too_earl
     assert told == [
         ("ann", "testclient", "reject", alone),
         ("ann", "testclient", "undo", alone),
+        ("ann", "testclient", "flag", alone),
         ("ann", "testclient", "skip", many),
         ("ann", "testclient", "an opinion", asked),
     ]
     assert rows[0]["about"]["comment"] == "says too much"
-    assert rows[3]["about"] == {"candidate": asked}
+    assert rows[4]["about"] == {"candidate": asked}
     shown = server.get("/audit?log=decisions&who=ann&what=reject").text
     assert ("says too much" in shown, text(shown).count("style"), "an opinion" in shown) == (False, 1, False)
     assert server.get("/audit?log=else").status_code == 422
