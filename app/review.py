@@ -499,12 +499,22 @@ def _asked(session: Session, row: CandidateRow, *, may_settle: bool) -> int | No
         return asked if asked > 1 else None
     if not row.agreement:
         return None
-    if not may_settle:
-        raise RefusedError(
-            f"{row.n_opinions} people have judged candidate {row.id}; the last word on it is a curator's. To change "
-            "your opinion, take it back with Undo first."
-        )
+    if why := keeps_out(row, may_settle=may_settle):
+        raise RefusedError(why)
     return 0
+
+
+def keeps_out(row: CandidateRow, *, may_settle: bool) -> str:
+    """Why a person cannot decide on a candidate although they review; empty where they can.
+
+    `keeps_out(row, may_settle=False)` → "2 people have judged candidate 7; the last word on it is a curator's. …"
+    """
+    if may_settle or row.status == Status.PENDING or row.agreement in {Agreement.NONE, Agreement.WAITING}:
+        return ""
+    return (
+        f"{row.n_opinions} people have judged candidate {row.id}; the last word on it is a curator's. To change your "
+        "opinion, take it back first, on the candidate's page."
+    )
 
 
 def undo(session: Session, project_id: int, reviewer_id: int, *, key: str, of: str = "", now: datetime) -> Outcome:

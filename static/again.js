@@ -140,19 +140,16 @@ export function tellReleases(act, numbers = []) {
 
 const isUntouched = () => !one("#decide") || (!one("#comment")?.value && !one("#given")?.value && all("[name=reasons]:checked").length === 0);
 
+/** What was refused waits behind a link: the page that is read meanwhile stays, or the next key would fall on another. */
 export function bringBack(act) {
   past = past.filter((one) => one.key !== act.key);
   remember();
   count(-1);
   decided.delete(act.id);
   forget(act.id);
-  if (isUntouched() && !isTypingNow()) {
-    putBack();
-    arrive(`/candidates/${act.id}${act.query}`).then((isHere) => !isHere && showRefused());
-  } else order.unshift([act.id, 0]);
+  if (onScreen?.id === act.id) restore(act);
+  showRefused();
 }
-
-const isTypingNow = () => document.activeElement?.matches("textarea, select, input:not([type=checkbox])");
 
 /** Gives back everything that was typed with a decision that was refused, and says why it was. */
 export function restore(act) {

@@ -114,6 +114,10 @@ function act(pressed, event) {
   if (/^[1-9]$/.test(pressed) && rowOf("action", "reason").dataset.press && !event.repeat && actions.reason?.(Number(pressed))) return event.preventDefault();
   const target = all(`[data-key="${CSS.escape(pressed)}"]`).find((element) => !element.disabled && isShown(element));
   const action = target ? null : rowOf("press", pressed)?.dataset.action;
+  // A button that is off says why to the key as it does to the eye.
+  const off = target ? null : one(`[data-key="${CSS.escape(pressed)}"][disabled][aria-describedby]`);
+  const why = off && document.getElementById(off.getAttribute("aria-describedby"))?.textContent;
+  if (why) return void (event.preventDefault(), notify(why));
   if (!target && !actions[action]) return;
   // A held key must not decide thirty candidates, and a key must not fall on one that is about to leave.
   if (inFlight > 0 || (event.repeat && (target || action === "redo"))) return event.preventDefault();

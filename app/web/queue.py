@@ -21,7 +21,7 @@ from app.models import CandidateRow, JobRow, Status
 from app.ordering import OLDEST, ORDERS, Order
 from app.queue import Filter
 from app.settings import Settings
-from app.web import beside
+from app.web import beside, rights
 from app.web.deps import Db, Now, Project
 from app.web.forms import MOST_TYPED, Form
 from app.web.render import THEMES, page, see_other, url
@@ -110,6 +110,7 @@ class QueueView:
     search_fields: Mapping[str, list[syntax.Field]]
     n_filters: int
     is_empty: bool
+    keeps_out: str
     here: beside.Here | None
     leases: dict[int, leases.Lease]
     server: str
@@ -255,12 +256,20 @@ def _view(
         search_fields=syntax.GROUPS,
         n_filters=sum(bool(typed[name]) for name in typed if name not in {"status", "q", "order"}),
         is_empty=is_empty,
+        keeps_out=_keeps_out(request, wanted),
         here=beside.of_queue(request, session),
         leases=leases.list_leases(session, [row.id or 0 for row in found.candidates], now=now),
         server=f"{request.url.scheme}://{request.url.netloc}",
         command=ingest_command(request.app.state.settings),
     )
     return view, wanted
+
+
+def _keeps_out(request: Request, wanted: Filter) -> str:
+    """Why nothing of this list can be decided by who looks at it; empty where it can."""
+    if wanted.status != Status.DISAGREED or rights.may_settle(beside.person_of(request)):
+        return ""
+    return "The last word on these is a curator's."
 
 
 def _count_fresh(session: Session, project: int, wanted: Filter, shown: queue.Page, known: int) -> str:

@@ -91,7 +91,8 @@ class ReviewView:
     sides: list[Event]
     gold: Gold | None
     may_mark: bool
-    mine: str
+    mine: DecisionRow | None
+    keeps_out: str
     left: str
     query: dict[str, str]
     guide: guidelines_page.Guide
@@ -214,9 +215,10 @@ def _decide(
 
 @router.post("/undo")
 def undo(request: Request, fields: Form, db: AppDb, project: Project, me: Me, now: Now) -> Response:
-    """Take back the last act that stands, and show its candidate again; of many decided as one, the first."""
+    """Take back the last act that stands, or the one with the key `of`, and show its candidate again."""
     wanted = wanted_of(request)
-    outcome = bulk.undo_last(db, project, me, key=fields.allow({"key"}).one("key"), now=now)
+    sent = fields.allow({"key", "of"})
+    outcome = bulk.undo_last(db, project, me, key=sent.one("key"), of=sent.one("of"), now=now)
     with db.read() as session:
         queue.asks(session, me)
         return _show_undone(request, session, project, me, wanted, outcome)
@@ -325,6 +327,7 @@ def review_view(
         history=_history(session, project, opened, opened.history),
         sides=_history(session, project, opened, opened.sides)[::-1],
         mine=_mine(session, opened),
+        keeps_out=review.keeps_out(opened.row, may_settle=rights.may_settle(beside.person_of(request))),
         gold=gold.find(session, candidate_id) if may_mark else None,
         may_mark=may_mark,
         left=str(queue.count_candidates(session, project, wanted)),
@@ -441,13 +444,11 @@ def _may_mark(request: Request, session: Session, project: int) -> bool:
     return bool(projects.get_opinions(session, project).gold_share) and rights.may_settle(beside.person_of(request))
 
 
-def _mine(session: Session, opened: review.Opened) -> str:
-    """What this person said of a candidate that waits for others: `accept`; empty where nothing was."""
-    if not opened.is_blind:
-        return ""
+def _mine(session: Session, opened: review.Opened) -> DecisionRow | None:
+    """What this person decided or said, which they can take back on this page; None where there is nothing."""
     me = queue.who_asks(session)
     said = decisions.list_standing((one for one, _, _ in opened.history), opened.row.judged_from)
-    return next((one.verdict for one in reversed(said) if one.reviewer_id == me), "")
+    return next((one for one in reversed(said) if one.reviewer_id == me and one.bulk is None), None)
 
 
 def _change(opened: review.Opened, revision: RevisionRow) -> Markup:

@@ -266,6 +266,10 @@ def test_a_refused_decision_comes_back_and_keeps_the_others_moving(page: Page, s
     call(server, "/api/v1/candidates/1/decisions", body, "application/json")
     page.keyboard.press("a")
 
+    # Whoever reads the next one goes on reading it.
+    expect(page.locator("#refused")).to_contain_text("it is version 2 and skipped now")
+    assert shown(page) == 2
+    page.get_by_role("link", name="Look at it again").click()
     expect(page.locator("#candidate").get_by_role("alert")).to_contain_text("it is version 2 and skipped now")
     expect(page.get_by_label("Comment", exact=True)).to_have_value("not this one")
     assert shown(page) == 1

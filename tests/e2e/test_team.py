@@ -70,7 +70,8 @@ def test_a_page_keeps_what_comes_next_hears_who_took_it_over_and_gives_it_back(
     assert [(one.candidate_id, one.until - now() <= leases.GRACE) for one in rest.values()] in ([], [(2, True)])
 
 
-def test_what_was_decided_does_not_come_again_behind_gold(page: Page, samples: Page, tmp_path: Path) -> None:
+def test_what_was_decided_does_not_come_again_behind_gold(samples: Page, tmp_path: Path) -> None:
+    page = samples
     db = Database(Settings(data_dir=tmp_path / "installation"))
     (bob,) = hire(db, "Bob")
     with db.write() as session:
@@ -87,7 +88,11 @@ def test_what_was_decided_does_not_come_again_behind_gold(page: Page, samples: P
     page.goto(f"/candidates/{first}")
     until(page, lambda: page.evaluate("order[0]?.[0] === 1 && fetched.has(1)"))
     held: list[Route] = []
-    page.route(f"**/candidates/{first}/decisions", lambda route: held.append(route))
+
+    def keep(route: Route) -> None:
+        held.append(route)
+
+    page.route(f"**/candidates/{first}/decisions", keep)
 
     with page.expect_response("**/queue/visit"):
         page.keyboard.press("a")

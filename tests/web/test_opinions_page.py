@@ -21,7 +21,7 @@ from app.settings import Settings
 from app.web.rights import RIGHTS
 from tests.conftest import NOON, noon
 from tests.logs import SCRIPT, read_issues
-from tests.web.pages import HTMX, text
+from tests.web.pages import HTMX, hidden, text
 
 MARK = "wherefore-art-thou"
 EDITED = SCRIPT + f"# {MARK}\n"
@@ -236,3 +236,25 @@ def test_gold_is_marked_judged_unknowingly_and_told_of(server: Server) -> None:
     listed = text(server.ask("cleo", "GET", "/agreement").text)  # type: ignore[attr-defined]
     assert f"#{one} Fix the parser reject 1 0 {MARK}" in listed
     assert server.ask("cleo", "DELETE", f"/api/v1/candidates/{one}/gold").status_code == 204
+
+
+def test_who_may_not_decide_is_told_before_and_takes_an_opinion_back_on_its_page(server: Server) -> None:
+    one, two = server.ids
+    server.says("ann", "accept", one)
+    server.says("ann", "accept", two)
+    server.says("ben", "reject", one, reasons=["wrong_fix"])
+
+    off = server.ask("ann", "GET", f"/candidates/{one}").text  # type: ignore[attr-defined]
+    assert "the last word on it is a curator" in text(off)
+    assert off.count("disabled aria-describedby") == 4
+    assert "disabled aria-describedby" not in server.ask("cleo", "GET", f"/candidates/{one}").text  # type: ignore[attr-defined]
+    listed = text(server.ask("ann", "GET", "/queue?status=disagreed").text)  # type: ignore[attr-defined]
+    assert ("Decide all" in listed, "Start reviewing" in listed) == (False, False)
+
+    # Not her last one, which stays.
+    form = {"key": hidden(off, "key"), "of": hidden(off, "of")}
+    taken = server.ask("ann", "POST", "/undo", data={**form, "key": "of-one"}, follow_redirects=False)
+    assert taken.headers["location"].startswith(f"/candidates/{one}?")
+    now = text(server.ask("ann", "GET", f"/candidates/{one}").text)  # type: ignore[attr-defined]
+    assert ("Your opinion is kept" in now, "curator's" in now) == (False, False)
+    assert "Your opinion is kept: accept" in text(server.ask("ann", "GET", f"/candidates/{two}").text)  # type: ignore[attr-defined]
