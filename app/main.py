@@ -15,8 +15,9 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
-from app import __version__, migrations, oidc, review
+from app import __version__, installations, migrations, oidc, review
 from app.accounts import Person
+from app.audit import Actor
 from app.db import Database, lock_ingest
 from app.metrics import Meters
 from app.models import Role
@@ -145,7 +146,7 @@ def create_app(settings: Settings, db: Database | None = None, meters: Meters | 
     with database.write() as session:
         # Several servers may start on an empty database at once, and one of them makes what all want.
         lock_ingest(session)
-        project = review.ensure_project(session, settings.project, now=now)
+        project, _ = installations.take_project(session, settings, Actor(None, "server", "start"), now=now)
         local = review.ensure_local_reviewer(session, now=now)
         anybody = Person(local.id or 0, local.name, project.id or 0, Role.ADMIN, is_admin=True)
         began_at = project.created_at

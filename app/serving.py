@@ -14,8 +14,9 @@ from typing import BinaryIO
 
 import uvicorn
 
-from app import accounts, keeper, logs, migrations, worker
-from app.db import Database, refuse_unsafe
+from app import accounts, installations, keeper, logs, worker
+from app.audit import Actor
+from app.db import Database, lock_ingest, refuse_unsafe
 from app.errors import AppError
 from app.main import create_app
 from app.metrics import Meters
@@ -48,7 +49,7 @@ def serve(settings: Settings, *, fixed_port: bool, open_browser: bool, worker_to
     listening = _listen(settings.host, settings.port, 1 if fixed_port else _TRIES)
     port = listening.getsockname()[1]
     claimed = claim_folder(settings)
-    _bring_up_to_date(settings)
+    _bring_up_to_date(settings, say)
     end_worker = _keep_worker(settings, listening) if worker_too else None
     # The web server takes over while it runs, and sends the same signal once more when it has ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -127,11 +128,16 @@ def setup_link(settings: Settings, db: Database, address: str) -> str:
     return f"{settings.public_url.rstrip('/') or address}/come-in/{secret}"
 
 
-def _bring_up_to_date(settings: Settings) -> None:
+def _bring_up_to_date(settings: Settings, say: Say) -> None:
     """Migrate before there is a second process; every connection is closed again, for the worker is forked next."""
-    db = Database(settings)
-    migrations.upgrade(db)
+    db = installations.open_database(settings, makes=True)
     refuse_unsafe(db)
+    with db.write() as session:
+        # Several servers may start on an empty database at once, and one of them makes what all want.
+        lock_ingest(session)
+        _, told = installations.take_project(session, settings, Actor(None, "server", "start"), now=datetime.now(UTC))
+    if told:
+        say(f"project   {told}")
     db.close()
 
 

@@ -31,6 +31,7 @@ from app import (
 )
 from app.db import AWAY, Database, reason_of, refuse_unsafe
 from app.errors import AppError, NotStoredError
+from app.installations import refuse_moved
 from app.metrics import Meters
 from app.models import CandidateRow, JobRow, JobState
 from app.settings import Settings
@@ -185,6 +186,7 @@ def _run(
             return
         time.sleep(_IDLE_SECONDS)
     refuse_unsafe(db)
+    refuse_moved(db)
     _pick_up(db, name)
     name += str(os.getpid())
     if until_idle:

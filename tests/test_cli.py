@@ -1,6 +1,7 @@
 """The command line in real processes: exit statuses, what goes to which output, sentences instead of traces."""
 
 import gzip
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -35,6 +36,14 @@ def desk(settings: Settings) -> Desk:
 def folder(tmp_path: Path) -> Path:
     """A data folder that is not there yet, on SQLite."""
     return tmp_path / "fresh"
+
+
+@pytest.fixture
+def made(folder: Path, sqlite_template: Path) -> Path:
+    """A data folder with an installation that holds nothing, on SQLite."""
+    folder.mkdir()
+    shutil.copy(sqlite_template, folder / "patchsift.db")
+    return folder
 
 
 def write(path: Path, content: bytes) -> Path:
@@ -80,20 +89,20 @@ def test_a_log_goes_in_and_is_looked_at(desk: Desk, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_options_may_stand_before_the_command_or_after_it(folder: Path, before: bool) -> None:
-    options = ("--data-dir", folder, "--project", "tools")
+def test_options_may_stand_before_the_command_or_after_it(made: Path, before: bool) -> None:
+    options = ("--data-dir", made, "--project", "tools")
 
     ended = call(*options, "status", "--json") if before else call("status", "--json", *options)
 
     assert ended.status == 0
     assert ended.json["project"] == "tools"
-    assert ended.json["database"] == f"sqlite:///{folder}/patchsift.db"
+    assert ended.json["database"] == f"sqlite:///{made}/patchsift.db"
 
 
-def test_an_option_after_the_command_wins_over_one_before_it_and_over_the_environment(folder: Path) -> None:
+def test_an_option_after_the_command_wins_over_one_before_it_and_over_the_environment(made: Path) -> None:
     ended = call(
         "--project", "before", "status", "--project", "after", "--json",
-        settings={"PATCHSIFT_PROJECT": "environment", "PATCHSIFT_DATA_DIR": str(folder)},
+        settings={"PATCHSIFT_PROJECT": "environment", "PATCHSIFT_DATA_DIR": str(made)},
     )  # fmt: skip
 
     assert ended.json["project"] == "after"
@@ -166,12 +175,42 @@ def test_every_setting_says_where_it_comes_from_and_no_secret_is_told(folder: Pa
     )
 
 
-def test_the_doctor_says_what_runs_here(folder: Path) -> None:
-    ended = call("doctor", "--data-dir", folder)
+def test_the_doctor_says_what_runs_here(made: Path) -> None:
+    ended = call("doctor", "--data-dir", made)
 
     assert ended.status == 0
     for fact in (f"patchsift   {__version__}", "sqlite      3.", "writable", "schema is current"):
         assert fact in ended.err
+
+
+@pytest.mark.parametrize("words", [["db", "backup", "kept"], ["db", "verify"], ["status"], ["user", "list"]])
+def test_where_nothing_is_nothing_is_made(folder: Path, words: list[str]) -> None:
+    """A cron line that forgot the data folder must not make backups of nothing."""
+    ended = call(*words, "--data-dir", folder)
+
+    assert (ended.status, ended.out, folder.exists()) == (1, "", False)
+    assert f"There is no Patchsift here: {folder / 'patchsift.db'} is not there. Say where it is" in ended.err
+
+
+def test_a_project_is_made_by_no_slip_of_the_hand(desk: Desk, tmp_path: Path) -> None:
+    desk("demo")
+    for words in (["user", "list"], ["status"], ["project", "set", "--licence-required"], ["db", "verify"]):
+        ended = desk(*words, "--project", "defualt")
+        assert (ended.status, ended.out) == (1, "")
+        assert "There is no project 'defualt' here. Did you mean 'default'?" in ended.err
+    log = write(tmp_path / "a.jsonl", line("One"))
+    assert "Project 'defaults' is new. Did you mean 'default'?" in desk("ingest", log, "--project", "defaults").err
+    assert desk("project", "create", "empty").status == 0
+    assert desk("project", "list", "--json").json == {"projects": ["default", "defaults", "empty"]}
+
+    assert "Project 'defaults' holds candidates" in desk("project", "remove", "defaults").err
+    assert desk("project", "remove", "empty").status == 0
+    assert "There is a project 'default' already" in desk("project", "rename", "defaults", "default").err
+    assert desk("project", "rename", "default", "patches").status == 0
+    # Where none is named, the oldest is meant.
+    assert desk("status", "--json").json["project"] == "patches"
+    assert "is the project that is served" in desk("project", "remove", "patches").err
+    assert desk("db", "verify").status == 0
 
 
 def test_the_version_is_said(folder: Path) -> None:
@@ -186,7 +225,7 @@ def test_the_version_is_said(folder: Path) -> None:
         (["status"], {"PATCHSIFT_DATABASE_URL": "nonsense"}, "PATCHSIFT_DATABASE_URL"),
         (["status"], {"PATCHSIFT_DATABASE_URL": "mysql://localhost/x"}, "PATCHSIFT_DATABASE_URL"),
         (["status"], {"PATCHSIFT_DATABASE_URL": "postgresql://me:hunter2@127.0.0.1:1/x"}, "does not answer"),
-        (["status", "--data-dir", "/dev/null/x"], {}, "cannot be made"),
+        (["demo", "--data-dir", "/dev/null/x"], {}, "cannot be made"),
         (["quarantine", "show", "7"], {}, "There is no quarantined line 7."),
         (["quarantine", "retry", "7"], {}, "There is no quarantined line 7."),
         (["export"], {}, "--out FOLDER"),
@@ -196,9 +235,9 @@ def test_the_version_is_said(folder: Path) -> None:
     ],
 )
 def test_what_a_person_can_mend_is_a_sentence(
-    folder: Path, words: list[str], settings: dict[str, str], sentence: str
+    made: Path, words: list[str], settings: dict[str, str], sentence: str
 ) -> None:
-    ended = call(*words, settings={"PATCHSIFT_DATA_DIR": str(folder)} | settings)
+    ended = call(*words, settings={"PATCHSIFT_DATA_DIR": str(made)} | settings)
 
     assert (ended.status, ended.out) == (1, "")
     assert sentence.lower() in ended.err.lower()

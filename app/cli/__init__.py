@@ -163,7 +163,7 @@ def ingest(
     direction = evidence.parse_direction(scores)
     reports: list[Report | DeliveryReport] = []
     refused: list[dict[str, object]] = []
-    with opened(settings, "ingest") as (db, project_id):
+    with opened(settings, "ingest", makes="project") as (db, project_id):
         for given in paths:
             found = replace(_upload(settings, given), format=forced)
             try:
@@ -275,7 +275,7 @@ def watch(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     refused = quarantined = 0
-    with opened(settings, "watch") as (db, project_id):
+    with opened(settings, "watch", makes="project") as (db, project_id):
         watcher = watching.Watcher(
             db, settings, project_id, folder, now=now, name=name, wanted=wanted, direction=direction, stop=stop.is_set
         )
@@ -299,7 +299,7 @@ def demo(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: Pr
     from app import ingest as domain  # noqa: PLC0415
 
     settings = settings_of(data_dir, database_url, project)
-    with opened(settings, "demo") as (db, project_id):
+    with opened(settings, "demo", makes="project") as (db, project_id):
         report = domain.load_samples(db, settings, project_id, now=now)
         say(_sentence(report.name, asdict(report)))
 
@@ -309,18 +309,19 @@ def status(
     as_json: Json = False, data_dir: DataDir = None, database_url: DatabaseUrl = None, project: ProjectName = None
 ) -> None:
     """How many candidates stand where."""
-    from app import decisions, sources  # noqa: PLC0415
+    from app import accounts, decisions, sources  # noqa: PLC0415
 
     settings = settings_of(data_dir, database_url, project)
     with opened(settings) as (db, project_id), db.read() as session:
+        name = accounts.get_project(session, project_id).name
         counts = decisions.count_by_status(session, project_id)
         held = sources.count_quarantine(session, project_id)
         where = db.url.render_as_string(hide_password=True)
     if as_json:
-        print_json({"project": settings.project, "candidates": counts, "quarantined": held, "database": where})
+        print_json({"project": name, "candidates": counts, "quarantined": held, "database": where})
         return
-    for name, count in counts.items():
-        typer.echo(f"{name:12}{count:>12,}")
+    for standing, count in counts.items():
+        typer.echo(f"{standing:12}{count:>12,}")
     typer.echo(f"{'quarantined':12}{held:>12,}")
 
 

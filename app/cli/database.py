@@ -110,7 +110,7 @@ def restore(
         facts = backups.verify(folder)
     else:
         settings = settings_of(data_dir, database_url, project)
-        with opened(settings) as (db, _), bar("restore", quiet=as_json) as step:
+        with opened(settings, makes="installation") as (db, _), bar("restore", quiet=as_json) as step:
             facts = backups.restore(folder, db, settings, progress=_steps(step))
         say("Everybody logs in anew. Tokens that were ended since the backup live again: patchsift token list.")
     if as_json:

@@ -42,7 +42,7 @@ def add(
     from app import accounts, audit  # noqa: PLC0415
 
     settings = settings_of(data_dir, database_url, project)
-    with opened(settings) as (db, project_id), db.write() as session:
+    with opened(settings, makes="installation") as (db, project_id), db.write() as session:
         person = accounts.create(session, name, is_admin=admin, now=now())
         accounts.set_role(session, project_id, person.id or 0, role)
         secret = accounts.make_ticket(session, person.id, now=now())

@@ -11,6 +11,7 @@ from app.cli.terminal import (
     DataDir,
     Json,
     ProjectName,
+    actor,
     bytes_of,
     filter_of,
     now,
@@ -48,6 +49,73 @@ class Use(StrEnum):
 
 
 # ------------------------------------------------------------------------------------------------ project
+
+
+@projects.command("list")
+def list_projects(
+    as_json: Json = False, data_dir: DataDir = None, database_url: DatabaseUrl = None, project: ProjectName = None
+) -> None:
+    """Every project, the oldest first."""
+    from app import installations  # noqa: PLC0415
+
+    with opened(settings_of(data_dir, database_url, project)) as (db, _), db.read() as session:
+        names = installations.list_names(session)
+    if as_json:
+        print_json({"projects": names})
+        return
+    for name in names:
+        tell(name)
+
+
+@projects.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="What it is called.")],
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Another project, with logs, candidates, members and releases of its own."""
+    from app import audit, installations  # noqa: PLC0415
+
+    with opened(settings_of(data_dir, database_url, None)) as (db, _), db.write() as session:
+        made = installations.create_project(session, name, now=now())
+        audit.note(session, actor(), "project create", now=now(), project_id=made.id, about={"name": name})
+    say(f"Project {name!r} is there. Its members: patchsift user role NAME reviewer --project {name!r}")
+
+
+@projects.command("rename")
+def rename(
+    name: Annotated[str, typer.Argument(help="What it is called now.")],
+    to: Annotated[str, typer.Argument(help="What it is to be called.")],
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Give a project another name; everything in it stays as it is."""
+    from app import audit, installations  # noqa: PLC0415
+
+    with opened(settings_of(data_dir, database_url, name)) as (db, project_id), db.write() as session:
+        installations.rename_project(session, project_id, to)
+        about = {"name": to, "before": name}
+        audit.note(session, actor(), "project rename", now=now(), project_id=project_id, about=about)
+    say(f"Project {name!r} is {to!r} now. Say so wherever PATCHSIFT_PROJECT or --project names it, then start anew.")
+
+
+@projects.command("remove")
+def remove_project(
+    name: Annotated[str, typer.Argument(help="One that holds nothing.")],
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Remove a project that is empty, such as one that was made by a slip of the hand."""
+    from app import audit, installations  # noqa: PLC0415
+
+    served = settings_of(data_dir, database_url, None)
+    with (
+        opened(settings_of(data_dir, database_url, name)) as (db, project_id),
+        db.write() as session,
+    ):
+        installations.remove_project(session, project_id, served)
+        audit.note(session, actor(), "project remove", now=now(), about={"name": name})
+    say(f"Project {name!r} is removed.")
 
 
 @projects.command("show")

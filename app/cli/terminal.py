@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -88,21 +88,25 @@ def actor() -> "Actor":
 
 
 @contextmanager
-def opened(settings: "Settings", doing: str = "") -> Iterator[tuple["Database", int]]:
+def opened(
+    settings: "Settings", doing: str = "", *, makes: Literal["", "installation", "project"] = ""
+) -> Iterator[tuple["Database", int]]:
     """The migrated database and the project's id.
 
-    What a command changes (`doing="release create"`) goes into the audit log once it is done.
-    """
-    from app import audit, migrations, review  # noqa: PLC0415
-    from app.db import Database  # noqa: PLC0415
+    What a command changes (`doing="release create"`) goes into the audit log once it is done. `makes`: what it makes
+    where it is not there yet, an installation with its first project, or any project too.
 
-    db = Database(settings)
-    migrations.upgrade(db)
+    Raises:
+        NotFoundError: there is no installation, or no such project.
+
+    """
+    from app import audit, installations  # noqa: PLC0415
+
+    db = installations.open_database(settings, makes=bool(makes))
     try:
-        with db.write() as session:
-            project_id = review.ensure_project(session, settings.project, now=now()).id
+        project_id = _project_id(db, settings, makes)
         try:
-            yield db, project_id or 0
+            yield db, project_id
         except AppError:
             doing = ""
             raise
@@ -113,6 +117,22 @@ def opened(settings: "Settings", doing: str = "") -> Iterator[tuple["Database", 
                     audit.note(session, actor(), doing, now=now(), project_id=project_id)
     finally:
         db.close()
+
+
+def _project_id(db: "Database", settings: "Settings", makes: str) -> int:
+    from app import installations  # noqa: PLC0415
+
+    with db.read() as session:
+        is_new = not installations.list_names(session)
+        found = installations.find_project(session, settings)
+        if found is None and makes != "project" and not is_new:
+            found = installations.get_project(session, settings)
+    if found is None:
+        with db.write() as session:
+            found, told = installations.take_project(session, settings, actor(), now=now())
+        if told:
+            say(told)
+    return found.id or 0
 
 
 @contextmanager

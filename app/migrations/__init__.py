@@ -23,6 +23,19 @@ def _stored(connection: Connection) -> str | None:
     return None if row is None else str(row[0])
 
 
+def read_revision(db: Database) -> str | None:
+    """As `current`.
+
+    Raises:
+        AppError: the database does not answer, or is none.
+
+    """
+    try:
+        return current(db)
+    except DBAPIError as error:
+        raise AppError(does_not_answer(db, error), code="unavailable") from error
+
+
 def upgrade(db: Database) -> bool:
     """Bring the database to `HEAD`; True when something was done.
 
@@ -30,10 +43,7 @@ def upgrade(db: Database) -> bool:
         AppError: the database is newer than this program, does not answer, or is none.
 
     """
-    try:
-        found = current(db)
-    except DBAPIError as error:
-        raise AppError(does_not_answer(db, error), code="unavailable") from error
+    found = read_revision(db)
     if found == HEAD:
         return False
     if found is not None and found > HEAD:
