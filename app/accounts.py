@@ -547,8 +547,8 @@ def count_logins(session: Session, *, now: datetime) -> dict[int, int]:
     return dict(session.execute(wanted.group_by(col(LoginRow.reviewer_id))).all())
 
 
-def end_login(session: Session, reviewer_id: int | None, login_id: int, *, now: datetime) -> None:
-    """End one login of a person, or, for an administrator, of anybody (None).
+def end_login(session: Session, reviewer_id: int | None, login_id: int, *, now: datetime) -> int:
+    """End one login of a person, or, for an administrator, of anybody (None); gives whose it was.
 
     Raises:
         NotFoundError: there is none, or it is not theirs.
@@ -557,8 +557,10 @@ def end_login(session: Session, reviewer_id: int | None, login_id: int, *, now: 
     wanted = update(LoginRow).where(col(LoginRow.id) == login_id, col(LoginRow.ended_at).is_(None))
     if reviewer_id is not None:
         wanted = wanted.where(col(LoginRow.reviewer_id) == reviewer_id)
-    if session.execute(wanted.values(ended_at=now).returning(col(LoginRow.id))).first() is None:
+    ended = session.execute(wanted.values(ended_at=now).returning(col(LoginRow.reviewer_id))).scalar()
+    if ended is None:
         raise NotFoundError("There is no such login that is open.")
+    return int(ended)
 
 
 def end_logins(session: Session, reviewer_id: int, *, now: datetime, but: int | None = None) -> None:

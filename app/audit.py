@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, SQLColumnExpression, case, literal, select
+from sqlalchemy import ColumnElement, Row, Select, SQLColumnExpression, String, case, cast, func, literal, or_, select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from app import gold, projects
+from app import deeds, gold, projects
 from app.db import lock_audit
 from app.models import (
     Agreement,
@@ -107,7 +107,11 @@ def verify(session: Session) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is shown of the log; empty means all. `since` and `until` are days, both included, in UTC."""
+    """What is shown of the log; empty means all.
+
+    Large and small letters are the same, and every word of `what` counts. `since` and `until` are days, both included,
+    in UTC.
+    """
 
     who: str = ""
     what: str = ""
@@ -118,20 +122,33 @@ class Wanted:
         """The statement on the log with these conditions; of one project, or of all."""
         if project_id is not None:
             found = found.where(col(AuditRow.project_id) == project_id)
-        return found.where(*self.conditions(col(AuditRow.who), col(AuditRow.what), col(AuditRow.made_at)))
+        said = (_says(word) for word in self.what.split())
+        return found.where(*self.conditions(col(AuditRow.who), col(AuditRow.made_at)), *said)
 
     def conditions(
-        self, who: SQLColumnExpression[str], what: SQLColumnExpression[str], at: SQLColumnExpression[datetime]
+        self, who: SQLColumnExpression[str], at: SQLColumnExpression[datetime]
     ) -> Iterator[ColumnElement[bool]]:
-        """As conditions on three columns."""
+        """Of whom and of when, as conditions on two columns."""
         if self.who:
-            yield who == self.who
-        if self.what:
-            yield what.contains(self.what, autoescape=True)
+            yield func.lower(who) == self.who.lower()
         if self.since is not None:
             yield at >= _start(self.since)
         if self.until is not None and self.until < date.max:
             yield at < _start(self.until + timedelta(days=1))
+
+
+def _says(word: str) -> ColumnElement[bool]:
+    """Whether a row says this word: in its sentence, as it is stored, or in its facts, such as to whom it was done."""
+    what, facts = col(AuditRow.what), cast(col(AuditRow.about), String)
+    found = [_has(what, word), _has(facts, json.dumps(word)[1:-1])]
+    for key, name, value in deeds.find(word):
+        is_it = what == key
+        found.append(is_it & _has(facts, f"{json.dumps(name)}: {json.dumps(value)}") if name else is_it)
+    return or_(*found)
+
+
+def _has(text: SQLColumnExpression[str], word: str) -> ColumnElement[bool]:
+    return func.lower(text).contains(word.lower(), autoescape=True)
 
 
 def _start(day: date) -> datetime:
@@ -234,7 +251,8 @@ def _decisions(session: Session, project_id: int | None, wanted: Wanted, viewer:
         .join(CandidateRow, col(CandidateRow.id) == col(DecisionRow.candidate_id))
         .join(ReviewerRow, col(ReviewerRow.id) == col(DecisionRow.reviewer_id))
         .outerjoin(RevisionRow, col(RevisionRow.id) == col(DecisionRow.revision_id))
-        .where(*wanted.conditions(col(ReviewerRow.name), what, col(DecisionRow.decided_at)))
+        .where(*wanted.conditions(col(ReviewerRow.name), col(DecisionRow.decided_at)))
+        .where(*(_has(what, word) for word in wanted.what.split()))
     )
     return found if project_id is None else found.where(col(DecisionRow.project_id) == project_id)
 

@@ -16,6 +16,7 @@ import typer
 
 from app import __version__
 from app.cli.agreement import agreement
+from app.cli.audit_log import audit
 from app.cli.configuration import configuration
 from app.cli.database import database
 from app.cli.exports import export
@@ -78,6 +79,7 @@ app.add_typer(tokens, name="token")
 app.add_typer(pushes, name="push")
 app.command()(export)
 app.command()(agreement)
+app.command()(audit)
 
 Scores = Annotated[
     str, typer.Option("--scores", help="Style scores of runs: higher (more is better) or lower (a penalty).")
@@ -163,7 +165,7 @@ def ingest(
     direction = evidence.parse_direction(scores)
     reports: list[Report | DeliveryReport] = []
     refused: list[dict[str, object]] = []
-    with opened(settings, "ingest", makes="project") as (db, project_id):
+    with opened(settings, "ingest", {"files": _listed(paths)}, makes="project") as (db, project_id):
         for given in paths:
             found = replace(_upload(settings, given), format=forced)
             try:
@@ -192,6 +194,11 @@ def ingest(
         raise typer.Exit(1)
     if total["quarantined"] or total["broken"]:
         raise typer.Exit(_QUARANTINED)
+
+
+def _listed(paths: list[str]) -> str:
+    more = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
+    return (Path(paths[0]).name or paths[0]) + more
 
 
 def _upload(settings: "Settings", given: str) -> "Upload":
@@ -275,7 +282,7 @@ def watch(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     refused = quarantined = 0
-    with opened(settings, "watch", makes="project") as (db, project_id):
+    with opened(settings, "watch", {"folder": name or folder.name}, makes="project") as (db, project_id):
         watcher = watching.Watcher(
             db, settings, project_id, folder, now=now, name=name, wanted=wanted, direction=direction, stop=stop.is_set
         )

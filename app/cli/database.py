@@ -6,12 +6,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.terminal import DatabaseUrl, DataDir, Json, ProjectName, bar, now, opened, print_json, say, settings_of
+from app.cli.terminal import (
+    DatabaseUrl,
+    DataDir,
+    Json,
+    ProjectName,
+    actor,
+    bar,
+    now,
+    opened,
+    print_json,
+    say,
+    settings_of,
+)
 from app.errors import AppError
 
 if TYPE_CHECKING:
     from sqlmodel import Session
 
+    from app.db import Database
     from app.models import ProjectRow
 
 database = typer.Typer(help="The database: bring it up to date, verify it, back it up, put it back, move it.")
@@ -89,6 +102,7 @@ def backup(
     settings = settings_of(data_dir, database_url, project)
     with opened(settings) as (db, _), bar("backup", quiet=as_json) as step:
         facts = backups.back_up(db, settings, folder, now=now(), progress=_steps(step))
+        _note(db, "db backup", folder.name)
     if as_json:
         print_json({"folder": str(folder), "made_at": facts.made_at, "schema": facts.schema, "rows": facts.rows})
     say(f"{folder} holds everything as it stood at {facts.made_at}: {sum(facts.rows.values()):,} rows, verified.")
@@ -112,6 +126,7 @@ def restore(
         settings = settings_of(data_dir, database_url, project)
         with opened(settings, makes="installation") as (db, _), bar("restore", quiet=as_json) as step:
             facts = backups.restore(folder, db, settings, progress=_steps(step))
+            _note(db, "db restore", folder.name)
         say("Everybody logs in anew. Tokens that were ended since the backup live again: patchsift token list.")
     if as_json:
         print_json({"folder": str(folder), "made_at": facts.made_at, "rows": facts.rows, "restored": not check})
@@ -140,12 +155,20 @@ def move(
         target = Database(settings_of(data_dir, to, project))
         try:
             copied = backups.move(db, target, progress=_steps(step))
+            _note(target, "db move")
         finally:
             target.close()
     if as_json:
         print_json({"rows": copied})
     say(f"{sum(copied.values()):,} rows are there, and every decision with its digest.")
     say("Start with that --database-url from now on; the old database stays where it is.")
+
+
+def _note(db: "Database", what: str, folder: str = "") -> None:
+    from app import audit  # noqa: PLC0415
+
+    with db.write() as session:
+        audit.note(session, actor(), what, now=now(), about={"folder": folder} if folder else {})
 
 
 def _steps(step: Callable[[int, int], None] | None) -> Callable[[str, int, int], None] | None:

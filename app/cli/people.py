@@ -158,6 +158,19 @@ def enable(
     say(f"{name} may come in again.")
 
 
+@people.command("admin")
+def set_admin(
+    name: Name,
+    no: Annotated[bool, typer.Option("--no", help="Take it away again.")] = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    project: ProjectName = None,
+) -> None:
+    """Make somebody an administrator of the server, and so of every project; one must be left."""
+    _change(name, settings_of(data_dir, database_url, project), "no-admin" if no else "admin")
+    say(f"{name} is {'no administrator any more' if no else 'an administrator of the server'}.")
+
+
 @people.command("reset-factor")
 def reset_factor(
     name: Name,
@@ -179,6 +192,8 @@ def _change(name: str, settings: "Settings", what: str) -> None:
             accounts.disable(session, person, now=now())
         elif what == "enable":
             accounts.enable(session, person)
+        elif what in {"admin", "no-admin"}:
+            accounts.set_admin(session, person, is_admin=what == "admin")
         else:
             accounts.remove_totp(session, person)
         audit.note(session, actor(), f"user {what}", now=now(), about={"name": person.name})
@@ -257,5 +272,6 @@ def revoke_token(
 
     with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.write() as session:
         row = accounts.end_token(session, number, now=now())
-        audit.note(session, actor(), "token revoke", now=now(), project_id=project_id, about={"token": row.id})
+        about = {"token": row.id, "name": row.name, "of": accounts.get_reviewer(session, row.reviewer_id).name}
+        audit.note(session, actor(), "token revoke", now=now(), project_id=project_id, about=about)
     say(f"Token {number} ({row.name}) has ended.")

@@ -449,7 +449,10 @@ def withdraw(
     from app import releases as domain  # noqa: PLC0415
 
     with (
-        opened(settings_of(data_dir, database_url, project), "release withdraw") as (db, project_id),
+        opened(settings_of(data_dir, database_url, project), "release withdraw", {"number": number}) as (
+            db,
+            project_id,
+        ),
         db.write() as session,
     ):
         told = domain.as_json(domain.withdraw(session, project_id, number, why, now=now()))

@@ -76,7 +76,7 @@ def save_template(
 
     text = text_of(path)
     with (
-        opened(settings_of(data_dir, database_url, project), "template save") as (db, project_id),
+        opened(settings_of(data_dir, database_url, project), "template save", {"name": name}) as (db, project_id),
         db.write() as session,
     ):
         before = prompting.get_in_use(session, project_id, name)
@@ -100,7 +100,7 @@ def use_template(
     from app import prompting, review  # noqa: PLC0415
 
     with (
-        opened(settings_of(data_dir, database_url, project), "template use") as (db, project_id),
+        opened(settings_of(data_dir, database_url, project), "template use", {"name": name}) as (db, project_id),
         db.write() as session,
     ):
         me = review.ensure_local_reviewer(session, now=now()).id or 0

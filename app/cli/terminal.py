@@ -3,7 +3,7 @@
 import getpass
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,12 +89,16 @@ def actor() -> "Actor":
 
 @contextmanager
 def opened(
-    settings: "Settings", doing: str = "", *, makes: Literal["", "installation", "project"] = ""
+    settings: "Settings",
+    doing: str = "",
+    about: Mapping[str, object] | None = None,
+    *,
+    makes: Literal["", "installation", "project"] = "",
 ) -> Iterator[tuple["Database", int]]:
     """The migrated database and the project's id.
 
-    What a command changes (`doing="release create"`) goes into the audit log once it is done. `makes`: what it makes
-    where it is not there yet, an installation with its first project, or any project too.
+    What a command changes (`doing="release create"`) goes into the audit log once it is done, with facts (`about`).
+    `makes`: what it makes where it is not there yet, an installation with its first project, or any project too.
 
     Raises:
         NotFoundError: there is no installation, or no such project.
@@ -114,7 +118,7 @@ def opened(
             # Also where a command ends with a status of its own, such as 3 for lines that could not be read.
             if doing:
                 with db.write() as session:
-                    audit.note(session, actor(), doing, now=now(), project_id=project_id)
+                    audit.note(session, actor(), doing, now=now(), project_id=project_id, about=about)
     finally:
         db.close()
 

@@ -58,7 +58,10 @@ def save(
     from app import views as domain  # noqa: PLC0415
 
     wanted = filter_of(filtered)
-    with opened(settings_of(data_dir, database_url, project), "view save") as (db, project_id), db.write() as session:
+    with (
+        opened(settings_of(data_dir, database_url, project), "view save", {"name": name}) as (db, project_id),
+        db.write() as session,
+    ):
         me = review.ensure_local_reviewer(session, now=now()).id or 0
         made = domain.save(session, project_id, me, name, wanted, now=now(), instead=instead)
     if as_json:
@@ -78,7 +81,10 @@ def delete(
     """Delete a view; nothing that it shows is touched."""
     from app import views as domain  # noqa: PLC0415
 
-    with opened(settings_of(data_dir, database_url, project), "view delete") as (db, project_id), db.write() as session:
+    with (
+        opened(settings_of(data_dir, database_url, project), "view delete", {"name": name}) as (db, project_id),
+        db.write() as session,
+    ):
         gone = domain.delete(session, project_id, domain.get_by_name(session, project_id, name).number)
     if as_json:
         print_json(gone.as_json())

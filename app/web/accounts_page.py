@@ -17,7 +17,7 @@ from app.settings import Settings
 from app.web.deps import AppDb, Config, Db, Now, Who
 from app.web.forms import MOST_TYPED, Fields, Form
 from app.web.render import page, see_other, url
-from app.web.rights import Door, about, cookie_of
+from app.web.rights import Door, about, cookie_of, leave_untold
 
 if TYPE_CHECKING:
     from app.web.limits import Tries
@@ -127,9 +127,10 @@ def log_in(request: Request, form: Form, db: AppDb, config: Config, now: Now) ->
             person = accounts.get_reviewer(session, checked.reviewer_id)
             audit.note(session, audit.Actor(person.id, person.name, address), "logged in", now=now)
     except AppError as error:
-        if not isinstance(error, TooManyError):
+        is_held_back = isinstance(error, TooManyError)
+        if not is_held_back or tries(request).is_first_refusal(address, name):
             with db.write() as session:
-                _note_refused(session, name, address, now)
+                _note_refused(session, name, address, "login held back" if is_held_back else "login refused", now)
         return page(request, "login.html", LoginView.of(config, target, name, error.message), status=error.status)
     tries(request).forget(address, name)
     answer = see_other(target)
@@ -147,14 +148,14 @@ def _take_passwords(config: Settings) -> None:
         raise RefusedError("No passwords are taken here. Log in by the provider.")
 
 
-def _note_refused(session: Session, name: str, address: str, now: Now) -> None:
+def _note_refused(session: Session, name: str, address: str, what: str, now: Now) -> None:
     """Names that nobody has are not kept: people type their password there."""
     try:
         person = accounts.get_person(session, name)
         actor = audit.Actor(person.id, person.name, address)
     except NotFoundError:
         actor = audit.Actor(None, "somebody", address)
-    audit.note(session, actor, "login refused", now=now)
+    audit.note(session, actor, what, now=now)
 
 
 def set_cookie(request: Request, answer: Response, secret: str) -> None:
@@ -265,7 +266,12 @@ def show_account(request: Request, session: Db, who: Who, now: Now) -> Response:
 
 def _prove(request: Request, db: AppDb, who: Who, fields: Fields, now: Now) -> Checked:
     """The password of whoever asks, and a code where there is a second factor, shown once more."""
-    tries(request).take(address_of(request), who.name, is_known=True)
+    try:
+        tries(request).take(address_of(request), who.name, is_known=True)
+    except TooManyError:
+        if not tries(request).is_first_refusal(address_of(request), who.name):
+            leave_untold(request)
+        raise
     with db.read() as session:
         return accounts.check_password(session, who.name, fields.one("old"), fields.one("code"), now=now)
 
@@ -344,9 +350,9 @@ def make_token(request: Request, form: Form, session: Db, who: Who, now: Now) ->
 
 
 @router.post("/account/tokens/{token_id}/end")
-def end_token(session: Db, who: Who, now: Now, token_id: int) -> Response:
+def end_token(request: Request, session: Db, who: Who, now: Now, token_id: int) -> Response:
     """End one of one's tokens."""
-    accounts.end_token(session, token_id, now=now, reviewer_id=who.reviewer_id)
+    about(request, name=accounts.end_token(session, token_id, now=now, reviewer_id=who.reviewer_id).name)
     return see_other("/account")
 
 

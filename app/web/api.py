@@ -286,6 +286,7 @@ def takes(model: type[BaseModel], *, optional: bool = False) -> dict[str, object
     responses=description.gives(description.Report, 200, 202),
 )
 def post_ingest(
+    request: Request,
     db: AppDb,
     config: Config,
     project: Project,
@@ -295,6 +296,7 @@ def post_ingest(
 ) -> Response:
     """Take in one log, plain or gzip, or an archive of many: the body is its bytes. Answers the report."""
     sent = ingest.Upload(body, name, origin="push", format=deliveries.check_format(format))
+    rights.about(request, files=ingest.shown_name(name))
     report = deliveries.receive(db, config, project, [sent], now=lambda: datetime.now(UTC))
     return as_json(report.as_json(), 202 if report.job else 200)
 

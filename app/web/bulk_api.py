@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import Session
 from starlette.responses import Response
@@ -15,6 +15,7 @@ from app.web import description
 from app.web.api import JsonObject, read_as, takes
 from app.web.deps import AppDb, Db, Me, Now, Project
 from app.web.render import as_json
+from app.web.rights import about
 
 router = APIRouter()
 _MOST = 500
@@ -38,7 +39,7 @@ class BulkIn(BaseModel):
     openapi_extra=takes(BulkIn),
     responses=description.gives(description.BulkAct, 200, 202),
 )
-def post_bulk(body: JsonObject, db: AppDb, project: Project, me: Me, now: Now) -> Response:
+def post_bulk(request: Request, body: JsonObject, db: AppDb, project: Project, me: Me, now: Now) -> Response:
     """Decide everything that a filter finds; 202 while a job goes on with it, the same key gets the same act."""
     given = read_as(BulkIn, body)
     asked = bulk.Ask(
@@ -49,6 +50,7 @@ def post_bulk(body: JsonObject, db: AppDb, project: Project, me: Me, now: Now) -
         comment=given.comment,
     )
     job = bulk.order(db, project, me, asked, Filter.parse(given.filter, also=()), now=now)
+    about(request, verdict=asked.verdict, job=job.id)
     with db.read() as session:
         return _answer(session, project, job.id or 0)
 

@@ -20,6 +20,7 @@ from app.web.deps import AppDb, Db, Me, Now, Project
 from app.web.forms import Fields, Form
 from app.web.queue import link_query, wanted_of
 from app.web.render import is_partial, page, see_other
+from app.web.rights import about
 
 router = APIRouter()
 
@@ -162,6 +163,7 @@ def order(request: Request, fields: Form, db: AppDb, project: Project, me: Me, n
     try:
         # In transactions of its own: thousands of decisions in one would let every reviewer wait.
         job = bulk.order(db, project, me, ask_of(sent, sent.one("digest")), wanted, now=now)
+        about(request, verdict=sent.one("verdict"), job=job.id)
     except AppError as error:
         with db.read() as session:
             queue.asks(session, me)

@@ -21,6 +21,7 @@ from app.web.deps import AppDb, Config, Db, Now, Project, Sent, Uploads
 from app.web.forms import Form
 from app.web.queue import ingest_command
 from app.web.render import is_partial, page, see_other, url
+from app.web.rights import about
 
 router = APIRouter()
 
@@ -115,6 +116,7 @@ def imports(request: Request, session: Db, project: Project, config: Config) -> 
 def upload(request: Request, db: AppDb, config: Config, project: Project, files: Uploads) -> Response:
     """Take in a log, an archive, many files or a folder; what cannot be read is named with the reason."""
     try:
+        about(request, files=_shown(files))
         report = deliveries.receive(db, config, project, files.uploads, n_left=files.n_left, now=_now)
     except AppError as error:
         refusal = Refusal(_shown(files), error.message, error.where)

@@ -13,7 +13,7 @@ from limits.strategies import MovingWindowRateLimiter
 
 from app.errors import TooManyError
 
-_PER_NAME, _PER_ADDRESS, _IN_ALL = "10/5minutes", "30/5minutes", "1000/5minutes"
+_PER_NAME, _PER_ADDRESS, _IN_ALL, _ONCE = "10/5minutes", "30/5minutes", "1000/5minutes", "1/5minutes"
 # Whoever has one address of IPv6 has a network of them.
 _NETWORK_BITS = 64
 
@@ -24,6 +24,7 @@ class Tries:
     def __init__(self) -> None:
         self._counted = MovingWindowRateLimiter(MemoryStorage())
         self._of_name, self._of_address, self._in_all = map(parse, (_PER_NAME, _PER_ADDRESS, _IN_ALL))
+        self._once = parse(_ONCE)
 
     def take(self, address: str, name: str = "", *, is_known: bool = False) -> None:
         """Count one.
@@ -45,6 +46,10 @@ class Tries:
         wanted += [(self._of_address, f"address {_network_of(address)}"), (self._in_all, "all")]
         if not all(self._counted.hit(limit, key) for limit, key in wanted):
             raise TooManyError("That was tried too often. Wait five minutes, then try again.")
+
+    def is_first_refusal(self, address: str, name: str) -> bool:
+        """Whether this is to be told: one refusal in five minutes is, of a name from an address."""
+        return self._counted.hit(self._once, f"told {_key_of(address, name)}")
 
     def forget(self, address: str, name: str) -> None:
         """Begin anew for an account whose owner came in from there."""

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from sqlmodel import Session
 from starlette.responses import Response, StreamingResponse
 
-from app import accounts, audit, review
+from app import accounts, audit, deeds, review
 from app.accounts import Person
 from app.audit import Decided, Wanted
 from app.errors import BadInputError, NotFoundError
@@ -56,9 +56,10 @@ class ServerView:
 
 @dataclass(frozen=True)
 class AuditView:
-    """What `audit.html` may read."""
+    """What `audit.html` may read: rows, each as a sentence with the facts that it does not say; names of projects."""
 
-    rows: Sequence[tuple[AuditRow | Decided, Sequence[tuple[str, object]]]]
+    rows: Sequence[tuple[AuditRow | Decided, str, Sequence[tuple[str, object]]]]
+    projects: Mapping[int | None, str]
     wanted: Wanted
     tabs: Sequence[tuple[str, str, bool]]
     decided: bool
@@ -191,16 +192,18 @@ def change_person(request: Request, form: Form, session: Db, now: Now, reviewer_
 
 
 @router.post("/server/logins/{login_id}/end")
-def end_login(session: Db, now: Now, login_id: int) -> Response:
+def end_login(request: Request, session: Db, now: Now, login_id: int) -> Response:
     """End anybody's login: the next request that it comes with is answered no more."""
-    accounts.end_login(session, None, login_id, now=now)
+    ended = accounts.end_login(session, None, login_id, now=now)
+    about(request, name=accounts.get_reviewer(session, ended).name)
     return see_other("/server#h-logins")
 
 
 @router.post("/server/tokens/{token_id}/end")
-def end_token(session: Db, now: Now, token_id: int) -> Response:
+def end_token(request: Request, session: Db, now: Now, token_id: int) -> Response:
     """End anybody's token."""
-    accounts.end_token(session, token_id, now=now)
+    ended = accounts.end_token(session, token_id, now=now)
+    about(request, name=ended.name, of=accounts.get_reviewer(session, ended.reviewer_id).name)
     return see_other("/server#h-tokens")
 
 
@@ -241,14 +244,15 @@ def show_audit(request: Request, session: Db, who: Who) -> Response:
         ("Decisions", url("/audit", log="decisions", **kept), decided),
     ]
     download = url("/audit.jsonl", **asked)
-    shown = [(row, _brief(row)) for row in rows[:_PAGE]]
-    return page(request, "audit.html", AuditView(shown, wanted, tabs, decided, older, download, who.is_admin))
+    shown = [(row, deeds.tell(row.what, row.about) or row.what, _brief(row)) for row in rows[:_PAGE]]
+    names = {one.id: one.name for one in accounts.list_all_projects(session)} if who.is_admin else {}
+    return page(request, "audit.html", AuditView(shown, names, wanted, tabs, decided, older, download, who.is_admin))
 
 
 def _brief(row: AuditRow | Decided) -> list[tuple[str, object]]:
     """What a row of the page says besides; the download says all of it."""
     if isinstance(row, AuditRow):
-        return list(row.about.items())
+        return deeds.left(row.what, row.about)
     said = ((name, row.about.get(name)) for name in _BRIEF)
     return [(name, ", ".join(value) if isinstance(value, list) else value) for name, value in said if value]
 

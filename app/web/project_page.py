@@ -20,6 +20,7 @@ from app.web.deps import Db, Me, Now, Project
 from app.web.forms import Fields, Form, FormWithFiles
 from app.web.releases_page import FILTER_FIELDS, midnight
 from app.web.render import page, see_other
+from app.web.rights import about
 
 router = APIRouter()
 
@@ -110,6 +111,7 @@ def change_opinions(request: Request, fields: Form, session: Db, project: Projec
     try:
         said = typed | {"gold_told": typed["gold_told"] == "yes"}
         projects.change_settings(session, project, {"opinions": said})
+        about(request, asked=typed["asked"], share=typed["share"], only=typed["only"])
     except BadInputError as error:
         return _project_page(request, session, project, opinions=typed, at="opinions", error=error)
     return see_other("/project?done=opinions#opinions")
@@ -157,6 +159,7 @@ def add_file(request: Request, sent: FormWithFiles, session: Db, project: Projec
         if not file.filename or len(sent.files) > 1:
             raise BadInputError("Choose a file first, and one at a time.", where="field files")
         projects.add_file(session, project, me, FileKind(kind), file.filename, content, now=now)
+        about(request, name=file.filename, kind=kind)
     except AppError as error:
         return _project_page(request, session, project, at="files", error=error)
     return see_other("/project?done=added#files")

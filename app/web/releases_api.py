@@ -15,6 +15,7 @@ from app.web.api import JsonObject, OptionalObject, job_json, read_as, takes
 from app.web.deps import AppDb, Config, Db, Me, Now, Project
 from app.web.files import send_file
 from app.web.render import answer_error, as_json
+from app.web.rights import about
 
 router = APIRouter()
 _MOST = 500
@@ -69,12 +70,14 @@ class ProjectIn(BaseModel):
     openapi_extra=takes(ReleaseIn, optional=True),
     responses=description.gives(description.Release, 202),
 )
-def post_release(body: OptionalObject, session: Db, project: Project, me: Me, now: Now) -> Response:
+def post_release(request: Request, body: OptionalObject, session: Db, project: Project, me: Me, now: Now) -> Response:
     """Give a release its number and put it in line for the worker; `job` is where it stands."""
     key = body.pop("key", "")
     if not isinstance(key, str):
         raise BadInputError("key must be a text.", where="field key")
-    return as_json(releases.as_json(releases.create(session, project, me, Spec.parse(body), now=now, key=key)), 202)
+    made = releases.create(session, project, me, Spec.parse(body), now=now, key=key)
+    about(request, number=made.number)
+    return as_json(releases.as_json(made), 202)
 
 
 @router.post(
@@ -240,7 +243,8 @@ def get_project(session: Db, project: Project) -> Response:
     openapi_extra=takes(ProjectIn),
     responses=description.gives(description.Project),
 )
-def patch_project(body: JsonObject, session: Db, project: Project) -> Response:
+def patch_project(request: Request, body: JsonObject, session: Db, project: Project) -> Response:
     """Change settings; what is not named stays, and releases that were made keep theirs."""
     projects.change_settings(session, project, body)
+    about(request, settings=", ".join(sorted(body)))
     return as_json(projects.describe(session, project))

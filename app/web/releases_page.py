@@ -27,6 +27,7 @@ from app.web.files import send_file
 from app.web.forms import Fields, Form
 from app.web.queue import command_line
 from app.web.render import is_partial, page, see_other, url
+from app.web.rights import about
 
 router = APIRouter()
 
@@ -311,6 +312,7 @@ def create(request: Request, fields: Form, session: Db, project: Project, me: Me
     typed = {name: sent.one(name).strip() for name in _FIELDS}
     try:
         row = releases.create(session, project, me, _spec(typed), now=now, key=sent.one("key"))
+        about(request, number=row.number)
     except (BadInputError, ConflictError) as error:
         return _preview_page(request, session, project, typed, error)
     return see_other(f"/releases/{row.number}")

@@ -69,6 +69,12 @@ def _instant(at: datetime | None) -> str:
     return Markup('<time datetime="{}">{}</time>').format(utc.isoformat(), utc.strftime("%Y-%m-%d %H:%M"))
 
 
+def _moment(at: datetime) -> str:
+    """To the second, with the zone."""
+    utc = at.astimezone(UTC)
+    return Markup('<time datetime="{}">{}</time>').format(utc.isoformat(), utc.strftime("%Y-%m-%d %H:%M:%S UTC"))
+
+
 def _age(at: datetime, now: datetime) -> str:
     """How long ago: `3 d`; the exact instant stands in the tag."""
     seconds = max(0, int((now - at).total_seconds()))
@@ -105,7 +111,7 @@ def environment(cache: Path | None = None) -> Environment:
         bytecode_cache=None if cache is None else FileSystemBytecodeCache(str(cache)),
     )
     made.globals |= {"url": url, "asset": asset, "version": __version__, "keys": KEYS}
-    made.filters |= {"instant": _instant, "age": _age, "commas": _commas, "bytes": _bytes}
+    made.filters |= {"instant": _instant, "moment": _moment, "age": _age, "commas": _commas, "bytes": _bytes}
     made.globals["ui"] = _parts(made.get_template("_ui.html").module)
     return made
 

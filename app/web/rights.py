@@ -13,11 +13,11 @@ from fastapi import Request
 from sqlmodel import Session
 from starlette.concurrency import run_in_threadpool
 
-from app import accounts, audit, decisions
+from app import accounts, audit, decisions, deeds
 from app.accounts import Person
 from app.db import LARGEST_ID, Database
 from app.errors import NotFoundError, NotKnownError, RefusedError
-from app.models import Role
+from app.models import Role, TokenRow
 from app.opinions import Team
 from app.settings import Settings
 
@@ -435,6 +435,11 @@ def tell(request: Request, session: Session) -> None:
     request.state.is_told = True
 
 
+def leave_untold(request: Request) -> None:
+    """Write no row of this request: the one before said the same."""
+    request.state.is_told = True
+
+
 def _tell_alone(request: Request) -> None:
     db: Database = request.app.state.db
     with db.write() as session:
@@ -446,7 +451,9 @@ def _note(request: Request, session: Session) -> None:
     said = request.path_params | getattr(request.state, "about", {})
     # A page that says why not is no change, but it was tried.
     if refused := getattr(request.state, "refused", 0):
-        said |= {"refused": refused}
+        said |= {deeds.REFUSED: refused}
+    if person.token_id is not None and (token := session.get(TokenRow, person.token_id)):
+        said |= {deeds.BY_TOKEN: token.name}
     facts = {name: str(value)[:100] for name, value in said.items() if name != "secret"}
     audit.note(
         session,

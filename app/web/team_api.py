@@ -1,11 +1,12 @@
 """The JSON twin of working side by side: who has which candidate, who is here, and what one sends to another."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from app import leases, review, turns
 from app.errors import ConflictError
+from app.web import rights
 from app.web.api import JsonObject, OptionalObject, lease_json, read_as, takes
 from app.web.deps import Db, Me, Now, Project
 from app.web.render import as_json
@@ -79,11 +80,15 @@ def get_presence(session: Db, project: Project, now: Now) -> Response:
 
 
 @router.post("/api/v1/candidates/{candidate_id}/turns", openapi_extra=takes(TurnIn))
-def post_turn(body: JsonObject, session: Db, project: Project, me: Me, now: Now, candidate_id: int) -> Response:
+def post_turn(
+    request: Request, body: JsonObject, session: Db, project: Project, me: Me, now: Now, candidate_id: int
+) -> Response:
     """Send a candidate to a person; a second sentence takes the place of one that still waits."""
     given = read_as(TurnIn, body)
     row = review.get_candidate(session, project, candidate_id)
-    return as_json({"turn": turn_json(turns.send(session, row, me, given.to, given.sentence, now=now))})
+    sent = turns.send(session, row, me, given.to, given.sentence, now=now)
+    rights.about(request, to=given.to)
+    return as_json({"turn": turn_json(sent)})
 
 
 @router.get("/api/v1/turns")

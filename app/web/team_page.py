@@ -15,6 +15,7 @@ from app.web.forms import Form, Typed
 from app.web.queue import link_query, wanted_of
 from app.web.render import is_partial, page, see_other, url
 from app.web.review_page import FIELDS, review_view
+from app.web.rights import about
 
 router = APIRouter()
 _MOST_DEALT = 50
@@ -127,6 +128,7 @@ def send(
     sent = fields.allow({"to", "sentence"})
     row = review.get_candidate(session, project, candidate_id)
     turns.send(session, row, me, sent.one("to"), sent.one("sentence"), now=now)
+    about(request, to=sent.one("to"))
     return _show(request, session, project, candidate_id)
 
 

@@ -17,6 +17,7 @@ from app.web.deps import Db, Me, Now, Project
 from app.web.forms import Form
 from app.web.queue import link_query, save_url, wanted_of
 from app.web.render import as_json, page, see_other, url
+from app.web.rights import about
 
 router = APIRouter()
 
@@ -62,6 +63,7 @@ def save_view(request: Request, fields: Form, session: Db, project: Project, me:
     sent, wanted = fields.allow({"name"}), wanted_of(request)
     try:
         made = views.save(session, project, me, sent.one("name"), wanted, now=now)
+        about(request, name=made.name)
     except AppError as error:
         return _page(request, session, project, wanted, typed=sent.one("name"), fault=error)
     return see_other(url("/queue", **link_query(made.filter)))
@@ -74,6 +76,7 @@ def rename_view(request: Request, fields: Form, session: Db, project: Project, n
     views.get_view(session, project, number)
     try:
         views.rename(session, project, number, name)
+        about(request, name=name)
     except AppError as error:
         return _page(request, session, project, None, typed=name, fault=error, at=number)
     return see_other("/views")
@@ -144,18 +147,21 @@ def get_views(session: Db, project: Project) -> Response:
 
 
 @router.post("/api/v1/views", status_code=201, openapi_extra=takes(ViewIn))
-def post_view(body: JsonObject, session: Db, project: Project, me: Me, now: Now) -> Response:
+def post_view(request: Request, body: JsonObject, session: Db, project: Project, me: Me, now: Now) -> Response:
     """Give a filter a name."""
     given = read_as(ViewIn, body)
     wanted = releases.parse_filter(given.filter)
     made = views.save(session, project, me, given.name, wanted, now=now, instead=given.replace)
+    about(request, name=made.name)
     return as_json(made.as_json(), 201)
 
 
 @router.patch("/api/v1/views/{number}", openapi_extra=takes(NameIn))
-def patch_view(body: JsonObject, session: Db, project: Project, number: int) -> Response:
+def patch_view(request: Request, body: JsonObject, session: Db, project: Project, number: int) -> Response:
     """Give a view another name."""
-    return as_json(views.rename(session, project, number, read_as(NameIn, body).name).as_json())
+    renamed = views.rename(session, project, number, read_as(NameIn, body).name)
+    about(request, name=renamed.name)
+    return as_json(renamed.as_json())
 
 
 @router.delete("/api/v1/views/{number}")

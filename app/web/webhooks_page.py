@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
 from sqlmodel import Session
@@ -99,7 +100,7 @@ def add_webhook(
         made = webhooks.add(session, config, project, me, address, chosen, now=now)
     except AppError as error:
         return _show(request, session, config, project, typed=address, chosen=chosen, fault=error)
-    about(request, webhook=made.id)
+    about(request, webhook=made.id, to=urlsplit(made.url).hostname)
     return _show(request, session, config, project, secret=made.secret, secret_of=made.url)
 
 
