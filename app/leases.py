@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, case, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, bindparam, case, delete, exists, func, or_, select, text, update
 from sqlmodel import Session, col
 
 from app import gold, ordering, queue, turns
@@ -237,7 +237,10 @@ def _walk(
     where = [*queue.conditions(session, project_id, wanted), _is_free(reviewer_id, now)]
     where += [_candidate.c.id != after] if after else []
     if turns.count_waiting(session, project_id, reviewer_id):
-        sent = [*where, queue.is_sent_to(reviewer_id)]
+        # Also what another page only has beforehand: whom it was sent to is asked for.
+        is_open = _is_free(reviewer_id, now) | _is_unseen()
+        sent = [*queue.conditions(session, project_id, wanted), is_open, queue.is_sent_to(reviewer_id)]
+        sent += [_candidate.c.id != after] if after else []
         yield from (([*sent, *along.where], along) for along in ordering.ranges(order))
     for begins in [place, None] if place else [None]:
         yield from (([*where, *along.where], along) for along in ordering.ranges(order, begins))
@@ -277,9 +280,18 @@ def visit(
     left = queue.count_candidates(session, project_id, wanted)
     present = {"project": project_id, "fresh": now - _PRESENT}
     n = share_of(left.n, session.connection().execute(_N_PRESENT, present).scalar_one())
+    n = n if _is_open(session, project_id, reviewer_id, candidate_id) else 0
     ahead = deal(session, project_id, reviewer_id, wanted, candidate_id, n=n, now=now) if n else []
     give_back(session, project_id, reviewer_id, set(dealt) - {candidate_id, *(one for one, _ in ahead)}, now=now)
     return Visit(lease, ahead, left)
+
+
+def _is_open(session: Session, project_id: int, reviewer_id: int, candidate_id: int) -> bool:
+    """Whether a candidate waits for a decision as this person sees it: who looks at another needs none beforehand."""
+    status = select(_candidate.c.status).where(_candidate.c.id == candidate_id)
+    if session.connection().execute(status).scalar() in {Status.PENDING, Status.DISAGREED}:
+        return True
+    return candidate_id in gold.list_hidden(session, project_id, reviewer_id)
 
 
 def share_of(n_left: int, n_present: int) -> int:
@@ -297,6 +309,13 @@ def pending(wanted: Filter) -> Filter:
 def _is_free(reviewer_id: int, now: datetime) -> ColumnElement[bool]:
     lease = _candidate.c
     return lease.lease_by.is_(None) | (lease.lease_until < now) | (lease.lease_by == reviewer_id)
+
+
+def _is_unseen() -> ColumnElement[bool]:
+    """Who has it is not at it: it was only taken beforehand."""
+    return ~exists().where(
+        _presence.c.reviewer_id == _candidate.c.lease_by, _presence.c.candidate_id == _candidate.c.id
+    )
 
 
 def is_held(reviewer_id: int, now: datetime) -> ColumnElement[bool]:

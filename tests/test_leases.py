@@ -196,6 +196,30 @@ def test_what_is_sent_comes_first_and_comes_back_when_it_is_decided(
         assert turns.list_sent(session, project_id, ada, done=True) == []
 
 
+def test_who_looks_at_a_decided_one_reserves_nothing_and_a_turn_goes_before_what_is_only_fetched(
+    db: Database, project_id: int, ids: list[int], ada: int, bob: int
+) -> None:
+    with db.write() as session:
+        given = leases.visit(session, project_id, ada, PENDING, ids[0], now=NOON)
+        dealt = [number for number, _ in given.ahead]
+        assert ids[1] in dealt
+        turns.send(session, review.get_candidate(session, project_id, ids[1]), ada, "Bob", "Please look", now=NOON)
+        lease = leases.take_next(session, project_id, bob, PENDING, now=SOON)
+        assert lease is not None
+        assert (lease.candidate_id, lease.reviewer_id) == (ids[1], bob)
+        # What somebody is at stays theirs.
+        turns.send(session, review.get_candidate(session, project_id, ids[0]), ada, "Bob", "This too", now=SOON)
+        following = leases.take_next(session, project_id, bob, PENDING, now=SOON, after=ids[1])
+        assert following is None or following.candidate_id != ids[0]
+
+        review.decide(session, project_id, ada, ids[0], act("decided"), now=SOON)
+        looked = leases.visit(session, project_id, ada, PENDING, ids[0], now=SOON, dealt=dealt)
+        held = leases.list_leases(session, ids, now=SOON)
+    assert looked.ahead == []
+    assert [number for number, one in held.items() if one.reviewer_id == ada] == [ids[0]]
+
+
+@pytest.mark.usefixtures("bob")
 @pytest.mark.parametrize(
     ("to", "sentence", "field"),
     [
@@ -205,7 +229,6 @@ def test_what_is_sent_comes_first_and_comes_back_when_it_is_decided(
         ("Eve", "Look", "to"),
     ],
 )
-@pytest.mark.usefixtures("bob")
 def test_what_cannot_be_sent_is_refused(
     db: Database, project_id: int, ids: list[int], ada: int, to: str, sentence: str, field: str
 ) -> None:
