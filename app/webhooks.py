@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
-from sqlalchemy import String, cast, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, String, cast, delete, func, or_, select, update
 from sqlmodel import Session, col
 
 from app import posting
@@ -39,6 +39,7 @@ PAUSES = tuple(timedelta(seconds=one) for one in (5, 30, 120, 600, 1800, 3600, 7
 
 _MOST_WEBHOOKS = 20
 _AT_ONCE = 200
+_TEST = "test"
 _HELD = timedelta(minutes=2)
 _TOLD_OF = (ReleaseState.FROZEN, ReleaseState.WITHDRAWN)
 
@@ -135,7 +136,7 @@ def rotate(session: Session, project_id: int, webhook_id: int, *, now: datetime)
 def add_test(session: Session, project_id: int, webhook_id: int, *, now: datetime) -> PostingRow:
     """Put a message in line that says nothing but that it is a test."""
     row = _lock(session, project_id, webhook_id)
-    made = _posting(row, f"test:{secrets.token_hex(8)}", "test", {"webhook": row.id}, now)
+    made = _posting(row, f"test:{secrets.token_hex(8)}", _TEST, {"webhook": row.id}, now)
     session.add(made)
     session.flush()
     return made
@@ -156,6 +157,29 @@ def list_postings(session: Session, project_id: int, *, before: int | None = Non
     if before is not None:
         wanted = wanted.where(col(PostingRow.id) < before)
     return list(session.execute(wanted).scalars())
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How much waits for an endpoint, in line or not yet put there, and the message that the rest waits for."""
+
+    n: int
+    head: PostingRow | None
+
+
+def list_lines(session: Session, project_id: int) -> dict[int, Line]:
+    """What waits for each endpoint, by its id; tests are in no line."""
+    found = {}
+    for hook in list_webhooks(session, project_id):
+        in_line = select(func.count()).select_from(PostingRow).where(*_in_line(hook.id or 0))
+        n = int(session.execute(in_line).scalar_one())
+        if "decision" in hook.events:
+            untold = select(func.count()).select_from(DecisionRow).where(*_after(hook))
+            n += int(session.execute(untold).scalar_one())
+        if "release" in hook.events:
+            n += len(_untold(session, hook))
+        found[hook.id or 0] = Line(n, _head(session, hook.id or 0))
+    return found
 
 
 def send_again(session: Session, project_id: int, posting_id: int, *, now: datetime) -> None:
@@ -198,7 +222,7 @@ def _collect(session: Session, hook: WebhookRow, now: datetime) -> None:
             select(DecisionRow, CandidateRow.title, CandidateRow.kind, ReviewerRow.name)  # type: ignore[call-overload]
             .join(CandidateRow, col(CandidateRow.id) == col(DecisionRow.candidate_id))
             .join(ReviewerRow, col(ReviewerRow.id) == col(DecisionRow.reviewer_id))
-            .where(col(DecisionRow.id) > hook.decisions_to, col(DecisionRow.project_id) == hook.project_id)
+            .where(*_after(hook))
             .order_by(col(DecisionRow.id))
             .limit(_AT_ONCE)
         ).all()
@@ -213,6 +237,10 @@ def _collect(session: Session, hook: WebhookRow, now: datetime) -> None:
             )
     session.add(hook)
     session.flush()
+
+
+def _after(hook: WebhookRow) -> tuple[ColumnElement[bool], ...]:
+    return col(DecisionRow.id) > hook.decisions_to, col(DecisionRow.project_id) == hook.project_id
 
 
 def _untold(session: Session, hook: WebhookRow) -> list[ReleaseRow]:
@@ -268,31 +296,45 @@ def send_due(db: Database, settings: Settings, *, now: Callable[[], datetime]) -
 def _has_work(session: Session, webhook_id: int, now: datetime) -> bool:
     """Asked of a reader first: an idle worker must not stand in the writers' line."""
     hook = session.get_one(WebhookRow, webhook_id)
+    if _due_test(session, webhook_id, now) is not None:
+        return True
     head = _head(session, webhook_id)
     if head is not None:
         return head.next_at <= now
-    decided = select(DecisionRow.id).where(  # type: ignore[call-overload]
-        col(DecisionRow.id) > hook.decisions_to, col(DecisionRow.project_id) == hook.project_id
-    )
+    decided = select(DecisionRow.id).where(*_after(hook))  # type: ignore[call-overload]
     if "decision" in hook.events and session.execute(decided.limit(1)).scalar() is not None:
         return True
     return "release" in hook.events and bool(_untold(session, hook))
 
 
 def _head(session: Session, webhook_id: int) -> PostingRow | None:
-    wanted = select(PostingRow).where(
-        col(PostingRow.webhook_id) == webhook_id, col(PostingRow.state) == PostingState.WAITING
-    )
-    found: PostingRow | None = session.execute(wanted.order_by(col(PostingRow.id)).limit(1)).scalar()
+    wanted = select(PostingRow).where(*_in_line(webhook_id)).order_by(col(PostingRow.id)).limit(1)
+    found: PostingRow | None = session.execute(wanted).scalar()
+    return found
+
+
+def _in_line(webhook_id: int) -> tuple[ColumnElement[bool], ...]:
+    return *_waits(webhook_id), col(PostingRow.event) != _TEST
+
+
+def _waits(webhook_id: int) -> tuple[ColumnElement[bool], ...]:
+    return col(PostingRow.webhook_id) == webhook_id, col(PostingRow.state) == PostingState.WAITING
+
+
+def _due_test(session: Session, webhook_id: int, now: datetime) -> PostingRow | None:
+    """A test waits for nothing, and nothing waits for it."""
+    is_due = col(PostingRow.event) == _TEST, col(PostingRow.next_at) <= now
+    wanted = select(PostingRow).where(*_waits(webhook_id), *is_due).order_by(col(PostingRow.id)).limit(1)
+    found: PostingRow | None = session.execute(wanted).scalar()
     return found
 
 
 def _serve(sending: _Sending, webhook_id: int) -> int:
-    """One endpoint: the oldest message first, and none before it has arrived or was given up."""
+    """One endpoint: a test, then the oldest message, and none before that has arrived or was given up."""
     if not _take(sending, webhook_id):
         return 0
-    n = 0
     try:
+        n = int(_send_test(sending, webhook_id))
         while n < _AT_ONCE and _send_head(sending, webhook_id):
             n += 1
     finally:
@@ -319,11 +361,21 @@ def _take(sending: _Sending, webhook_id: int) -> bool:
     return True
 
 
+def _send_test(sending: _Sending, webhook_id: int) -> bool:
+    with sending.db.read() as session:
+        hook, test = session.get(WebhookRow, webhook_id), _due_test(session, webhook_id, sending.now())
+    return _send_one(sending, hook, test)
+
+
 def _send_head(sending: _Sending, webhook_id: int) -> bool:
     """Send the oldest message that waits; False where there is none, it is not due, or it did not arrive."""
-    now = sending.now()
     with sending.db.read() as session:
         hook, head = session.get(WebhookRow, webhook_id), _head(session, webhook_id)
+    return _send_one(sending, hook, head)
+
+
+def _send_one(sending: _Sending, hook: WebhookRow | None, head: PostingRow | None) -> bool:
+    now = sending.now()
     if hook is None or head is None or not hook.is_on or head.next_at > now:
         return False
     status, said = _send(sending, hook, head, now)
@@ -343,7 +395,7 @@ def _send_head(sending: _Sending, webhook_id: int) -> bool:
         values: dict[str, object] = {"held_until": now + _HELD}
         if status == HTTPStatus.GONE:
             values["is_on"] = False
-        session.execute(update(WebhookRow).where(col(WebhookRow.id) == webhook_id).values(**values))
+        session.execute(update(WebhookRow).where(col(WebhookRow.id) == hook.id).values(**values))
     return arrived
 
 

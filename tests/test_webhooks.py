@@ -4,13 +4,18 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 from fastapi.testclient import TestClient
@@ -27,6 +32,8 @@ from app.settings import Settings
 from tests.conftest import NOON
 from tests.logs import line
 from tests.releasing import Desk
+
+DOCUMENT = Path(__file__).parent.parent / "docs" / "webhooks.md"
 
 
 @dataclass
@@ -178,6 +185,53 @@ def test_what_fails_is_sent_again_later_and_nothing_overtakes_it(desk: Hooked, r
     assert [headers["webhook-id"] for headers, _ in receiver.came[:3]] == [receiver.came[0][0]["webhook-id"]] * 3
     assert [json.loads(body)["data"]["candidate"] for _, body in receiver.came] == [first, first, first, second]
     assert desk.states() == [(PostingState.SENT, 204), (PostingState.SENT, 204)]
+
+
+def test_a_test_waits_for_nothing_and_nothing_for_it(desk: Hooked, receiver: Receiver) -> None:
+    receiver.answers = [500]
+    first, second = desk.read(line("One"), line("Two"))
+    hook = desk.add(receiver.url)
+    desk.decide(first)
+    desk.send()
+    desk.decide(second)
+    with desk.db.write() as session:
+        webhooks.add_test(session, desk.project, hook.id or 0, now=desk.at)
+        line_of = webhooks.list_lines(session, desk.project)[hook.id or 0]
+        assert (line_of.n, line_of.head and line_of.head.attempts) == (2, 1)
+    assert desk.send() == 1
+    assert receiver.types() == ["decision.made", "test"]
+
+    with desk.db.write() as session:
+        webhooks.add_test(session, desk.project, hook.id or 0, now=desk.at)
+    receiver.answers = [500]
+    assert desk.send(seconds=5) == 1
+    assert receiver.types()[2:] == ["test", "decision.made"]
+    assert desk.send() == 1
+
+
+def test_the_receiver_of_the_documentation_takes_what_is_signed(desk: Hooked, tmp_path: Path) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    (tmp_path / "receiver.py").write_text(program)
+    secret = posting.make_secret()
+    desk.at = datetime.now(UTC)
+    with subprocess.Popen(
+        [sys.executable, "receiver.py"], cwd=tmp_path, env={"PATCHSIFT_SECRET": secret, "PORT": "0"}, stdout=PIPE
+    ) as running:
+        assert running.stdout is not None
+        try:
+            port = int(running.stdout.readline().split()[-1])
+            stranger = desk.add(f"http://127.0.0.1:{port}/stranger")
+            known = desk.add(f"http://127.0.0.1:{port}/known")
+            with desk.db.write() as session:
+                session.get_one(WebhookRow, known.id).secret = secret
+                for one in (stranger, known):
+                    webhooks.add_test(session, desk.project, one.id or 0, now=desk.at)
+            assert desk.send() == 1
+        finally:
+            running.terminate()
+        refused, arrived = running.stdout.read().splitlines()
+    assert (json.loads(arrived)["type"], refused) == ("test", b"refused")
+    assert sorted(status or 0 for _, status in desk.states()) == [204, 403]
 
 
 def test_what_never_arrives_is_given_up_told_and_can_be_sent_again(desk: Hooked, receiver: Receiver) -> None:

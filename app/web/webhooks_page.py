@@ -1,6 +1,6 @@
 """Webhooks of a project: which programs are told of decisions and releases, and what became of each message."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -31,6 +31,7 @@ class WebhooksView:
         events: what an endpoint can be told of.
         chosen: of these what is ticked in the form.
         postings: messages with the address that they went to, the newest first.
+        lines: what waits for each endpoint.
         older: the address of the page of older ones, empty on the last.
         allowed: the setting that names the hosts; empty where webhooks go nowhere.
         secret: a new secret, shown this once.
@@ -43,6 +44,7 @@ class WebhooksView:
     events: Sequence[str]
     chosen: Sequence[str]
     postings: Sequence[tuple[PostingRow, str]]
+    lines: Mapping[int, webhooks.Line]
     older: str
     allowed: str
     secret: str
@@ -72,6 +74,7 @@ def _show(
         events=webhooks.EVENTS,
         chosen=chosen,
         postings=[(one, addresses[one.webhook_id]) for one in rows[:_PAGE]],
+        lines=webhooks.list_lines(session, project),
         older=url("/webhooks", before=rows[_PAGE - 1].id) if len(rows) > _PAGE else "",
         allowed=config.webhook_hosts,
         secret=secret,
