@@ -44,6 +44,7 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._@+-]{0,62}[A-Za-z0-9])?")
 _LEAST, _MOST = 12, 200
 _FEWEST_GUESSES, _MOST_ESTIMATED = 10**8, 72
 _STEP_SECONDS = 30
+_TOTP = re.compile(r"[A-Z2-7]{32}")
 _LONGEST_LABEL = 100
 _USED_LINK = "This link was used already, or has run out. Ask an administrator for another."
 _WRONG = "That name and password do not belong together, or the code of the second factor is wrong or used already."
@@ -378,11 +379,14 @@ def _find_step(secret: str, used: int, code: str, now: datetime) -> int | None:
     return None
 
 
-def new_totp(person: ReviewerRow) -> tuple[str, str]:
-    """A secret for a second factor, and the address that an authenticator reads; nothing is stored yet."""
+def new_totp(person: ReviewerRow, begun: str = "") -> tuple[str, str]:
+    """A secret for a second factor, and the address that an authenticator reads; nothing is stored yet.
+
+    `begun` is one that was shown before and not confirmed: an authenticator may have it, so it stays.
+    """
     import pyotp  # noqa: PLC0415
 
-    made = pyotp.random_base32()
+    made = begun if _TOTP.fullmatch(begun) else pyotp.random_base32()
     return made, pyotp.TOTP(made).provisioning_uri(name=person.name, issuer_name="Patchsift")
 
 
@@ -396,11 +400,15 @@ def confirm_totp(session: Session, person: ReviewerRow, secret: str, code: str, 
     """
     if person.totp is not None:
         raise ConflictError("There is a second factor already. Take it away first, then begin again.")
-    if not re.fullmatch(r"[A-Z2-7]{16,64}", secret):
+    if not _TOTP.fullmatch(secret):
         raise BadInputError("That is no secret of this page. Begin again.", where="field secret")
     step = _find_step(secret, 0, code, now)
     if step is None:
-        raise BadInputError("This code does not fit. Is the clock of the telephone right?", where="field code")
+        raise BadInputError(
+            "This code does not fit. Type the one that is shown now; if it is refused again, the "
+            "clock of the telephone may be wrong.",
+            where="field code",
+        )
     person.totp, person.totp_used = secret, step
     session.add(person)
 

@@ -362,7 +362,7 @@ def does_not_answer(db: Database, error: DBAPIError | PoolEmptyError) -> str:
 
 def reason_of(error: DBAPIError | PoolEmptyError) -> str:
     """What the driver says, without the statement: "connection refused"."""
-    return str(error.orig if isinstance(error, DBAPIError) else error).strip().rstrip(".")
+    return " ".join(str(error.orig if isinstance(error, DBAPIError) else error).split()).rstrip(".?")
 
 
 def insert_rows(

@@ -512,6 +512,19 @@ def test_health_and_readiness_answer(client: TestClient) -> None:
     assert client.get("/readyz").json() == {"status": "ok", "message": None}
 
 
+def test_who_asks_whether_it_is_ready_is_not_told_where_the_database_is(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone = Database(Settings(data_dir=tmp_path, database_url="postgresql://me@127.0.0.1:1/none"))
+    monkeypatch.setattr(client.app.state, "db", gone)  # type: ignore[attr-defined]
+
+    answer = client.get("/readyz")
+
+    assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
+    assert [word for word in ("127.0.0.1", "none", "postgresql", "me@") if word in answer.text] == []
+    assert "127.0.0.1:1/none" in caplog.text
+
+
 def test_a_job_can_be_cancelled_before_it_begins(small: TestClient) -> None:
     job = small.post("/api/v1/ingest", content=line()).json()["job"]
 

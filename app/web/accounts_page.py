@@ -1,5 +1,6 @@
 """Coming in and going: the login, one-time links, and what people see and change of their own account."""
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from app.web.limits import Tries
 
 router = APIRouter()
+log = logging.getLogger("patchsift.login")
 
 
 @dataclass(frozen=True)
@@ -35,17 +37,26 @@ class LoginView:
     by_password: bool
     provider: str
     is_out: bool
+    has_chosen: bool
 
     @classmethod
     def of(
-        cls, config: Settings, target: str, name: str = "", notice: str = "", *, is_out: bool = False
+        cls,
+        config: Settings,
+        target: str,
+        name: str = "",
+        notice: str = "",
+        *,
+        is_out: bool = False,
+        has_chosen: bool = False,
     ) -> "LoginView":
         """With the ways in that the settings say; `provider` is the host that people know theirs by.
 
-        `is_out`: somebody has just logged out, and may want to log out at the provider too.
+        `is_out`: somebody has just logged out, and may want to log out at the provider too. `has_chosen`: somebody has
+        just chosen a password by a one-time link.
         """
         host = urlsplit(config.oidc_issuer).hostname or ""
-        return cls(target, name, notice, not config.oidc_only, host, is_out and bool(host))
+        return cls(target, name, notice, not config.oidc_only, host, is_out and bool(host), has_chosen)
 
 
 @dataclass(frozen=True)
@@ -101,9 +112,10 @@ def inside(address: str) -> str:
 
 
 @router.get("/login")
-def show_login(request: Request, config: Config, next: str = "", out: str = "") -> Response:
-    """The form for name, password and code; `out` after a logout."""
-    return page(request, "login.html", LoginView.of(config, inside(next), is_out=bool(out)))
+def show_login(request: Request, config: Config, next: str = "", out: str = "", chosen: str = "") -> Response:
+    """The form for name, password and code; `out` after a logout, `chosen` after a one-time link."""
+    view = LoginView.of(config, inside(next), is_out=bool(out), has_chosen=bool(chosen))
+    return page(request, "login.html", view)
 
 
 @router.post("/login", max_body_size=MOST_TYPED)
@@ -128,9 +140,12 @@ def log_in(request: Request, form: Form, db: AppDb, config: Config, now: Now) ->
             audit.note(session, audit.Actor(person.id, person.name, address), "logged in", now=now)
     except AppError as error:
         is_held_back = isinstance(error, TooManyError)
+        known = ""
         if not is_held_back or tries(request).is_first_refusal(address, name):
             with db.write() as session:
-                _note_refused(session, name, address, "login held back" if is_held_back else "login refused", now)
+                what = "login held back" if is_held_back else "login refused"
+                known = _note_refused(session, name, address, what, now)
+        tell_refused(request, error, known)
         return page(request, "login.html", LoginView.of(config, target, name, error.message), status=error.status)
     tries(request).forget(address, name)
     answer = see_other(target)
@@ -148,14 +163,25 @@ def _take_passwords(config: Settings) -> None:
         raise RefusedError("No passwords are taken here. Log in by the provider.")
 
 
-def _note_refused(session: Session, name: str, address: str, what: str, now: Now) -> None:
-    """Names that nobody has are not kept: people type their password there."""
+def tell_refused(request: Request, error: AppError, name: str = "") -> None:
+    """A line in the server's log, by which something in front may keep an address out; `name` is of who is known."""
+    address = address_of(request)
+    said = {"request": request.scope["state"]["request_id"], "address": address, "status": error.status}
+    log.warning("login refused from %s", address, extra={"said": said | ({"name": name} if name else {})})
+
+
+def _note_refused(session: Session, name: str, address: str, what: str, now: Now) -> str:
+    """A row of the audit log; gives whose name it was, if anybody's.
+
+    Names that nobody has are not kept: people type their password there.
+    """
     try:
         person = accounts.get_person(session, name)
         actor = audit.Actor(person.id, person.name, address)
     except NotFoundError:
         actor = audit.Actor(None, "somebody", address)
     audit.note(session, actor, what, now=now)
+    return "" if actor.reviewer_id is None else actor.name
 
 
 def set_cookie(request: Request, answer: Response, secret: str) -> None:
@@ -222,16 +248,19 @@ def come_in(request: Request, form: Form, db: AppDb, config: Config, now: Now, s
         return page(request, "come_in.html", view, status=error.status)
     door: Door = request.app.state.door
     door.look()
-    return see_other(url("/login", next="/queue"))
+    return see_other(url("/login", next="/queue", chosen="yes"))
 
 
 # ------------------------------------------------------------------------------------------------ one's own account
 
 
-def _account(request: Request, session: Db, who: Who, now: Now, status: int = 200, **more: object) -> Response:
+def _account(
+    request: Request, session: Db, who: Who, now: Now, status: int = 200, begun: str = "", **more: object
+) -> Response:
+    """The page; `begun` is the secret of a second factor that an authenticator may have read already."""
     row = accounts.get_reviewer(session, who.reviewer_id)
     projects = accounts.list_projects(session, row)
-    secret, address = ("", "") if row.totp else accounts.new_totp(row)
+    secret, address = ("", "") if row.totp else accounts.new_totp(row, begun)
     view = AccountView(
         person=who,
         has_password=row.password is not None,
@@ -309,7 +338,7 @@ def begin_totp(request: Request, form: Form, db: AppDb, who: Who, now: Now) -> R
             accounts.confirm_totp(session, row, fields.one("secret"), fields.one("code"), now=now)
     except AppError as error:
         with db.read() as session:
-            return _account(request, session, who, now, error.status, notice=error.message)
+            return _account(request, session, who, now, error.status, begun=fields.one("secret"), notice=error.message)
     return see_other("/account")
 
 

@@ -1,5 +1,6 @@
 """The JSON twin: the same domain functions as the pages, under `/api/v1`, described at `/api/v1/openapi.json`."""
 
+import logging
 import secrets
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from app.web.deps import Query as FilterQuery
 from app.web.render import as_json
 
 router = APIRouter()
+log = logging.getLogger("patchsift.web")
 _MOST = 500
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -513,6 +515,8 @@ def get_ready(db: AppDb, now: Now) -> Response:
     if trouble is None and migrations.current(db) != migrations.HEAD:
         trouble = "The database's schema is not this program's."
     if trouble is not None:
-        return as_json({"status": "unavailable", "message": trouble}, 503)
+        # Whoever asks needs no login: where the database is and as whom it is asked stands in the log alone.
+        log.error("not ready: %s", trouble)
+        return as_json({"status": "unavailable", "message": "The database is not ready; the log says why."}, 503)
     with db.read() as session:
         return as_json({"status": "ok", "message": jobs.find_stranded(session, now=now)})

@@ -9,7 +9,7 @@ from app.accounts import Stranger
 from app.errors import AppError, NotFoundError
 from app.oidc import Begun, Provider
 from app.settings import Settings
-from app.web.accounts_page import LoginView, address_of, inside, set_cookie, tries
+from app.web.accounts_page import LoginView, address_of, inside, set_cookie, tell_refused, tries
 from app.web.deps import AppDb, Config, Now
 from app.web.render import page, see_other
 from app.web.rights import Door, cookie_of
@@ -82,6 +82,7 @@ def come_back(request: Request, db: AppDb, config: Config, now: Now) -> Response
     except AppError as error:
         with db.write() as session:
             audit.note(session, audit.Actor(None, "somebody", address), "login refused", now=now)
+        tell_refused(request, error)
         answer = page(request, "login.html", LoginView.of(config, target, "", error.message), status=error.status)
     else:
         door: Door = request.app.state.door

@@ -15,6 +15,7 @@ from app import accounts, audit, decisions, projects, review
 from app.accounts import SCOPES, Person
 from app.db import Database
 from app.errors import TooManyError
+from app.logs import JsonLines
 from app.main import create_app
 from app.models import Role
 from app.settings import Settings
@@ -76,7 +77,7 @@ def test_a_new_server_lets_nobody_in_but_by_its_link(server: TestClient, db: Dat
         True,
         False,
     )
-    assert "Log in" in server.post(f"/come-in/{secret}", data=form).text
+    assert "The password is yours from now on" in server.post(f"/come-in/{secret}", data=form).text
     assert server.post(f"/come-in/{secret}", data=form).status_code == 404
 
     assert log_in(server, "root-9", "wrong") == 401
@@ -120,15 +121,29 @@ def test_after_the_login_nobody_is_sent_elsewhere(asked: str, given: str) -> Non
     assert inside(asked) == given
 
 
-def test_who_tries_too_often_waits(server: TestClient, db: Database) -> None:
+def test_who_tries_too_often_waits_and_is_told_to_the_log(
+    server: TestClient, db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
     person(db, "ann", Role.REVIEWER)
     person(db, "ben", Role.REVIEWER)
-    assert {log_in(server, "ann", "wrong") for _ in range(10)} == {401}
-    assert [log_in(server, "ann"), log_in(server, "ann")] == [429, 429]
+    assert {log_in(server, "Ann", "wrong") for _ in range(10)} == {401}
+    late = server.post("/login", data={"name": "ann", "password": PASSWORD})
+    assert (late.status_code, late.headers["Retry-After"]) == (429, "300")
+    assert log_in(server, "ann") == 429
+    assert log_in(server, "hunter2", "wrong") == 401
     with db.read() as session:
         rows = list(audit.scan(session, None, audit.Wanted(who="ANN", what="held back")))
     assert [row.what for row in rows] == ["login held back"]
     assert log_in(server, "ben") == 303
+
+    said = [json.loads(JsonLines().format(row)) for row in caplog.records if row.name == "patchsift.login"]
+    assert [(row["status"], row.get("name")) for row in said] == [
+        *[(401, "ann")] * 10,
+        *[(429, "ann"), (429, None)],
+        (401, None),
+    ]
+    assert {row["message"] for row in said} == {"login refused from testclient"}
+    assert {row["address"] for row in said} == {"testclient"}
 
 
 def test_nobody_is_kept_out_by_others_who_try_their_name(server: TestClient, db: Database) -> None:
@@ -192,6 +207,11 @@ def test_a_second_factor_is_set_up_and_changed_by_who_knows_the_password(server:
         form = {"secret": secret, "code": pyotp.TOTP(secret).now(), "old": old}
         return int(server.post("/account/totp", data=form, follow_redirects=False).status_code)
 
+    typed = {"secret": secret, "code": "000000", "old": PASSWORD}
+    mistyped = server.post("/account/totp", data=typed)
+    assert (mistyped.status_code, hidden(mistyped.text, "secret")) == (422, secret)
+    invented = hidden(server.post("/account/totp", data=typed | {"secret": "A" * 17}).text, "secret")
+    assert invented not in {secret, "A" * 17}
     assert [set_up(secret, "wrong"), set_up(secret, PASSWORD), set_up(other, PASSWORD)] == [401, 303, 409]
     with db.read() as session:
         assert accounts.get_reviewer(session, number).totp == secret
