@@ -74,16 +74,29 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """What one person said of candidates that have a final verdict: `Voice("ann", 31, 28)`; 28 times the same."""
+    """What one person said as one of several: `Voice("ann", 35, 31, 28)`.
+
+    Attributes:
+        name: whose.
+        n_judged: candidates of which all opinions are there.
+        n: of these with a final verdict; those on which people still differ have none.
+        n_same: of these with the verdict that the person had given.
+    """
 
     name: str
+    n_judged: int
     n: int
     n_same: int
 
     @property
     def wanted(self) -> Filter:
-        """The list of these candidates."""
+        """The list of the candidates with a final verdict."""
         return _list_of(Term("agreement", ("settled", "yes")), Term("opinion_by", (self.name,)))
+
+    @property
+    def judged(self) -> Filter:
+        """The list of all of them."""
+        return _list_of(Term("agreement", ("no", "settled", "yes")), Term("opinion_by", (self.name,)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +167,15 @@ def look(session: Session, project_id: int) -> Concord:
 
 
 def find_voice(session: Session, project_id: int, reviewer_id: int, name: str) -> Voice:
-    """What one person said of candidates that have a final verdict."""
-    n = n_same = 0
+    """What one person said as one of several."""
+    n_judged = n = n_same = 0
     mine = _opinions(project_id).where(_decision.c.reviewer_id == reviewer_id)
     for _, status, _, verdict, _ in session.connection().execute(mine):
         is_final = status in decisions.STATUS_OF.values()
+        n_judged += 1
         n += is_final
         n_same += is_final and decisions.STATUS_OF[Verdict(verdict)] == status
-    return Voice(name, n, n_same)
+    return Voice(name, n_judged, n, n_same)
 
 
 def find_work(session: Session, project_id: int, reviewer_id: int, since: datetime) -> Work:
@@ -194,13 +208,14 @@ def _opinions(project_id: int) -> Select[Any]:
 
 
 def _voices(units: Mapping[int, Mapping[str, tuple[str, int | None]]], final: Mapping[int, str]) -> tuple[Voice, ...]:
-    n, n_same = Counter[str](), Counter[str]()
+    n_judged, n, n_same = Counter[str](), Counter[str](), Counter[str]()
     for number, unit in units.items():
         for name, (verdict, _) in unit.items():
+            n_judged[name] += 1
             if final[number] in decisions.STATUS_OF.values():
                 n[name] += 1
                 n_same[name] += decisions.STATUS_OF[Verdict(verdict)] == final[number]
-    return tuple(Voice(name, n[name], n_same[name]) for name in sorted(n))
+    return tuple(Voice(name, n_judged[name], n[name], n_same[name]) for name in sorted(n_judged))
 
 
 # ------------------------------------------------------------------------------------------------ coefficients

@@ -63,6 +63,10 @@ def test_every_figure_counts_its_list(team: Team) -> None:  # noqa: F811
     said = {"ann": {one: "accept", two: "flag"}, "ben": {one: "reject", two: "flag"}, "cleo": {three: "accept"}}
     for who, number, verdict in ((who, n, verdict) for who, all_ in said.items() for n, verdict in all_.items()):
         team.says(who, verdict, number)
+    with team.db.read() as session:
+        before = agreement.look(session, team.project)
+    assert [(voice.name, voice.n_judged, voice.n) for voice in before.voices] == [("ben", 2, 1), ("local", 2, 1)]
+    assert before.pairs[0].n == 2
     team.says("kim", "reject", one)
 
     with team.db.read() as session:
@@ -70,6 +74,7 @@ def test_every_figure_counts_its_list(team: Team) -> None:  # noqa: F811
         cells = [row.cells[0] for picture in found.pictures for row in picture.rows]
         lists = [(cell.n, cell.wanted) for cell in cells] + [(pair.n, pair.wanted) for pair in found.pairs]
         lists += [(voice.n, voice.wanted) for voice in found.voices]
+        lists += [(voice.n_judged, voice.judged) for voice in found.voices]
         for n, wanted in lists:
             assert wanted is not None
             assert n == len(list_candidates(session, team.project, wanted).candidates), wanted

@@ -42,6 +42,7 @@ class VoiceRow:
     """One person beside what was decided in the end."""
 
     voice: Voice
+    judged_url: str
     url: str
 
 
@@ -242,7 +243,7 @@ def _pair_row(pair: Pair) -> PairRow:
 
 
 def _voice_row(voice: Voice) -> VoiceRow:
-    return VoiceRow(voice, url("/queue", **link_query(voice.wanted)))
+    return VoiceRow(voice, url("/queue", **link_query(voice.judged)), url("/queue", **link_query(voice.wanted)))
 
 
 def _told(measure: Measure) -> str:
