@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from sqlmodel import Session, col
 from app import __version__, audit, decisions, evidence, migrations, search
 from app.candidates import Candidate
 from app.db import Database, sqlite_module
-from app.errors import BadInputError, ConflictError
+from app.errors import BadInputError, ConflictError, NotStoredError
 from app.formats.reading import changed_lines, shown
 from app.models import (
     AuditRow,
@@ -84,10 +85,26 @@ def back_up(
     Raises:
         ConflictError: the folder is there already.
         BadInputError: what was written does not verify; nothing is left of it.
+        NotStoredError: the disk is full or read-only; nothing is left of it.
 
     """
     if target.exists():
         raise ConflictError(f"{target} is there already. Name a folder that is not; a backup is never written over.")
+    with _room_in(target):
+        return _back_up(db, settings, target, now, progress)
+
+
+@contextmanager
+def _room_in(folder: Path) -> Iterator[None]:
+    """Say where there is no room to write, in a sentence."""
+    try:
+        yield
+    except (OSError, sqlite_module().OperationalError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise NotStoredError(f"{folder} was not written, and nothing of it is left: {why}. Is there room?") from error
+
+
+def _back_up(db: Database, settings: Settings, target: Path, now: datetime, progress: Progress | None) -> Facts:
     target.parent.mkdir(parents=True, exist_ok=True)
     half = target.with_name(f".tmp-{target.name}-{secrets.token_hex(4)}")
     half.mkdir(mode=0o700)

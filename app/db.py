@@ -6,6 +6,7 @@ bundled SQLite: docs/decisions/0005.
 
 import contextlib
 import logging
+import shutil
 import sqlite3
 import threading
 from collections import deque
@@ -204,7 +205,7 @@ class Database:
                 yield session
                 session.commit()
         except OperationalError as error:
-            if any(sign in str(error.orig) for sign in _FULL):
+            if is_full(error):
                 raise NotStoredError(
                     f"Nothing was stored: the database says '{error.orig}'. Free some space, then send it again."
                 ) from error
@@ -228,6 +229,25 @@ class Database:
 def _is_beside_another(error: IntegrityError | StaleDataError) -> bool:
     """Whether another writer may be the cause: two of what there is one of, or what it belongs to is gone."""
     return isinstance(error, StaleDataError) or getattr(error.orig, "sqlstate", None) in _BESIDE
+
+
+def is_full(error: DBAPIError) -> bool:
+    """Whether the database has no room left, or may not write."""
+    return any(sign in str(error.orig) for sign in _FULL)
+
+
+_LITTLE_ROOM = 1 << 20
+
+
+def is_out_of_room(settings: Settings) -> str | None:
+    """None where the data folder has room to write, else a sentence."""
+    try:
+        n_free = shutil.disk_usage(settings.data_dir).free
+    except OSError as error:
+        return f"The data folder {settings.data_dir} cannot be looked at: {error.strerror}."
+    if n_free >= _LITTLE_ROOM:
+        return None
+    return f"No space left for {settings.data_dir}: {n_free:,} bytes are free. Nothing can be stored."
 
 
 def _parse_url(address: str) -> URL:
@@ -362,7 +382,8 @@ def does_not_answer(db: Database, error: DBAPIError | PoolEmptyError) -> str:
 
 def reason_of(error: DBAPIError | PoolEmptyError) -> str:
     """What the driver says, without the statement: "connection refused"."""
-    return " ".join(str(error.orig if isinstance(error, DBAPIError) else error).split()).rstrip(".?")
+    said = str(error.orig if isinstance(error, DBAPIError) else error)
+    return " ".join(said.split()).rstrip(".?! ")
 
 
 def insert_rows(

@@ -16,6 +16,7 @@ The message is a sentence for the person who caused the error: what, where, what
 escapes a route is a bug and becomes a 500.
 """
 
+import errno
 from collections.abc import Mapping
 
 
@@ -97,6 +98,16 @@ class NotStoredError(AppError):
 
     status = 507
     code = "not_stored"
+
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
+
+
+def not_stored(error: OSError) -> NotStoredError | None:
+    """A full or read-only disk as a sentence, without a path; None where the fault is another one."""
+    if error.errno not in _NO_ROOM:
+        return None
+    return NotStoredError(f"Nothing was stored: {error.strerror}. Free some space, then send it again.")
 
 
 class NotKnownError(AppError):

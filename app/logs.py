@@ -34,6 +34,11 @@ class PlainLines(logging.Formatter):
         return super().formatMessage(record).replace("\n", "\\n").translate(_CONTROL)
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """A fault that the page of it has told already is told once."""
+    return not (record.exc_info and getattr(record.exc_info[1], "is_told", False))
+
+
 def set_up(form: str) -> None:
     """Send what all parts of the program say to standard error, as `text` or `json`.
 
@@ -42,4 +47,5 @@ def set_up(form: str) -> None:
     told = logging.StreamHandler()
     told.setFormatter(JsonLines() if form == "json" else PlainLines())
     logging.basicConfig(level=logging.WARNING, handlers=[told], force=True)
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     logging.getLogger("patchsift").setLevel(logging.INFO if form == "json" else logging.WARNING)

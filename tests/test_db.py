@@ -1,5 +1,7 @@
 """The two kinds of session: nothing is lost among writers, readers cannot write, a full disk says so."""
 
+import resource
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -229,6 +231,36 @@ def test_a_full_disk_is_told_to_the_client_that_decided(tmp_path: Path) -> None:
         assert stored == sum(answer.status_code == 200 for answer in answers)
         set_pragma(db, "max_page_count=1073741823")
         assert client.post("/api/v1/undo").status_code == (200 if stored else 409)
+
+
+def test_on_a_full_disk_people_read_on_and_all_else_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    from fastapi.testclient import TestClient
+
+    from app import backups
+    from app.main import create_app
+    from tests.logs import line
+
+    settings = Settings(data_dir=tmp_path / "desk", allowed_hosts="testserver")
+    db = Database(settings)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with TestClient(create_app(settings, db)) as client:
+        client.post("/api/v1/ingest", content=line())
+        # No compiled template can be kept, and no file grows beyond that.
+        shutil.rmtree(settings.data_dir / "cache")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+        try:
+            read = [client.get(address).status_code for address in ("/queue", "/candidates/1", "/imports", "/releases")]
+            refused = client.post("/api/v1/ingest", content=line("x" * 200_000))
+            with pytest.raises(NotStoredError, match="kept was not written, and nothing of it is left"):
+                backups.back_up(db, settings, tmp_path / "kept", now=NOON)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert read == [200] * 4
+    assert (refused.status_code, refused.json()["error"]["code"]) == (507, "not_stored")
+    assert [path.name for path in tmp_path.iterdir()] == ["desk"]
+    assert list((settings.data_dir / "uploads").iterdir()) == []
+    [told] = [one.getMessage() for one in caplog.records if "data folder" in one.getMessage()]
+    assert told.startswith(f"POST /api/v1/ingest, data folder {settings.data_dir}: Nothing was stored: File too large.")
 
 
 def test_every_connection_is_set_up_to_lose_nothing(file: Database) -> None:

@@ -42,7 +42,7 @@ from app.cli.terminal import (
 )
 from app.cli.views import views
 from app.cli.webhooks import hooks
-from app.errors import AppError
+from app.errors import AppError, not_stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -426,17 +426,22 @@ def doctor(data_dir: DataDir = None, database_url: DatabaseUrl = None, project: 
     """Versions, folders and database: what runs here, and what would stop it."""
     import platform  # noqa: PLC0415
 
-    from app.db import list_unsafe, sqlite_module  # noqa: PLC0415
+    from app.db import is_out_of_room, list_unsafe, sqlite_module  # noqa: PLC0415
 
     settings = settings_of(data_dir, database_url, project)
     say(f"patchsift   {__version__}")
     say(f"python      {platform.python_version()} on {platform.system()} {platform.machine()}")
     say(f"sqlite      {sqlite_module().sqlite_version} ({sqlite_module().__name__})")
     say(f"data folder {settings.data_dir} ({'writable' if _is_writable(settings.data_dir) else 'NOT writable'})")
+    trouble = is_out_of_room(settings) if settings.data_dir.exists() else None
+    if trouble is not None:
+        say(f"NO SPACE    {trouble}")
     with opened(settings) as (db, _):
         say(f"database    {db.url.render_as_string(hide_password=True)}: answers, schema is current")
         if unsafe := list_unsafe(db):
             say(f"NOT SAFE    PostgreSQL runs with {', '.join(unsafe)} off: a power cut loses acknowledged decisions")
+    if trouble is not None:
+        raise typer.Exit(1)
 
 
 def _is_writable(folder: Path) -> bool:
@@ -493,3 +498,9 @@ def main(run: Callable[[], object] = app) -> None:
         sys.exit(1)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:
+        told = not_stored(error)
+        if told is None:
+            raise
+        say(f"{told.message} ({error.filename})" if error.filename else told.message)
+        sys.exit(1)

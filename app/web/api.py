@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from app import bulk, deliveries, drafts, editing, ingest, jobs, leases, migrations, outlook, queue, releases, review
 from app.candidates import Finding, Run
-from app.db import is_reachable
+from app.db import is_out_of_room, is_reachable
 from app.diffs.edit import normalise_edit
 from app.errors import BadInputError, NotFoundError, UnsupportedError
 from app.evidence import Part
@@ -509,11 +509,14 @@ def get_health() -> Response:
 
 
 @router.get("/readyz", responses=description.gives(description.Standing, 200, 503))
-def get_ready(db: AppDb, now: Now) -> Response:
-    """The database answers and has this program's schema; says also when jobs wait and no worker is alive."""
+def get_ready(db: AppDb, config: Config, now: Now) -> Response:
+    """The database answers and has this program's tables, there is room; says also when jobs wait for a worker."""
     trouble = is_reachable(db)
     if trouble is None and migrations.current(db) != migrations.HEAD:
         trouble = "The database's schema is not this program's."
+    if trouble is None and is_out_of_room(config) is not None:
+        # Anybody may ask this: the log and `patchsift doctor` say which folder it is.
+        trouble = "No space left: pages can be read, and nothing can be stored."
     if trouble is not None:
         # Whoever asks needs no login: where the database is and as whom it is asked stands in the log alone.
         log.error("not ready: %s", trouble)

@@ -108,15 +108,21 @@ async def _sent(request: Request, config: Annotated[Settings, Depends(_settings)
 
 def _keep(config: Settings, sent: Files) -> Sent:
     fields = sent.fields.allow({"format", "left"})
-    forced, left, kept = check_format(fields.one("format")), fields.one("left") or "0", []
+    forced, left = check_format(fields.one("format")), fields.one("left") or "0"
+    kept: list[Upload] = []
     if not (left.isascii() and left.isdigit() and len(left) < _DIGITS):
         raise BadInputError(f"left is a number of files; it is {left[:20]!r}.", where="field left")
     for file in sent.files:
         name = file.filename or "upload"
         path = spool(config, name)
-        with path.open("wb") as target:
-            while chunk := file.file.read(_CHUNK):
-                target.write(chunk)
+        try:
+            with path.open("wb") as target:
+                while chunk := file.file.read(_CHUNK):
+                    target.write(chunk)
+        except BaseException:
+            for one in (path, *(upload.path for upload in kept)):
+                one.unlink(missing_ok=True)
+            raise
         kept.append(Upload(path, name, origin="upload", format=forced))
     return Sent(kept, int(left))
 

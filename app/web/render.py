@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from http import HTTPStatus
@@ -16,16 +17,18 @@ from urllib.parse import urlencode
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from jinja2.runtime import Macro
 from markupsafe import Markup
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app import __version__
 from app.accounts import Person
-from app.db import AWAY, reason_of
-from app.errors import AppError, ConflictError, NotKnownError
+from app.db import AWAY, is_full, reason_of
+from app.errors import AppError, ConflictError, NotKnownError, NotStoredError, not_stored
+from app.settings import Settings
 from app.web.keys import KEYS, Key
 from app.web.meter import route_of
 from app.web.rights import may_call
@@ -97,10 +100,20 @@ def _bytes(number: float) -> str:
     raise AssertionError
 
 
+class _Compiled(FileSystemBytecodeCache):
+    """Compiled templates between starts; where there is no room for them, pages are shown all the same."""
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep one, or go without."""
+        with suppress(OSError):
+            super().dump_bytecode(bucket)
+
+
 def environment(cache: Path | None = None) -> Environment:
     """The templates' environment; `cache` is a folder that keeps compiled templates between starts."""
     if cache is not None:
-        cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with suppress(OSError):
+            cache.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -108,7 +121,7 @@ def environment(cache: Path | None = None) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
-        bytecode_cache=None if cache is None else FileSystemBytecodeCache(str(cache)),
+        bytecode_cache=None if cache is None else _Compiled(str(cache)),
     )
     made.globals |= {"url": url, "asset": asset, "version": __version__, "keys": KEYS}
     made.filters |= {"instant": _instant, "moment": _moment, "age": _age, "commas": _commas, "bytes": _bytes}
@@ -284,6 +297,9 @@ def _app_error(request: Request, error: Exception) -> Response:
             return see_other(url("/login", next=_address(request)))
         message = "Your login has ended. Log in again in another tab, then come back: nothing typed is lost."
         return answer_error(request, 401, error.code, message)
+    if isinstance(error, NotStoredError):
+        config: Settings = request.app.state.settings
+        log.error("%s %s, data folder %s: %s", request.method, route_of(request.scope), config.data_dir, error.message)
     both = error.both if isinstance(error, ConflictError) else None
     return answer_error(request, error.status, error.code, error.message, error.where, both)
 
@@ -309,6 +325,8 @@ def _invalid(request: Request, error: Exception) -> Response:
 
 def _unavailable(request: Request, error: Exception) -> Response:
     assert isinstance(error, AWAY)  # noqa: S101
+    if isinstance(error, DBAPIError) and is_full(error):
+        return _app_error(request, NotStoredError(f"The database says '{reason_of(error)}'. Free some space first."))
     log.error("database: %s", reason_of(error))
     message = (
         "The database does not answer right now, so this may not have been stored. Try again in a few seconds: a "
@@ -327,11 +345,20 @@ def _not_storable(request: Request, error: Exception) -> Response:
 
 def _bug(request: Request, error: Exception) -> Response:
     number = request.scope["state"]["request_id"]
+    # Or the web server would tell it once more.
+    vars(error)["is_told"] = True
     log.error(
         "%s %s failed", request.method, route_of(request.scope), exc_info=error, extra={"said": {"request": number}}
     )
     message = f"This is a fault of the server, not yours; its log says more (request {number}). Nothing was stored."
     return answer_error(request, 500, "bug", message)
+
+
+def _file_error(request: Request, error: Exception) -> Response:
+    """A disk that is full; every other trouble with files is a bug."""
+    assert isinstance(error, OSError)  # noqa: S101
+    told = not_stored(error)
+    return _bug(request, error) if told is None else _app_error(request, told)
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -342,4 +369,5 @@ def add_handlers(app: FastAPI) -> None:
     for away in AWAY:
         app.add_exception_handler(away, _unavailable)
     app.add_exception_handler(DataError, _not_storable)
+    app.add_exception_handler(OSError, _file_error)
     app.add_exception_handler(Exception, _bug)

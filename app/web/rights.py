@@ -6,6 +6,7 @@ A route without a row answers nobody; tests/web/test_rights.py fails on it, and 
 import re
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -16,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from app import accounts, audit, decisions, deeds
 from app.accounts import Person
 from app.db import LARGEST_ID, Database
-from app.errors import NotFoundError, NotKnownError, RefusedError
+from app.errors import NotFoundError, NotKnownError, NotStoredError, RefusedError
 from app.models import Role, TokenRow
 from app.opinions import Team
 from app.settings import Settings
@@ -404,7 +405,8 @@ def _look_up(db: Database, shown: str, cookie: str) -> Person | None:
         return None
     person, seen_at = found
     if now - seen_at > accounts.TOUCH and person.login_id is not None:
-        with db.write() as session:
+        # On a full disk people go on reading.
+        with suppress(NotStoredError), db.write() as session:
             accounts.touch(session, person.login_id, now=now)
     return person
 
@@ -416,7 +418,7 @@ def _of_token(db: Database, secret: str, now: datetime) -> Person | None:
         return None
     person, used_at = found
     if person.token_id is not None and (used_at is None or now - used_at > accounts.TOUCH):
-        with db.write() as session:
+        with suppress(NotStoredError), db.write() as session:
             accounts.touch_token(session, person.token_id, now=now)
     return person
 
