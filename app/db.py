@@ -259,7 +259,7 @@ def _parse_url(address: str) -> URL:
     if url is None or url.drivername not in _DRIVERS:
         raise AppError(
             "PATCHSIFT_DATABASE_URL (or --database-url) is no address of a database that is known here. Write "
-            "postgresql://NAME:PASSWORD@HOST/DATABASE, or leave it out for SQLite in the data folder.",
+            "postgresql://NAME@HOST/DATABASE with PATCHSIFT_DATABASE_PASSWORD_FILE, or leave it out for SQLite.",
             code="database_url",
         )
     return url

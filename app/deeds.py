@@ -54,7 +54,9 @@ _DEEDS: Mapping[str, tuple[str, ...]] = {
     "token revoke": ("end the token '{name}' of {of}", "end token {token}"),
     "db backup": ("back up everything to {folder}",),
     "db restore": ("restore everything from {folder}",),
-    "db move": ("move everything into this database",),
+    "db move": ("move everything to {to}", "move everything into this database"),
+    "db move from": ("move everything here from {from}",),
+    "db move --take-back": ("go on here, though everything was moved away",),
     # Reviewing.
     "judged gold": ("judge gold candidate {candidate}", "judge a gold candidate"),
     "POST /candidates/{candidate_id}/turns": ("send candidate {candidate_id} to {to}",),

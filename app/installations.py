@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from sqlalchemy import delete, exists, func, select, update
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlmodel import Session, col
 
 from app import audit, migrations, review
@@ -27,8 +27,10 @@ _GOES_ALONG = ("tally", "member", "presence", "nearness", "new_fingerprint")
 _HELD = {"candidate": "candidates", "source": "logs", "release": "releases", "token": "tokens", "webhook": "webhooks"}
 
 
-def open_database(settings: Settings, *, makes: bool = False) -> Database:
+def open_database(settings: Settings, *, makes: bool = False, takes_moved: bool = False) -> Database:
     """The database, brought up to date; where none is, one is made only for who says so.
+
+    `takes_moved`: also one that was moved away.
 
     Raises:
         NotFoundError: there is none.
@@ -43,7 +45,8 @@ def open_database(settings: Settings, *, makes: bool = False) -> Database:
         if not makes:
             _refuse_empty(db)
         migrations.upgrade(db)
-        refuse_moved(db)
+        if not takes_moved:
+            refuse_moved(db)
     except BaseException:
         db.close()
         raise
@@ -71,15 +74,56 @@ def refuse_moved(db: Database) -> None:
 
     """
     with db.read() as session:
-        wanted = select(AuditRow).where(col(AuditRow.what).in_((MOVED, TAKEN_BACK)))
-        row = session.execute(wanted.order_by(col(AuditRow.id).desc()).limit(1)).scalar()
-    if row is not None and row.what == MOVED:
+        row = _find_mark(session)
+    if row is not None:
         raise ConflictError(
-            f"{db.url.render_as_string(hide_password=True)} was moved to {row.about['to']} on "
-            f"{row.made_at:%Y-%m-%d at %H:%M} UTC. Name that with --database-url (PATCHSIFT_DATABASE_URL or "
-            "PATCHSIFT_DATABASE_URL_FILE). To go on here all the same: patchsift db move --take-back.",
+            f"{address_of(db)} was moved to {row.about['to']} on {row.made_at:%Y-%m-%d at %H:%M} UTC. Name that with "
+            "--database-url (PATCHSIFT_DATABASE_URL or PATCHSIFT_DATABASE_URL_FILE). To go on here all the same: "
+            "patchsift db move --take-back.",
             code="moved",
         )
+
+
+def mark_moved(source: Database, target: Database, actor: Actor, *, now: datetime) -> None:
+    """Say in both databases that everything was moved; from then on the source is refused by `refuse_moved`."""
+    with target.write() as session:
+        audit.note(session, actor, CAME, now=now, about={"from": address_of(source)})
+    with source.write() as session:
+        audit.note(session, actor, MOVED, now=now, about={"to": address_of(target)})
+
+
+def take_back_move(db: Database, actor: Actor, *, now: datetime) -> str:
+    """Take a database into use again that was moved away; where it was moved to.
+
+    Raises:
+        ConflictError: it was not moved.
+
+    """
+    with db.write() as session:
+        row = _find_mark(session)
+        if row is None:
+            raise ConflictError(f"{address_of(db)} was not moved anywhere.")
+        audit.note(session, actor, TAKEN_BACK, now=now)
+        return str(row.about["to"])
+
+
+def _find_mark(session: Session) -> AuditRow | None:
+    wanted = select(AuditRow).where(col(AuditRow.what).in_((MOVED, TAKEN_BACK)))
+    row = session.execute(wanted.order_by(col(AuditRow.id).desc()).limit(1)).scalar()
+    return row if row is not None and row.what == MOVED and "to" in row.about else None
+
+
+def address_of(db: Database) -> str:
+    """Where a database is, without password and driver: `"postgresql://desk@db.example/desk"`."""
+    # Not by `set`, which cannot take a password away.
+    shown = URL.create(
+        db.url.get_backend_name(),
+        username=db.url.username,
+        host=db.url.host,
+        port=db.url.port,
+        database=db.url.database,
+    )
+    return shown.render_as_string()
 
 
 # ------------------------------------------------------------------------------------------------ projects

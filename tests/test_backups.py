@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from app import accounts, audit, backups, decisions, prepare, releases, review
+from app import accounts, audit, backups, decisions, installations, prepare, releases, review
 from app.db import Database
 from app.errors import BadInputError, ConflictError, NotFoundError
 from app.models import metadata
 from app.queue import Filter, list_candidates
 from app.settings import Settings
 from app.syntax import words_of
+from tests.commands import call
 from tests.conftest import NOON
 from tests.releasing import Desk, installed
-from tests.test_release_cli import run
+from tests.test_release_cli import options, run
 
 KINDS = [("sqlite", "postgres"), ("postgres", "sqlite")]
 
@@ -215,8 +216,22 @@ def test_the_commands(tmp_path: Path, request: pytest.FixtureRequest) -> None:
         again = run(desk, "db", "restore", tmp_path / "kept")
         assert (again.status, "holds logs already" in again.err) == (1, True)
 
+        before = content(chain)
         moved = run(desk, "db", "move", "--to", other.settings.database_url, "--json")
         assert (moved.status, json.loads(moved.out)["rows"]["decision"] > 0) == (0, True)
-        assert content(other.db) == content(chain)
+        after = content(other.db)
+        came = after["audit"].pop()
+        assert after == before
+        # The new one knows where it came from, the old one where it went, and neither holds a password.
+        old, new = installations.address_of(chain), installations.address_of(other.db)
+        assert came[-4:-2] == (installations.CAME, {"from": old})
         verified = run(other, "db", "verify")
         assert (verified.status, "Every decision" in verified.err) == (0, True)
+
+        for words in (["status"], ["serve", "--port", "0", "--no-open"], ["worker"], ["ingest", tmp_path / "x"]):
+            refused = call(*words, *options(desk))
+            assert (refused.status, f"{old} was moved to {new} on 20" in refused.err) == (1, True), words
+        assert run(desk, "db", "move", "--take-back").status == 0
+        assert run(desk, "status").status == 0
+        twice = run(desk, "db", "move", "--take-back")
+        assert (twice.status, "was not moved anywhere" in twice.err) == (1, True)

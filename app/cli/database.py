@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from app.db import Database
     from app.models import ProjectRow
+    from app.settings import Settings
 
 database = typer.Typer(help="The database: bring it up to date, verify it, back it up, put it back, move it.")
 
@@ -136,7 +137,13 @@ def restore(
 
 @database.command("move")
 def move(
-    to: Annotated[str, typer.Option("--to", help="postgresql://NAME:PASSWORD@HOST/DATABASE, one that is empty.")],
+    to: Annotated[
+        str,
+        typer.Option("--to", help="postgresql://NAME@HOST/DATABASE, an empty one; PATCHSIFT_DATABASE_PASSWORD_FILE."),
+    ] = "",
+    take_back: Annotated[
+        bool, typer.Option("--take-back", help="Go on with a database that was moved away, instead of moving.")
+    ] = False,
     as_json: Json = False,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
@@ -144,31 +151,47 @@ def move(
 ) -> None:
     """Copy everything to another database, such as from SQLite to a team's PostgreSQL. Stop the server before.
 
-    The data folder with the releases stays where it is, and the old database as well.
+    The data folder with the releases stays where it is. So does the old database, but from then on it is refused.
     """
-    from app import backups  # noqa: PLC0415
+    from app import backups, installations  # noqa: PLC0415
     from app.db import Database  # noqa: PLC0415
     from app.serving import claim_folder as claimed  # noqa: PLC0415
 
     settings = settings_of(data_dir, database_url, project)
+    if take_back == bool(to):
+        raise AppError("Say where to with --to, or --take-back to go on with a database that was moved away.")
+    if take_back:
+        _take_back(settings)
+        return
     with claimed(settings), opened(settings) as (db, _), bar("move", quiet=as_json) as step:
         target = Database(settings_of(data_dir, to, project))
         try:
             copied = backups.move(db, target, progress=_steps(step))
-            _note(target, "db move")
+            installations.mark_moved(db, target, actor(), now=now())
         finally:
             target.close()
     if as_json:
         print_json({"rows": copied})
     say(f"{sum(copied.values()):,} rows are there, and every decision with its digest.")
-    say("Start with that --database-url from now on; the old database stays where it is.")
+    say("Start with that --database-url from now on; the old database stays where it is, marked as moved.")
 
 
-def _note(db: "Database", what: str, folder: str = "") -> None:
+def _take_back(settings: "Settings") -> None:
+    from app import installations  # noqa: PLC0415
+
+    db = installations.open_database(settings, takes_moved=True)
+    try:
+        away = installations.take_back_move(db, actor(), now=now())
+    finally:
+        db.close()
+    say(f"This database is used again. What was done in {away} since the move is not in it.")
+
+
+def _note(db: "Database", what: str, folder: str) -> None:
     from app import audit  # noqa: PLC0415
 
     with db.write() as session:
-        audit.note(session, actor(), what, now=now(), about={"folder": folder} if folder else {})
+        audit.note(session, actor(), what, now=now(), about={"folder": folder})
 
 
 def _steps(step: Callable[[int, int], None] | None) -> Callable[[str, int, int], None] | None:
