@@ -80,7 +80,7 @@ async function takeBackLast() {
   } finally {
     inFlight -= 1;
   }
-  if (!answer) return notifyAway();
+  if (!answer) return isOut ? notifyOut() : notifyAway();
   undoKey = null;
   if (!answer.isStored) return notify(answer.said.error.message);
   const { candidate: { id }, bulk, said } = answer.said;
@@ -294,6 +294,10 @@ export async function arrive(address, said = "", hint = "") {
     return true;
   } catch (error) {
     // A refusal of this very address is final: trying again would say the same.
+    if (error.message === "401") {
+      notifyOut();
+      return false;
+    }
     if (/^4/.test(error.message)) {
       notify(`The server answered ${error.message}.`);
       return false;

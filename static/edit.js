@@ -216,7 +216,8 @@ async function save() {
       }),
     });
     const answer = await response.json();
-    if (response.status === 409) showBoth();
+    if (response.status === 401) refuse("Your login has ended. Log in again in another tab and save once more; your text is still here.");
+    else if (response.status === 409) showBoth();
     else if (!response.ok) refuse(answer.error.message);
     else if (answer.decision === null) refuse(answer.message);
     else {

@@ -19,6 +19,8 @@ let waking = 0;
 let hasSent = false;
 // Something that was asked of the server had no answer; the next link asks first whether there is one.
 let isCut = false;
+// The login ended: what waits is sent as soon as there is one again, in this tab or another.
+let isOut = false;
 
 const token = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
@@ -106,6 +108,11 @@ async function post(act) {
     const response = await request(act, { signal: AbortSignal.timeout(SEND_MS) });
     const isFault = response.status === 500 && nFailed >= MOST_FAULTS;
     if (!isFault && (response.status >= 500 || [408, 425, 429].includes(response.status))) return null;
+    isOut = response.status === 401;
+    if (isOut) {
+      notifyOut();
+      return null;
+    }
     const said = await response.json();
     // Something between here and the server may answer in its name.
     if (response.ok ? !said.candidate : !said.error) return null;
@@ -146,6 +153,7 @@ async function deliverAll() {
     }
     nFailed = 0;
     isCut = false;
+    one("#notice [data-login]")?.closest(".notice").remove();
     conclude(act, answer);
     showOutbox();
   }
@@ -186,10 +194,11 @@ function showOutbox() {
   const n = listWaiting().length;
   const isAway = nFailed > 0 && n > 0;
   const sign = one("#outbox");
-  const text = isAway ? `${n} waiting for the server` : n > 0 ? "Saving" : hasSent ? "Saved" : "";
+  const text = isAway ? `${n} waiting for ${isOut ? "your login" : "the server"}` : n > 0 ? "Saving" : hasSent ? "Saved" : "";
   if (sign.textContent === text) return;
   if (isAway !== sign.classList.contains("away")) {
-    say(isAway ? "The server cannot be reached. Decisions wait here and lose nothing." : "Every decision is saved.");
+    const why = isOut ? "Your login has ended" : "The server cannot be reached";
+    say(isAway ? `${why}. Decisions wait here and lose nothing.` : "Every decision is saved.");
   }
   sign.classList.toggle("away", isAway);
   sign.textContent = text;
@@ -253,6 +262,18 @@ function notifyAway() {
   const n = listWaiting().length;
   const waits = n === 0 ? "" : n === 1 ? " 1 decision waits here and is sent when it is back." : ` ${n} decisions wait here and are sent when it is back.`;
   notify(`There is no network, or the server does not answer: this needs it.${waits} Nothing typed is lost.`);
+}
+
+/** A login that ended: the way to a new one, which comes back to this very page. */
+function notifyOut() {
+  for (const toast of all(".toast")) toast.hidden = true;
+  if (one("#notice [data-login]")) return;
+  notify("Your login has ended. What you decided waits here, and is sent once you have logged in again.");
+  const link = document.createElement("a");
+  link.dataset.login = "";
+  link.href = `/login?next=${encodeURIComponent(location.pathname + location.search)}`;
+  link.textContent = "Log in";
+  one("#notice .notice").append(" ", link);
 }
 
 // Without a network a link would leave for the browser's own page of errors. A server on this machine needs none, so it

@@ -275,7 +275,7 @@ function keepDecided(id) {
   if (decided.size > MOST_KEPT) decided.delete(decided.keys().next().value);
 }
 
-const saidOf = (act) => `${DONE[act.verdict]} #${act.id}`;
+const saidOf = (act) => `${DONE[act.verdict]} #${act.id}${isOut ? ", not stored yet" : ""}`;
 
 function hintOf(act) {
   if (act.until > Date.now() && rowOf("action", "reason").dataset.press) return "1-9 says why";

@@ -12,7 +12,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
 from types import SimpleNamespace
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -238,6 +238,7 @@ class ErrorView:
     title: str
     message: str
     where: str | None
+    login: str
 
 
 _TITLES = {
@@ -286,7 +287,8 @@ def answer_error(
         return as_json({"error": {"code": code, "message": message, "where": where, **(both or {})}}, status, headers)
     if is_partial(request):
         headers |= {"HX-Retarget": "#notice", "HX-Reswap": "innerHTML", "HX-Push-Url": "false"}
-    view = ErrorView(status, _TITLES.get(status, "Something went wrong"), message, where)
+    login = url("/login", next=_page_of(request)) if status == HTTPStatus.UNAUTHORIZED else ""
+    view = ErrorView(status, _TITLES.get(status, "Something went wrong"), message, where, login)
     return page(request, "error.html", view, fragment="sentence", status=status, headers=headers)
 
 
@@ -295,13 +297,22 @@ def _app_error(request: Request, error: Exception) -> Response:
     if isinstance(error, NotKnownError) and not request.url.path.startswith("/api/"):
         if request.method == "GET" and not is_partial(request):
             return see_other(url("/login", next=_address(request)))
-        message = "Your login has ended. Log in again in another tab, then come back: nothing typed is lost."
+        message = (
+            "Your login has ended, and this was not stored. Log in again in another tab, then come back and send it "
+            "once more: nothing typed is lost."
+        )
         return answer_error(request, 401, error.code, message)
     if isinstance(error, NotStoredError):
         config: Settings = request.app.state.settings
         log.error("%s %s, data folder %s: %s", request.method, route_of(request.scope), config.data_dir, error.message)
     both = error.both if isinstance(error, ConflictError) else None
     return answer_error(request, error.status, error.code, error.message, error.where, both)
+
+
+def _page_of(request: Request) -> str:
+    """The page that a request was made from: `"/candidates/7?status=all"`; the queue where nothing says it."""
+    shown = urlsplit(request.headers.get("HX-Current-URL") or request.headers.get("Referer") or "/queue")
+    return (shown.path or "/queue") + (f"?{shown.query}" if shown.query else "")
 
 
 def _address(request: Request) -> str:

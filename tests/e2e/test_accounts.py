@@ -20,7 +20,7 @@ from app.serving import setup_link
 from app.settings import Settings
 from tests.e2e.conftest import Trouble, in_thread
 from tests.e2e.test_editing import CONTENT, SAVED
-from tests.e2e.test_walk import press
+from tests.e2e.test_walk import press, shown
 from tests.servers import FAR_HOST
 
 pytestmark = pytest.mark.e2e
@@ -84,6 +84,26 @@ def barriers(page: Page) -> list[str]:
     return [f"{page.url}: {one['id']} {one['nodes'][0]['html'][:200]}" for one in found]
 
 
+def lose_the_login(page: Page) -> None:
+    """A decision without a login waits, and is sent after a new one."""
+    page.goto("/candidates/9?status=all")
+    assert shown(page) == 9
+    page.context.clear_cookies()
+    page.keyboard.press("a")
+    link = page.locator("#notice").get_by_role("link", name="Log in")
+    expect(link).to_have_attribute("href", re.compile(r"^/login\?next=%2Fcandidates%2F"))
+    expect(page.locator("#outbox")).to_have_text("1 waiting for your login")
+    expect(page.get_by_text("Accepted #9", exact=True)).to_be_hidden()
+    link.click()
+    page.get_by_label("Name").fill("ada")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url("**/candidates/*")
+    expect(page.locator("#outbox")).to_have_text("Saved")
+    page.goto("/candidates/9?status=all")
+    expect(page.locator(".history")).to_contain_text("Accept by ada")
+
+
 def test_from_the_setup_link_to_a_login_that_is_ended(browser: Browser, team: str) -> None:
     address, trouble = team.partition("/come-in/")[0], Trouble()
     desks = [browser.new_context(base_url=address) for _ in range(2)]
@@ -114,6 +134,7 @@ def test_from_the_setup_link_to_a_login_that_is_ended(browser: Browser, team: st
     ada.goto(first)
     expect(ada.locator("main")).to_contain_text("bob")
 
+    lose_the_login(ada)
     ada.set_viewport_size({"width": 390, "height": 844})
     for path in PAGES:
         ada.goto(path)

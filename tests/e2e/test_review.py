@@ -129,6 +129,7 @@ def test_a_candidate_that_someone_else_decided_keeps_what_was_typed(reviewing: P
 
     reviewing.get_by_label("Comment", exact=True).fill("I would not")
     reviewing.get_by_role("button", name="Reject").click()
+    reviewing.locator("#refused").get_by_role("link", name="Look at it again").click()
 
     alert = reviewing.locator("#candidate").get_by_role("alert")
     expect(alert).to_contain_text("you saw version 1, it is version 2 and accepted now")
