@@ -45,28 +45,37 @@ def touch(path: Path) -> None:
 
 
 def sweep(settings: Settings, *, now: datetime) -> int:
-    """Remove what is older than `export_days`, and of the rest the oldest beyond `export_bytes`; gives the bytes freed.
+    """Remove what `count_old` counts, and what died in the making; gives how many files went.
 
     Args:
         settings: where exports lie, and both limits; 0 is none.
         now: the instant.
 
     """
-    place = settings.data_dir / "exports"
-    for draft in place.glob(f"**/{_DRAFT}*"):
+    for draft in (settings.data_dir / "exports").glob(f"**/{_DRAFT}*"):
         if now.timestamp() - _modified(draft) > _DRAFT_AGE.total_seconds():
             shutil.rmtree(draft, ignore_errors=True)
-    kept = sorted(_list(place))
-    left, freed = sum(one.n_bytes for one in kept), 0
+    old = list(_list_old(settings, now))
+    for one in old:
+        _remove(one.path)
+    return len(old)
+
+
+def count_old(settings: Settings, *, now: datetime) -> int:
+    """How many downloads are older than `export_days`, or the oldest of the rest beyond `export_bytes`."""
+    return sum(1 for _ in _list_old(settings, now))
+
+
+def _list_old(settings: Settings, now: datetime) -> Iterator[_Kept]:
+    kept = sorted(_list(settings.data_dir / "exports"))
+    left = sum(one.n_bytes for one in kept)
     for one in kept:
         age = timedelta(seconds=now.timestamp() - one.used)
         is_old = settings.export_days and age > timedelta(days=settings.export_days)
         is_too_much = settings.export_bytes and left > settings.export_bytes and age > _GRACE
         if is_old or is_too_much:
-            _remove(one.path)
             left -= one.n_bytes
-            freed += one.n_bytes
-    return freed
+            yield one
 
 
 def _list(place: Path) -> Iterator[_Kept]:

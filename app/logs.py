@@ -7,6 +7,7 @@ route; of a fault JSON lines hold the type and the places, but not its message, 
 import json
 import logging
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 _CONTROL = {number: f"\\x{number:02x}" for number in (*range(32), 127) if number not in {9, 10}}
@@ -49,3 +50,11 @@ def set_up(form: str) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[told], force=True)
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     logging.getLogger("patchsift").setLevel(logging.INFO if form == "json" else logging.WARNING)
+
+
+def teller(form: str, say: Callable[[str], None]) -> Callable[[str], None]:
+    """What takes the facts of a start: `say` where a person reads them, else lines of the log: `"open http://…"`."""
+    if form != "json":
+        return say
+    log = logging.getLogger("patchsift")
+    return lambda line: log.info("%s", " ".join(line.split()))

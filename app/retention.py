@@ -1,7 +1,7 @@
 """What is no longer needed and goes after a while: counted first, and never what a decision or a release rests on.
 
 Entries, quarantine, candidates, decisions, revisions, rulings, releases and the audit log stay for ever
-(docs/decisions/0042). Downloads are swept by `app.kept`.
+(docs/decisions/0042).
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, tuple_
 from sqlmodel import Session, SQLModel, col
 
-from app import audit
+from app import audit, kept
 from app.audit import Actor
 from app.db import Database
 from app.models import DraftRow, JobRow, JobState, LoginRow, PostingRow, PostingState, TicketRow
@@ -35,6 +35,7 @@ class Rule:
         setting: the field of `Settings` that holds the days.
         days: how many; 0 keeps it for ever.
         n: how many things would go now.
+        most_bytes: beyond this size the oldest go too; 0 is no limit.
     """
 
     name: str
@@ -42,6 +43,13 @@ class Rule:
     setting: str
     days: int
     n: int
+    most_bytes: int = 0
+
+    @property
+    def kept_for(self) -> str:
+        """`"30 days, 20 GiB at most"`, `"for ever"`."""
+        days = f"{self.days} days" if self.days else "for ever"
+        return f"{days}, {self.most_bytes / (1 << 30):,.4g} GiB at most" if self.most_bytes else days
 
     @property
     def variable(self) -> str:
@@ -103,11 +111,14 @@ _KINDS = (
 
 def look(session: Session, settings: Settings, *, now: datetime) -> list[Rule]:
     """What would go now, counted; nothing is removed."""
-    return [
+    rows = [
         Rule(kind.name, kind.says, kind.setting, days, _count(session, kind, days, now))
         for kind in _KINDS
         for days in (int(getattr(settings, kind.setting)),)
     ]
+    says = "Downloads that nobody asked for; the same address makes them again"
+    n_files = kept.count_old(settings, now=now)
+    return [*rows, Rule("downloads", says, "export_days", settings.export_days, n_files, settings.export_bytes)]
 
 
 def _count(session: Session, kind: _Kind, days: int, now: datetime) -> int:
@@ -120,6 +131,7 @@ def _count(session: Session, kind: _Kind, days: int, now: datetime) -> int:
 def run(db: Database, settings: Settings, actor: Actor, *, now: datetime) -> dict[str, int]:
     """Remove what is old enough, some at a time, and tell the audit log how many of what: `{"drafts": 3, …}`."""
     gone = {kind.name: sum(_remove(db, settings, kind, now)) for kind in _KINDS}
+    gone["downloads"] = kept.sweep(settings, now=now)
     removed = {name: n for name, n in gone.items() if n}
     if removed:
         with db.write() as session:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import uvicorn
 
-from app import accounts, installations, keeper, logs, worker
+from app import __version__, accounts, installations, keeper, logs, worker
 from app.audit import Actor
 from app.db import Database, lock_ingest, refuse_unsafe
 from app.errors import AppError
@@ -23,7 +23,7 @@ from app.metrics import Meters
 from app.settings import EVERYWHERE, LOOPBACK, Settings
 
 Say = Callable[[str], None]
-log = logging.getLogger("patchsift.worker")
+log = logging.getLogger("patchsift")
 
 _TRIES = 50
 _GRACE_SECONDS = 20
@@ -46,6 +46,7 @@ def serve(settings: Settings, *, fixed_port: bool, open_browser: bool, worker_to
 
     """
     logs.set_up(settings.log_format)
+    say = logs.teller(settings.log_format, say)
     listening = _listen(settings.host, settings.port, 1 if fixed_port else _TRIES)
     port = listening.getsockname()[1]
     claimed = claim_folder(settings)
@@ -83,8 +84,10 @@ def serve(settings: Settings, *, fixed_port: bool, open_browser: bool, worker_to
             ws="none",
         )
         _collect_again()
+        log.info("server started: Patchsift %s, process %s", __version__, os.getpid())
         uvicorn.Server(config).run(sockets=[listening])
     finally:
+        log.info("server stopped")
         if end_worker is not None:
             end_worker()
         claimed.close()
@@ -147,10 +150,15 @@ def work(settings: Settings, *, say: Say) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    say = logs.teller(settings.log_format, say)
     db = Database(settings)
     say(f"worker    on {db.url.render_as_string(hide_password=True)}")
-    worker.run(db, settings, stop=stopping.is_set, meters=_listen_for_prometheus(settings, db, say))
-    db.close()
+    log.info("worker started: Patchsift %s, process %s", __version__, os.getpid())
+    try:
+        worker.run(db, settings, stop=stopping.is_set, meters=_listen_for_prometheus(settings, db, say))
+    finally:
+        log.info("worker stopped")
+        db.close()
 
 
 def _listen(host: str, port: int, tries: int) -> socket.socket:

@@ -21,7 +21,6 @@ from app import (
     ingest,
     jobs,
     joining,
-    kept,
     migrations,
     prepare,
     retention,
@@ -268,8 +267,6 @@ def _take_jobs(
         else:
             if time.monotonic() >= next_sweep:
                 next_sweep = time.monotonic() + _SWEEP_SECONDS
-                if freed := kept.sweep(settings, now=now()):
-                    log.info("removed %s bytes of downloads that were kept long enough", f"{freed:,}")
                 retention.run(db, settings, audit.Actor(None, "worker", name), now=now())
             time.sleep(_IDLE_SECONDS)
 

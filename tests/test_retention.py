@@ -1,6 +1,7 @@
 """What is old goes, what a decision or a release rests on stays, and a dry run changes nothing."""
 
 import json
+import os
 from datetime import timedelta
 
 import pytest
@@ -109,12 +110,18 @@ def counts(db: Database) -> dict[str, int]:
 
 def test_what_is_old_goes_and_everything_else_stays(desk: Desk) -> None:
     before = counts(desk.db)
+    download = desk.settings.data_dir / "exports" / "7" / "dataset.zip"
+    download.parent.mkdir(parents=True)
+    download.write_bytes(b"zip")
+    for path in (download, download.parent):
+        os.utime(path, (NOON.timestamp(), NOON.timestamp()))
     with desk.db.read() as session:
         told = {one.name: one.n for one in retention.look(session, desk.settings, now=LATER)}
 
     gone = retention.run(desk.db, desk.settings, ACTOR, now=LATER)
 
     assert gone == told
+    assert (gone["downloads"], download.exists()) == (1, False)
     after = counts(desk.db)
     assert (gone["drafts"], gone["logins"], gone["tickets"], gone["messages"]) == (1, 1, 1, 1)
     assert gone["jobs"] >= 2
@@ -131,7 +138,7 @@ def test_what_is_old_goes_and_everything_else_stays(desk: Desk) -> None:
 
 
 def test_what_is_young_stays_and_so_does_what_is_kept_for_ever(desk: Desk) -> None:
-    kept = {"draft_days": 0, "job_days": 0, "message_days": 0, "login_days": 0}
+    kept = {"draft_days": 0, "job_days": 0, "message_days": 0, "login_days": 0, "export_days": 0}
 
     assert set(retention.run(desk.db, desk.settings, ACTOR, now=NOON + timedelta(days=1)).values()) == {0}
     assert set(retention.run(desk.db, desk.settings.model_copy(update=kept), ACTOR, now=LATER).values()) == {0}

@@ -22,8 +22,7 @@ def show(as_json: Json = False, data_dir: DataDir = None, database_url: Database
         print_json({"rules": [one.as_json() for one in rules]})
         return
     for one in rules:
-        days = f"{one.days} days" if one.days else "for ever"
-        tell(f"{one.n:>9,}  {one.says}, {days} ({one.variable})")
+        tell(f"{one.n:>9,}  {one.says}, {one.kept_for} ({one.variable})")
 
 
 @retention.command("run")

@@ -514,12 +514,13 @@ def get_ready(db: AppDb, config: Config, now: Now) -> Response:
     trouble = is_reachable(db)
     if trouble is None and migrations.current(db) != migrations.HEAD:
         trouble = "The database's schema is not this program's."
-    if trouble is None and is_out_of_room(config) is not None:
-        # Anybody may ask this: the log and `patchsift doctor` say which folder it is.
-        trouble = "No space left: pages can be read, and nothing can be stored."
+    # Whoever asks needs no login: where the database is and as whom it is asked stands in the log alone.
     if trouble is not None:
-        # Whoever asks needs no login: where the database is and as whom it is asked stands in the log alone.
         log.error("not ready: %s", trouble)
         return as_json({"status": "unavailable", "message": "The database is not ready; the log says why."}, 503)
+    if full := is_out_of_room(config):
+        log.error("not ready: %s", full)
+        message = "No space left: pages can be read, and nothing can be stored."
+        return as_json({"status": "unavailable", "message": message}, 503)
     with db.read() as session:
         return as_json({"status": "ok", "message": jobs.find_stranded(session, now=now)})

@@ -17,11 +17,9 @@ router = APIRouter()
 
 @dataclass(frozen=True)
 class RetentionView:
-    """What `retention.html` may read: the rules, the two settings of downloads, and what was removed just now."""
+    """What `retention.html` may read: the rules, and what was removed just now."""
 
     rules: list[Rule]
-    export_days: int
-    export_bytes: int
     removed: str
 
 
@@ -30,7 +28,7 @@ def show_retention(request: Request, session: Db, config: Config, now: Now, remo
     """How long what is kept, and how much of it would go now."""
     rules = retention.look(session, config, now=now)
     said = removed if removed.isascii() and removed.isdigit() else ""
-    view = RetentionView(rules, config.export_days, config.export_bytes, said[:20])
+    view = RetentionView(rules, said[:20])
     return page(request, "retention.html", view)
 
 

@@ -184,7 +184,7 @@ def first_administrator(team: Team) -> str:
         assert time.monotonic() < until, links
         time.sleep(0.1)
         said = "".join(one for web in team.web.values() for one in list(web.said))
-        links = re.findall(r"set up +http://127\.0\.0\.1:\d+(/come-in/\S+)", said)
+        links = re.findall(r"set up +http://127\.0\.0\.1:\d+(/come-in/[\w-]+)", said)
     chosen = {"name": "alice", "password": "correct horse battery", "again": "correct horse battery"}
     # The server that began last made the link that counts.
     assert [answers(team, link, urlencode(chosen).encode()) for link in links].count(200) == 1
@@ -226,6 +226,8 @@ def test_what_compose_starts_works_as_one(team: Team) -> None:
     assert_jobs_ran_once(team, known, jobs)
     answering = [sum(one.get("status") == 200 for one in team.lines(web)) for web in team.web.values()]
     assert min(answering) > 0
+    # A log server reads what they say, from the first line on.
+    assert all(one.startswith("{") for each in (*team.web.values(), *team.workers) for one in each.said)
     assert_slow_headers_are_cut(team)
 
 
