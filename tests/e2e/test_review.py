@@ -227,3 +227,25 @@ def test_a_dropped_file_is_imported_wherever_it_falls(page: Page) -> None:
 
     expect(page.get_by_role("heading", level=1)).to_have_text("log.jsonl")
     expect(page.get_by_text("2 entries = 1 new + 0 repeated + 1 quarantined")).to_be_visible()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1400, 900), (390, 844)])
+def test_the_guideline_covers_nothing_and_the_diff_has_most_of_the_screen(
+    samples: Page, width: int, height: int
+) -> None:
+    page = samples
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto("/candidates/6?view=split")
+    shown(page)
+    page.keyboard.press("d")
+    expect(page.locator("#guide")).to_be_visible()
+    page.keyboard.press("j")
+    guide, diff, bar = (
+        page.locator(one).evaluate("one => one.getBoundingClientRect().toJSON()")
+        for one in ("#guide", "#diff [data-hunk][aria-current]", ".decide")
+    )
+    assert diff["right"] <= guide["left"] or guide["bottom"] <= diff["top"] < bar["top"]
+    # The bar at the foot leaves most of the screen, and with the guideline open still half of it.
+    taken = guide["height"] if width < 900 else 0
+    assert bar["bottom"] == height
+    assert bar["top"] - taken >= height / 2
