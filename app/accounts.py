@@ -9,12 +9,13 @@ import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, exists, func, select, update
+from sqlalchemy import ColumnElement, case, exists, func, select, update
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from app.db import lock_people
@@ -30,6 +31,7 @@ IDLE = timedelta(hours=12)
 TOUCH = timedelta(minutes=10)
 TICKET_LIFETIME = timedelta(days=3)
 SETUP_LIFETIME = timedelta(hours=24)
+NOBODY = "local"
 TOKEN_PREFIX = "pst_"  # noqa: S105  (what secret scanners know a token by)
 
 SCOPES: dict[str, str] = {
@@ -39,13 +41,23 @@ SCOPES: dict[str, str] = {
     "curate": "make releases, exports, templates, groups and views",
     "admin": "members and settings of the project",
 }
+# The least role that a token of this scope is of any use to; the table of rights says the same, route by route.
+_USED_FROM: dict[str, Role] = {
+    "read": Role.VIEWER,
+    "ingest": Role.REVIEWER,
+    "review": Role.REVIEWER,
+    "curate": Role.CURATOR,
+    "admin": Role.ADMIN,
+}
 _ROLES = tuple(Role)
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._@+-]{0,62}[A-Za-z0-9])?")
 _LEAST, _MOST = 12, 200
+_NAME_COUNTS = 3
 _FEWEST_GUESSES, _MOST_ESTIMATED = 10**8, 72
 _STEP_SECONDS = 30
 _TOTP = re.compile(r"[A-Z2-7]{32}")
 _LONGEST_LABEL = 100
+_LONGEST_AGENT = 200
 _USED_LINK = "This link was used already, or has run out. Ask an administrator for another."
 _WRONG = "That name and password do not belong together, or the code of the second factor is wrong or used already."
 
@@ -63,6 +75,7 @@ class Person:
         scopes: of a token; None means everything that the role may.
         login_id: the login that this came with, or None.
         token_id: the token that this came with, or None.
+        project: what the project is called, where somebody logged in may go on in another; else empty.
     """
 
     reviewer_id: int
@@ -73,6 +86,7 @@ class Person:
     scopes: frozenset[str] | None = None
     login_id: int | None = None
     token_id: int | None = None
+    project: str = ""
 
     def may(self, role: Role, scope: str) -> bool:
         """Whether the role reaches so far: `Person(…, role=CURATOR).may(Role.REVIEWER, "review")` → True."""
@@ -88,6 +102,11 @@ def has_accounts(session: Session) -> bool:
 def comes_in(person: ReviewerRow) -> bool:
     """Whether a person has a password or is known by a provider, and so needs no link to come in the first time."""
     return person.password is not None or person.oidc_subject is not None
+
+
+def is_nobody(person: ReviewerRow) -> bool:
+    """Whether this row stands for whoever works on the machine itself without an account."""
+    return person.name == NOBODY and not comes_in(person) and not person.is_admin
 
 
 def _comes_in() -> ColumnElement[bool]:
@@ -295,21 +314,26 @@ def hash_password(name: str, password: str) -> str:
     Source: OWASP ASVS 5.0, 6.2.1 to 6.2.11: length and none that is tried first, no rules of composition.
 
     Raises:
-        BadInputError: it is too short, too long, or one that is tried first.
+        BadInputError: it is too short, too long, or one that is tried first; which of them is said.
 
     """
     if not _LEAST <= len(password) <= _MOST:
         raise BadInputError(f"A password has {_LEAST} to {_MOST} characters.", where="field password")
-    plain = password.lower()
-    if name.lower() in plain or "patchsift" in plain or _is_guessed(password):
-        raise BadInputError(
-            "This password would be among the first to be tried. A few words that have nothing to do with each other "
-            "make a good one.",
-            where="field password",
-        )
+    if why := _why_weak(name, password):
+        message = f"{why} A few words that have nothing to do with each other make a good one."
+        raise BadInputError(message, where="field password")
     with _two_at_once:
         hashed: str = _hasher().hash(password)
     return hashed
+
+
+def _why_weak(name: str, password: str) -> str:
+    plain = password.lower()
+    if len(name) >= _NAME_COUNTS and name.lower() in plain:
+        return f"A password may not hold the name of whose it is, {name}: that is tried first."
+    if "patchsift" in plain:
+        return "A password may not hold the word Patchsift: that is tried first."
+    return "This password is one of the 100 million that are guessed first." if _is_guessed(password) else ""
 
 
 def _is_guessed(password: str) -> bool:
@@ -457,7 +481,7 @@ def log_in(session: Session, checked: Checked, *, address: str, agent: str, now:
             seen_at=now,
             ends_at=now + LIFETIME,
             address=address[:_LONGEST_LABEL],
-            agent=agent[:_LONGEST_LABEL],
+            agent=agent[:_LONGEST_AGENT],
         )
     )
     return secret
@@ -491,9 +515,19 @@ def came_from(session: Session, name: str, address: str, *, now: datetime) -> bo
 
 def find_login(session: Session, secret: str, *, now: datetime) -> tuple[Person, datetime] | None:
     """Who has this cookie, and when they were last seen; None where the login has ended or never was."""
+    every = select(func.count()).select_from(aliased(ProjectRow)).scalar_subquery()
+    member = aliased(MemberRow)
+    theirs = (
+        select(func.count())
+        .where(col(member.reviewer_id) == col(ReviewerRow.id))
+        .correlate(ReviewerRow)
+        .scalar_subquery()
+    )
+    n_projects = case((col(ReviewerRow.is_admin), every), else_=theirs)
     found = session.execute(
-        select(LoginRow, ReviewerRow, col(MemberRow.role))
+        select(LoginRow, ReviewerRow, col(MemberRow.role), col(ProjectRow.name), n_projects)
         .join(ReviewerRow, col(ReviewerRow.id) == col(LoginRow.reviewer_id))
+        .join(ProjectRow, col(ProjectRow.id) == col(LoginRow.project_id))
         .outerjoin(
             MemberRow,
             (col(MemberRow.reviewer_id) == col(LoginRow.reviewer_id))
@@ -509,8 +543,8 @@ def find_login(session: Session, secret: str, *, now: datetime) -> tuple[Person,
     ).first()
     if found is None:
         return None
-    login, person, role = found
-    made = _person(person, login.project_id, role, login_id=login.id)
+    login, person, role, project, n_projects = found
+    made = _person(person, login.project_id, role, login_id=login.id, project=project if n_projects > 1 else "")
     return None if made is None else (made, login.seen_at)
 
 
@@ -522,6 +556,7 @@ def _person(
     scopes: Iterable[str] | None = None,
     login_id: int | None = None,
     token_id: int | None = None,
+    project: str = "",
 ) -> Person | None:
     if row.is_admin:
         role = Role.ADMIN
@@ -529,7 +564,7 @@ def _person(
         return None
     kept = None if scopes is None else frozenset(scopes)
     is_admin = row.is_admin and kept is None
-    return Person(row.id or 0, row.name, project_id, Role(role), is_admin, kept, login_id, token_id)
+    return Person(row.id or 0, row.name, project_id, Role(role), is_admin, kept, login_id, token_id, project)
 
 
 def touch(session: Session, login_id: int, *, now: datetime) -> None:
@@ -791,6 +826,55 @@ def find_token(session: Session, secret: str, *, now: datetime) -> tuple[Person,
     token, person, role = found
     made = _person(person, token.project_id, role, scopes=token.scopes, token_id=token.id)
     return None if made is None else (made, token.used_at)
+
+
+def why_ended(session: Session, secret: str, *, now: datetime) -> str:
+    """Why a token that `find_token` does not find is refused: who shows one that was real learns what became of it.
+
+    `"This token, 'nightly', ended on 2026-11-23. Make another."`
+    """
+    row: TokenRow | None = session.execute(select(TokenRow).where(col(TokenRow.digest) == _digest(secret))).scalar()
+    if row is None:
+        return "There is no such token here. Send it whole, as it was shown: Authorization: Bearer pst_…"
+    ended = min((at for at in (row.ended_at, row.ends_at) if at is not None and at <= now), default=None)
+    if ended is not None:
+        return f"This token, {row.name!r}, ended on {ended.astimezone(UTC):%Y-%m-%d}. Make another."
+    return f"This token, {row.name!r}, is of somebody who may not come in any more."
+
+
+def usable_scopes(role: Role) -> list[str]:
+    """What a token of somebody in this role may be for: `usable_scopes(Role.REVIEWER)` → read, ingest, review."""
+    return [scope for scope, least in _USED_FROM.items() if _ROLES.index(role) >= _ROLES.index(least)]
+
+
+def get_role(session: Session, person: ReviewerRow, project_id: int) -> Role:
+    """What a person is in a project.
+
+    Raises:
+        RefusedError: no member of it.
+
+    """
+    if person.is_admin:
+        return Role.ADMIN
+    row = session.get(MemberRow, (project_id, person.id))
+    if row is None:
+        raise RefusedError(f"{person.name} is no member of this project, so a token of theirs could do nothing in it.")
+    return Role(row.role)
+
+
+def refuse_useless(name: str, role: Role, scopes: Sequence[str]) -> None:
+    """Refuse a scope that a token could never use, before the token is made.
+
+    Raises:
+        RefusedError: the role does not reach so far.
+
+    """
+    useless = sorted(set(scopes) & set(SCOPES) - set(usable_scopes(role)))
+    if useless:
+        raise RefusedError(
+            f"{name} is {role.value} here, so a token of theirs could not {useless[0]}: that takes "
+            f"{_USED_FROM[useless[0]].value}. Leave the scope out, or change the role first."
+        )
 
 
 def touch_token(session: Session, token_id: int, *, now: datetime) -> None:

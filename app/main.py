@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
-from app import __version__, installations, migrations, oidc, review
+from app import __version__, accounts, installations, migrations, oidc, review
 from app.accounts import Person
 from app.audit import Actor
 from app.db import Database, lock_ingest
@@ -148,7 +148,9 @@ def create_app(settings: Settings, db: Database | None = None, meters: Meters | 
         lock_ingest(session)
         project, _ = installations.take_project(session, settings, Actor(None, "server", "start"), now=now)
         local = review.ensure_local_reviewer(session, now=now)
-        anybody = Person(local.id or 0, local.name, project.id or 0, Role.ADMIN, is_admin=True)
+        is_one_of = len(accounts.list_all_projects(session)) > 1
+        called = project.name if is_one_of else ""
+        anybody = Person(local.id or 0, local.name, project.id or 0, Role.ADMIN, is_admin=True, project=called)
         began_at = project.created_at
 
     @asynccontextmanager

@@ -93,10 +93,18 @@ class Opinions:
         return f"{self.asked} people judge {of}" + ("." if self.share == 1 else "; one person decides on each other.")
 
 
+# As the page calls them; `where` names the field.
+_CALLED = {
+    "asked": "The number of people who judge a candidate",
+    "share": "The share of the candidates",
+    "gold_share": "The share of gold",
+}
+
+
 def _asked(name: str, value: object) -> int:
     number = _number(name, value, 1, MOST_ASKED)
     if number != int(number):
-        raise BadInputError(f"{name} is a whole number from 1 to {MOST_ASKED}.", where=f"field {name}")
+        raise BadInputError(f"{_CALLED[name]} is a whole number from 1 to {MOST_ASKED}.", where=f"field {name}")
     return int(number)
 
 
@@ -107,7 +115,7 @@ def _number(name: str, value: object, least: float, most: float) -> float:
         number = None
     if number is None or not least <= number <= most:
         raise BadInputError(
-            f"{name} is a number from {least:g} to {most:g}; it is {str(value)[:40]!r}.", where=f"field {name}"
+            f"{_CALLED[name]} is a number from {least:g} to {most:g}; it is {str(value)[:40]!r}.", where=f"field {name}"
         )
     return number
 

@@ -32,6 +32,7 @@ from app import (
     queue,
     turns,
 )
+from app.accounts import NOBODY
 from app.candidates import Candidate, Finding, Kind, Severity
 from app.db import LARGEST_ID, is_id, lock_chain, lock_ingest, lock_people
 from app.decisions import Derived
@@ -978,12 +979,12 @@ def ensure_project(session: Session, name: str, *, now: datetime) -> ProjectRow:
 
 def ensure_local_reviewer(session: Session, *, now: datetime) -> ReviewerRow:
     """The one reviewer of a server that listens on loopback only."""
-    wanted = select(ReviewerRow).where(col(ReviewerRow.name) == "local")
+    wanted = select(ReviewerRow).where(col(ReviewerRow.name) == NOBODY)
     if session.execute(wanted).scalar() is None:
         lock_people(session)
     reviewer = session.execute(wanted).scalar()
     if reviewer is None:
-        reviewer = ReviewerRow(name="local", created_at=now)
+        reviewer = ReviewerRow(name=NOBODY, created_at=now)
         session.add(reviewer)
         session.flush()
     return reviewer

@@ -133,22 +133,22 @@ def test_a_new_password_ends_every_login(db: Database, ann: ReviewerRow) -> None
 
 
 @pytest.mark.parametrize(
-    "password",
+    ("password", "why"),
     [
-        "short",
-        "x" * 201,
-        "aaaaaaaaaaaaaaaa",
-        "i am Ann, let me in",
-        "my patchsift word",
-        "password1234",
-        "123456789012",
-        "QwertyUiop12",
-        "iloveyou1234",
-        "letmeinletmein",
+        ("short", "12 to 200 characters"),
+        ("x" * 201, "12 to 200 characters"),
+        ("aaaaaaaaaaaaaaaa", "guessed first"),
+        ("i am Ann, let me in", "hold the name of whose it is, ann:"),
+        ("my patchsift word", "hold the word Patchsift"),
+        ("password1234", "guessed first"),
+        ("123456789012", "guessed first"),
+        ("QwertyUiop12", "guessed first"),
+        ("iloveyou1234", "guessed first"),
+        ("letmeinletmein", "guessed first"),
     ],
 )
-def test_a_password_that_is_tried_first_is_none(password: str) -> None:
-    with pytest.raises(BadInputError):
+def test_a_password_that_is_tried_first_is_none_and_the_rule_is_said(password: str, why: str) -> None:
+    with pytest.raises(BadInputError, match=why):
         accounts.hash_password("ann", password)
 
 

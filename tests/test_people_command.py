@@ -28,6 +28,11 @@ def test_somebody_is_added_changed_and_locked_out(desk: Desk, db: Database, sett
     assert desk("user", "add", "ANN").status == 1
     assert desk("user", "role", "ann", "curator").status == 0
     secret = desk("token", "create", "--user", "ann", "--name", "nightly", "--scope", "read").out.strip()
+    assert "curator here, so a token of theirs could not admin" in (
+        desk("token", "create", "--user", "ann", "--name", "x", "--scope", "admin").err
+    )
+    assert desk("token", "create", "--user", "ann", "--name", "y", "--scope", "read", "--days", "9999").status == 1
+    assert "no end" in desk("token", "list").out
     (person,) = [one for one in desk("user", "list", "--json").json["people"] if one["name"] == "ann"]
     assert (person["role"], person["password"], person["disabled"]) == ("curator", False, False)
 

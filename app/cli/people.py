@@ -215,11 +215,11 @@ def create_token(
 ) -> None:
     """Make a token for this project. It is printed once and stored nowhere."""
     from app import accounts, audit  # noqa: PLC0415
-    from app.models import Role  # noqa: PLC0415
 
     with opened(settings_of(data_dir, database_url, project)) as (db, project_id), db.write() as session:
         row = accounts.get_person(session, user)
-        person = accounts.Person(row.id or 0, row.name, project_id, Role.VIEWER)
+        person = accounts.Person(row.id or 0, row.name, project_id, accounts.get_role(session, row, project_id))
+        accounts.refuse_useless(row.name, person.role, scope)
         made, secret = accounts.make_token(session, person, name, scope, now=now(), days=days)
         number, about = made.id, {"name": name, "user": row.name, "scopes": made.scopes}
         audit.note(session, actor(), "token create", now=now(), project_id=project_id, about=about)
@@ -257,7 +257,9 @@ def list_tokens(
         print_json({"tokens": rows})
         return
     for row in rows:
-        tell(f"{row['id']:>5}  {row['user']:20}{','.join(row['scopes']):24}{row['name']}")  # type: ignore[arg-type]
+        ends = f"until {row['ends_at']:%Y-%m-%d}" if row["ends_at"] else "no end"
+        scopes = ",".join(row["scopes"])  # type: ignore[arg-type]
+        tell(f"{row['id']:>5}  {row['user']:20}{scopes:24}{ends:18}{row['name']}")
 
 
 @tokens.command("revoke")

@@ -269,7 +269,7 @@ def _account(
         totp_picture=_picture(address),
         logins=accounts.list_logins(session, who.reviewer_id, now=now),
         tokens=accounts.list_tokens(session, reviewer_id=who.reviewer_id),
-        scopes=accounts.SCOPES,
+        scopes={name: accounts.SCOPES[name] for name in accounts.usable_scopes(who.role)},
         projects=[(project.name, role) for project, role in projects],
         project=next((project.name for project, _ in projects if project.id == who.project_id), ""),
         **more,  # type: ignore[arg-type]
@@ -371,6 +371,7 @@ def make_token(request: Request, form: Form, session: Db, who: Who, now: Now) ->
     days = fields.one("days").strip()
     if days and not (days.isascii() and days.isdigit() and len(days) < 6):  # noqa: PLR2004
         raise BadInputError("A token ends after 1 to 3650 days, or never.", where="field days")
+    accounts.refuse_useless(who.name, who.role, fields.many("scopes"))
     _, secret = accounts.make_token(
         session, who, fields.one("name"), fields.many("scopes"), now=now, days=int(days) if days else None
     )

@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from app import accounts, audit, deeds, review
 from app.accounts import Person
 from app.audit import Decided, Wanted
-from app.errors import BadInputError, NotFoundError
+from app.errors import BadInputError, ConflictError, NotFoundError
 from app.models import AuditRow, LoginRow, ProjectRow, ReviewerRow, Role, TokenRow
 from app.settings import Settings
 from app.web.deps import AppDb, Db, Now, Who
@@ -41,9 +41,10 @@ class MembersView:
 
 @dataclass(frozen=True)
 class ServerView:
-    """What `server.html` may read."""
+    """What `server.html` may read; `nobody` is the row that stands for whoever has no account."""
 
     people: list[ReviewerRow]
+    nobody: int | None
     n_logins: dict[int, int]
     projects: list[ProjectRow]
     started_with: str
@@ -142,6 +143,7 @@ def _server(request: Request, session: Session, now: Now, *, link: str = "", typ
     names = {one.id: one.name for one in people}
     view = ServerView(
         people=people,
+        nobody=next((one.id for one in people if accounts.is_nobody(one)), None),
         n_logins=accounts.count_logins(session, now=now),
         projects=accounts.list_all_projects(session),
         started_with=request.app.state.settings.project,
@@ -176,6 +178,8 @@ def change_person(request: Request, form: Form, session: Db, now: Now, reviewer_
     what = form.allow(("do",)).one("do")
     about(request, name=person.name, do=what)
     if what == "link":
+        if person.disabled_at is not None:
+            raise ConflictError(f"{person.name} is locked out. Let them in again first.")
         link = _link(request, accounts.make_ticket(session, person.id, now=now))
         return _server(request, session, now, link=link, typed=person.name)
     acts = {

@@ -386,17 +386,17 @@ async def _find_person(request: Request) -> Person:
         return door.local
     found = await run_in_threadpool(_look_up, db, shown, request.cookies.get(cookie_of(request), ""))
     if found is None:
-        raise NotKnownError("Log in first, or send a token: Authorization: Bearer pst_…")
+        bearer = _bearer(shown)
+        why = await run_in_threadpool(_why_ended, db, bearer) if bearer else ""
+        raise NotKnownError(why or "Log in first, or send a token: Authorization: Bearer pst_…")
     return found
 
 
 def _look_up(db: Database, shown: str, cookie: str) -> Person | None:
     now = datetime.now(UTC)
     if shown:
-        scheme, _, secret = shown.partition(" ")
-        if scheme.lower() != "bearer":
-            return None
-        return _of_token(db, secret.strip(), now)
+        bearer = _bearer(shown)
+        return _of_token(db, bearer, now) if bearer else None
     if not cookie:
         return None
     with db.read() as session:
@@ -409,6 +409,17 @@ def _look_up(db: Database, shown: str, cookie: str) -> Person | None:
         with suppress(NotStoredError), db.write() as session:
             accounts.touch(session, person.login_id, now=now)
     return person
+
+
+def _bearer(shown: str) -> str:
+    """`"Bearer pst_…"` → `"pst_…"`; nothing of any other scheme."""
+    scheme, _, secret = shown.partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else ""
+
+
+def _why_ended(db: Database, secret: str) -> str:
+    with db.read() as session:
+        return accounts.why_ended(session, secret, now=datetime.now(UTC))
 
 
 def _of_token(db: Database, secret: str, now: datetime) -> Person | None:

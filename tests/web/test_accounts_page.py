@@ -329,12 +329,18 @@ def test_a_token_is_shown_once_and_does_what_it_may(server: TestClient, db: Data
     assert (
         server.post("/api/v1/undo", headers=shown).json()["error"]["message"].startswith("This token may not do that")
     )
-    assert server.get("/api/v1/candidates", headers={"Authorization": "Bearer pst_x"}).status_code == 401
+    assert (invented := server.get("/api/v1/candidates", headers={"Authorization": "Bearer pst_x"})).status_code == 401
+    assert invented.json()["error"]["message"].startswith("There is no such token here.")
     log_in(server, "ann")
+    assert server.post("/account/tokens", data={"name": "x", "scopes": ["read", "curate"]}).status_code == 403
+    assert 'value="review"' in server.get("/account").text
+    assert 'value="curate"' not in server.get("/account").text
     number = re.findall(r"/account/tokens/(\d+)/end", server.get("/account").text)[0]
     server.post(f"/account/tokens/{number}/end")
     server.cookies.clear()
-    assert server.get("/api/v1/candidates", headers=shown).status_code == 401
+    ended = server.get("/api/v1/candidates", headers=shown)
+    assert (ended.status_code, "<b>nightly</b>" in ended.json()["error"]["message"]) == (401, True)
+    assert " ended on 20" in ended.json()["error"]["message"]
 
 
 def test_a_token_makes_no_other_and_changes_no_password(server: TestClient, db: Database) -> None:
@@ -445,9 +451,35 @@ def test_the_server_page_is_for_administrators(server: TestClient, db: Database)
         ("", "over the way", "There is a project over the way already."),
     ):
         assert said in text(server.post("/server/projects", data={"name": name, "project": number}).text)
+    shown = server.get("/server").text
+    assert "Lock out: ann" in text(shown)
     server.post(f"/server/people/{ann}", data={"do": "disable"})
     assert "locked out" in server.get("/server").text
+    assert "Lock out: ann" not in text(server.get("/server").text)
+    refused = server.post(f"/server/people/{ann}", data={"do": "link"})
+    assert (refused.status_code, "Let them in again first" in refused.text) == (409, True)
+    assert "commands" in text(shown)  # what is said of local
     assert log_in(server, "ann") == 401
+
+
+def test_who_may_enter_several_projects_sees_which_one_this_is(server: TestClient, db: Database) -> None:
+    person(db, "root", Role.ADMIN, is_admin=True)
+    ann = person(db, "ann", Role.REVIEWER)
+
+    def here(name: str) -> str | None:
+        assert log_in(server, name) == 303
+        found = re.search(r'class="here".*?<bdi>(.*?)</bdi>', server.get("/queue").text, re.DOTALL)
+        return found and found[1]
+
+    assert [here("root"), here("ann")] == [None, None]
+    with db.write() as session:
+        other = review.ensure_project(session, "next door", now=NOON).id or 0
+    assert [here("root"), here("ann")] == ["default", None]
+    with db.write() as session:
+        accounts.set_role(session, other, ann, "viewer")
+    assert here("ann") == "default"
+    assert server.post("/account/project", data={"project": "next door"}).status_code == 200
+    assert "<bdi>next door</bdi>" in server.get("/queue").text
 
 
 def test_the_log_of_decisions_says_who_and_from_where_and_tells_nothing_too_early(

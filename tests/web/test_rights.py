@@ -226,6 +226,12 @@ def routes(client: TestClient) -> set[str]:
     return found
 
 
+def test_no_token_is_made_that_no_route_would_take() -> None:
+    for role in ROLES:
+        taken = {one.scope for one in RIGHTS.values() if one and ROLES.index(role) >= ROLES.index(one.role)}
+        assert set(accounts.usable_scopes(role)) == taken & set(SCOPES)
+
+
 def test_every_route_has_a_row_and_every_row_a_route(server: Server) -> None:
     assert routes(server.client) == set(RIGHTS)
 
