@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, exists, insert, select
 from sqlalchemy.orm import aliased
@@ -42,6 +43,7 @@ from app.diffs.unicode import refuse_unstorable
 from app.errors import BadInputError, ConflictError, NotFoundError, RefusedError
 from app.evidence import Part, Told
 from app.formats import SUCCESS
+from app.formats.reading import changed_lines
 from app.models import (
     Agreement,
     CandidateRow,
@@ -111,6 +113,13 @@ _SPOKEN = (
 History = list[tuple[DecisionRow, str, RevisionRow | None]]
 
 
+class Size(NamedTuple):
+    """Lines that a diff adds and removes."""
+
+    n_added: int
+    n_removed: int
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A candidate with its evidence, as the review page shows it.
@@ -139,6 +148,13 @@ class Opened:
     parts: tuple[Part, ...] = ()
     lead: int | None = None
     is_blind: bool = False
+
+    @property
+    def size(self) -> Size:
+        """How many lines the diff that stands adds and removes."""
+        if self.stands.diff == self.said.diff:
+            return Size(self.row.n_added, self.row.n_removed)
+        return Size(*changed_lines(self.stands.diff or "")[1:])
 
     @property
     def sides(self) -> History:

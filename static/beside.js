@@ -121,6 +121,16 @@ export function keepsBack(verdict) {
   return verdict === "accept" ? one("#comments")?.dataset.blocks : "";
 }
 
+/** Accept looks as blocked as it is. */
+function showBlocked() {
+  const accept = one("#decide .accept:enabled");
+  const isBlocked = Boolean(one("#comments").dataset.blocks);
+  for (const [name, value] of [["aria-disabled", "true"], ["aria-describedby", "blocked"]]) {
+    if (isBlocked) accept?.setAttribute(name, value);
+    else accept?.removeAttribute(name);
+  }
+}
+
 function showComments() {
   const list = one("#comments:not([hidden])");
   if (!list) return say("Nobody has commented on this candidate.");
@@ -156,6 +166,7 @@ export async function send(form, submitter) {
     holder.replaceWith(thread);
     one("#comments").replaceWith(document.adoptNode(one("#comments", page)));
   }
+  showBlocked();
   // Where the page draws no line for it, the list shows it whole.
   if (!document.getElementById(thread.id)) one("#comments").append(thread);
   const shown = document.getElementById(thread.id);

@@ -193,6 +193,9 @@ def test_the_hunks_of_a_diff_can_be_edited(act: Actor, db: Database, ids: list[i
     act(ids[0], "edit", edited=("diff", rebuilt))
 
     assert rebuilt == DIFF.replace("@@ -1 +1 @@", "@@ -1 +1,2 @@") + "+c\n"
+    with db.read() as session:
+        assert review.open_candidate(session, act.project_id, ids[0]).size == (2, 1)
+        assert review.open_candidate(session, act.project_id, ids[1]).size == (1, 1)
 
 
 @pytest.mark.parametrize(

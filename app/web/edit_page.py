@@ -23,7 +23,7 @@ from app.diffs.merge import merge
 from app.errors import AppError, BadInputError, ConflictError
 from app.models import DraftRow, Verdict
 from app.queue import Filter
-from app.web import beside, kinds, rights
+from app.web import beside, comments_page, kinds, rights
 from app.web.deps import AppDb, Db, Me, Now, Project, Who
 from app.web.forms import Fields, Form, Typed
 from app.web.queue import link_query, wanted_of
@@ -137,7 +137,7 @@ class Conflict:
 
 @dataclass(frozen=True)
 class EditView:
-    """What `edit.html` may read."""
+    """What `edit.html` may read; `blocked` names the comment that keeps an edit from being saved."""
 
     n_quarantined: int
     opened: review.Opened
@@ -156,6 +156,7 @@ class EditView:
     typed: Typed
     notice: str
     beside: beside.Beside | None
+    blocked: str = ""
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,8 @@ def edit(
     if opened.lead is not None:
         return see_other(url(f"/candidates/{opened.lead}/edit", field=field, **link_query(wanted)))
     view = _view(session, project, opened, wanted, field or _field_of(kept))
-    view = replace(view, beside=beside.of_candidate(request, session, opened.row))
+    blocked = comments_page.told_of(session, opened, me, view.query).blocked
+    view = replace(view, beside=beside.of_candidate(request, session, opened.row), blocked=blocked)
     return page(request, "edit.html", view if kept is None else _with_draft(view, kept, take_up=bool(draft)))
 
 

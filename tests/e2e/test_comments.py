@@ -1,6 +1,7 @@
 """Comments in a real browser: by keys alone, in the way of acceptance, resolved; hostile words; without JavaScript."""
 
 import json
+import re
 from typing import Literal
 from urllib.request import Request, urlopen
 
@@ -40,6 +41,9 @@ def test_a_comment_by_keys_blocks_acceptance_until_it_is_resolved(samples: Page)
     expect(thread).to_be_focused()
     expect(thread).to_contain_text(HOSTILE)
     assert page.evaluate("window.__xss") is None
+    expect(page.get_by_role("button", name="Accept", disabled=True)).to_have_accessible_description(
+        re.compile("^Accept and Edit wait")
+    )
     page.keyboard.press("a")
     expect(page.locator("#notice")).to_contain_text("Comment 1 by local at config.py:170 (before) blocks acceptance")
     assert shown(page) == 6
@@ -70,6 +74,7 @@ def test_a_comment_by_keys_blocks_acceptance_until_it_is_resolved(samples: Page)
     expect(thread).to_contain_text("Done.")
     thread.get_by_role("button", name="Resolve").click()
     expect(thread).to_contain_text("resolved by local")
+    expect(page.get_by_role("button", name="Accept", disabled=False)).to_be_visible()
     page.locator("#main").focus()
     settled(page)
     assert press(page, "a") == 7
@@ -107,7 +112,11 @@ def test_the_pages_have_no_barrier_and_work_without_scripts(
     plain.get_by_label("Blocks acceptance").check()
     plain.get_by_role("button", name="Comment", exact=True).click()
     expect(plain.locator("#diff #thread-1")).to_contain_text("Why?")
-    plain.get_by_role("button", name="Accept").click()
+    plain.get_by_role("link", name="Edit").click()
+    expect(plain.locator("main")).to_contain_text("An edit waits for it too")
+    plain.go_back()
+    # It looks disabled, and says why when it is pressed.
+    plain.get_by_role("button", name="Accept").click(force=True)
     expect(plain.locator(".notice.bad")).to_contain_text("blocks acceptance")
     plain.close()
 
