@@ -15,7 +15,7 @@ RUN python -m venv /opt/patchsift && /opt/patchsift/bin/pip install --no-cache-d
 
 FROM python:3.13-slim
 RUN useradd --uid 1000 --no-create-home --shell /usr/sbin/nologin patchsift \
-    && install --directory --owner=1000 --group=1000 /data
+    && install --directory --owner=1000 --group=1000 /data /backups
 COPY --from=build /opt/patchsift /opt/patchsift
 ENV PATH=/opt/patchsift/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -105,9 +105,9 @@ def _listen_for_prometheus(settings: Settings, db: Database, say: Say) -> Meters
 def advice(settings: Settings) -> list[str]:
     """What to say at the start of a server that other machines reach: under which names, and whether others can listen.
 
-    Nothing on loopback; behind `public_url="https://…"` only the names.
+    Nothing on loopback without a proxy; behind `public_url="https://…"` only the names.
     """
-    if settings.host in LOOPBACK:
+    if settings.host in LOOPBACK and settings.is_private:
         return []
     names = sorted(settings.hosts - LOOPBACK)
     lines = [f"hosts     {', '.join(names) or 'localhost alone'}; name others: PATCHSIFT_ALLOWED_HOSTS=NAME,NAME"]

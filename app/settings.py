@@ -168,8 +168,12 @@ class Settings(BaseSettings):
 
     @property
     def is_private(self) -> bool:
-        """Whether only this machine can reach the server, or somebody said that something in front keeps others out."""
-        return self.host in LOOPBACK or self.allow_open
+        """Whether only this machine can reach the server, or somebody said that something in front keeps others out.
+
+        One on loopback that others know by a `public_url` stands behind a proxy of the same machine.
+        """
+        public = urlsplit(self.public_url).hostname
+        return self.allow_open or (self.host in LOOPBACK and (public is None or public in LOOPBACK))
 
     @property
     def hosts(self) -> frozenset[str]:

@@ -190,6 +190,13 @@ def test_a_header_that_browsers_complain_of_on_plain_http_is_left_out_there(
     assert found == ("same-origin" if is_isolated else None)
 
 
+def test_behind_a_proxy_of_this_machine_nobody_comes_in_without_a_name(settings: Settings, db: Database) -> None:
+    for public, status in (("https://desk.example", 303), ("", 200), ("http://localhost:8642", 200)):
+        named = settings.model_copy(update={"public_url": public})
+        with TestClient(create_app(named, db), base_url="http://localhost", follow_redirects=False) as client:
+            assert client.get("/queue").status_code == status
+
+
 def test_a_foreign_host_gets_a_page_that_can_be_read(settings: Settings, db: Database) -> None:
     from app.web.render import asset
 

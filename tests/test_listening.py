@@ -35,6 +35,7 @@ def test_an_answer_is_not_held_back_until_the_one_before_is_acknowledged() -> No
     ("said", "names", "is_warned"),
     [
         ({"host": "127.0.0.1"}, "", False),
+        ({"host": "127.0.0.1", "public_url": "https://desk.example"}, "desk.example", False),
         ({"host": "0.0.0.0"}, "localhost alone", True),
         ({"host": "0.0.0.0", "allowed_hosts": "desk, 192.0.2.2"}, "192.0.2.2, desk", True),
         ({"host": "192.0.2.2", "public_url": "http://desk.example:9811"}, "192.0.2.2, desk.example", True),

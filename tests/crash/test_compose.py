@@ -71,7 +71,7 @@ class Team:
         self.stack = contextlib.ExitStack()
         self.web: dict[int, Started] = {}
         self.workers: list[Started] = []
-        self.port = free_port()
+        self.port, self.health_port = free_port(), free_port()
 
     def environment(self, name: str, **more: str) -> dict[str, str]:
         """What compose gives a service, with the places of this machine."""
@@ -80,6 +80,7 @@ class Team:
             "PATCHSIFT_DATA_DIR": str(self.folder),
             "PATCHSIFT_DATABASE_URL": self.url,
             "PATCHSIFT_DATABASE_PASSWORD_FILE": str(self.password),
+            "PATCHSIFT_PUBLIC_URL": f"http://127.0.0.1:{self.port}",
             "PATCHSIFT_LOG_FORMAT": "json",
             "PATCHSIFT_METRICS": f"127.0.0.1:{free_port()}",
             **more,
@@ -99,7 +100,6 @@ class Team:
                 self.environment(
                     "app",
                     PATCHSIFT_PORT=str(port),
-                    PATCHSIFT_PUBLIC_URL=f"http://127.0.0.1:{self.port}",
                     PATCHSIFT_TRUSTED_PROXIES="127.0.0.1",
                 ),
             )
@@ -117,6 +117,7 @@ class Team:
             {
                 "PATCHSIFT_SITE": f"http://127.0.0.1:{self.port}",
                 "PATCHSIFT_HEADER_TIMEOUT": "1s",
+                "PATCHSIFT_HEALTH_PORT": str(self.health_port),
                 "XDG_DATA_HOME": str(self.folder),
                 "XDG_CONFIG_HOME": str(self.folder),
             },
@@ -229,6 +230,8 @@ def test_what_compose_starts_works_as_one(team: Team) -> None:
     # A log server reads what they say, from the first line on.
     assert all(one.startswith("{") for each in (*team.web.values(), *team.workers) for one in each.said)
     assert_slow_headers_are_cut(team)
+    with urlopen(f"http://127.0.0.1:{team.health_port}/", timeout=10) as answer:
+        assert answer.read() == b"listening"
 
 
 def decide_from_everywhere(team: Team, known: dict[str, str]) -> tuple[list[int], list[int]]:
