@@ -47,6 +47,20 @@ def test_somebody_is_added_changed_and_locked_out(desk: Desk, db: Database, sett
     assert told(db) == ["user add", "user role", "token create", "user disable"]
 
 
+def test_an_administrator_is_made_and_the_last_one_stays(desk: Desk, db: Database) -> None:
+    assert desk("user", "add", "ann", "--admin").status == desk("user", "add", "ben").status == 0
+    for last in (("admin", "ann", "--no"), ("disable", "ann")):
+        assert desk("user", *last).err == "ann is the only administrator. Make somebody else one first.\n"
+    assert desk("user", "admin", "ben").status == 0
+    # Who has chosen no password yet is nobody's help.
+    assert desk("user", "admin", "ann", "--no").status == 1
+    with db.write() as session:
+        session.execute(text("UPDATE reviewer SET password = 'x' WHERE name = 'ben'"))
+    assert desk("user", "admin", "ann", "--no").status == 0
+    assert [one["name"] for one in desk("user", "list", "--json").json["people"] if one["admin"]] == ["ben"]
+    assert told(db) == ["user add", "user add", "user admin", "user no-admin"]
+
+
 def test_what_a_command_changes_is_told_and_what_it_reads_is_not(desk: Desk, db: Database, tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     log.write_bytes(line("Fix the parser") + b"\n{")
