@@ -529,8 +529,8 @@ def keeps_out(row: CandidateRow, *, may_settle: bool) -> str:
     if may_settle or row.status == Status.PENDING or row.agreement in {Agreement.NONE, Agreement.WAITING}:
         return ""
     return (
-        f"{row.n_opinions} people have judged candidate {row.id}; the last word on it is a curator's. To change your "
-        "opinion, take it back first, on the candidate's page."
+        f"{row.n_opinions} people have judged candidate {row.id}; the last word on it is a curator's. Whoever was one "
+        "of them can take that opinion back on the candidate's page, and then give another."
     )
 
 
@@ -766,10 +766,14 @@ def _changed(session: Session, row: CandidateRow, seen: int) -> str:
             "Nothing of yours was stored; decide on that one."
         )
     row, history = _told_of(session, row)
-    last = f" by {history[-1][1]} ({history[-1][0].verdict})" if history else ""
+    last = ""
+    if history:
+        decision, who, _ = history[-1]
+        is_own = decision.reviewer_id == queue.who_asks(session)
+        last = f" by {'you, elsewhere' if is_own else who} ({decision.verdict})"
     return (
         f"Candidate {row.id} was changed{last} after you opened it: you saw version {seen}, it is version "
-        f"{row.version} and {row.status} now. Nothing of yours was stored; open it again and decide anew."
+        f"{row.version} and {row.status} now. Nothing of this was stored; look at it as it is now and decide anew."
     )
 
 

@@ -154,13 +154,14 @@ export function bringBack(act) {
 /** Gives back everything that was typed with a decision that was refused, and says why it was. */
 export function restore(act) {
   const node = one("#candidate");
-  if (one(":scope > .notice.bad", node)) return;
-  const line = document.createElement("p");
-  line.className = "notice bad";
+  one(":scope > [data-refused]", node)?.remove();
+  const line = refusalLine(`Your ${act.verdict} was not stored.`, [act.refused], [act]);
+  line.dataset.refused = "";
   line.setAttribute("role", "alert");
-  line.append(document.createElement("strong"));
-  line.firstChild.textContent = act.refused;
   node.prepend(line);
+  // From here on it is told of on this page alone, until one decides again.
+  changeAct(act, { isSeen: true });
+  showRefused();
   one("#comment").value = act.comment;
   one("#given").value = act.rating ?? "";
   for (const box of all("[name=reasons]", node)) box.checked = act.reasons.includes(box.value);

@@ -224,6 +224,7 @@ async function save() {
       isOver = true;
       forgetHere();
       countEdit();
+      for (const act of listRefused()) if (String(act.id) === form.dataset.id) dropAct(act);
       location.assign(form.dataset.next);
     }
   } catch {

@@ -1,8 +1,10 @@
-// Where several people review: an open page says once a minute that its candidate is looked at, hears who else is there,
+// Where several people review: an open page says once a minute that its candidate is looked at, hears who else is there
+// and within seconds who took it over,
 // is given what comes next so that nobody else gets it, and gives all of it back when it is left or out of sight.
 "use strict";
 
 const BEAT_MS = 60_000;
+const PEEK_MS = 5000;
 const FRESH_MS = 1000;
 
 // What this page was given beforehand, and the last visit: one after the other, so that none gives back what the next keeps.
@@ -28,7 +30,7 @@ async function visitNow(id, takeOver) {
   const response = await fetch(line.dataset.visit, {
     method: "POST",
     headers: { "Content-Type": "application/json", "HX-Request": "true", "HX-Request-Type": "partial" },
-    body: JSON.stringify({ candidate: id, version, dealt, take_over: takeOver }),
+    body: JSON.stringify({ candidate: id, version, dealt, take_over: takeOver, had: line.hasAttribute("data-had") }),
   });
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const node = page.querySelector("#lease");
@@ -59,6 +61,20 @@ function giveBack(candidate) {
 
 const visitSoon = () => visit().catch(() => {});
 
+/** Asks whether somebody took the candidate over, and then who. */
+async function peek() {
+  const line = leaseHere();
+  if (!line || document.hidden || one(".holder", line)) return;
+  try {
+    const response = await fetch(line.dataset.held);
+    if (!response.ok || !(await response.json()).held || leaseHere() !== line) return;
+  } catch {
+    return;
+  }
+  latest.at = -Infinity;
+  visitSoon();
+}
+
 document.addEventListener("click", (event) => {
   if (!event.target.closest?.("[data-take]")) return;
   event.preventDefault();
@@ -70,4 +86,5 @@ document.addEventListener("visibilitychange", () => (document.hidden ? giveBack(
 window.addEventListener("pagehide", () => leaseHere() && giveBack(candidateHere()));
 window.addEventListener("pageshow", (event) => event.persisted && visitSoon());
 setInterval(visitSoon, BEAT_MS);
+setInterval(peek, PEEK_MS);
 visitSoon();

@@ -3,6 +3,7 @@
 // of a browser share them and take turns in sending.
 "use strict";
 
+const KEPT_MS = 604_800_000;
 const OUTBOX = `outbox/${document.body.dataset.desk}/`;
 const REASON_MS = 1500;
 const SEND_MS = 20_000;
@@ -47,7 +48,7 @@ function listActs() {
 const listWaiting = () => listActs().filter((act) => !act.refused);
 const listRefused = () => listActs().filter((act) => act.refused);
 /** The candidates of which the server may not know yet what was decided. */
-const listUnsure = () => listActs().map((act) => act.id);
+const listUnsure = () => listActs().filter((act) => !act.isSeen).map((act) => act.id);
 /** Whether the server cannot have seen an act: it can be taken back by dropping it. */
 const isUnsent = (act) => readAct(act.name)?.isTried === false;
 
@@ -204,21 +205,38 @@ function showOutbox() {
   sign.textContent = text;
 }
 
-/** Decisions that the server refused, but for the one whose candidate is on the screen. */
-function showRefused() {
-  const here = one("#candidate[data-id]")?.dataset.id;
-  const lines = listRefused().filter((act) => String(act.id) !== here).map((act) => {
-    const line = one("#refusal-line").content.firstElementChild.cloneNode(true);
-    one("strong", line).textContent = `Your ${act.verdict} of #${act.id} was not stored.`;
-    one("span", line).textContent = act.refused;
-    one("a", line).href = `/candidates/${act.id}${act.query ?? ""}`;
-    one("button", line).addEventListener("click", () => {
-      dropAct(act);
-      showRefused();
-    });
-    return line;
+/** A line of what was not stored, with the button that forgets it. */
+function refusalLine(said, why, acts) {
+  const line = one("#refusal-line").content.firstElementChild.cloneNode(true);
+  one("strong", line).textContent = said;
+  one("span", line).append(...why);
+  one("button", line).addEventListener("click", () => {
+    acts.forEach(dropAct);
+    line.remove();
+    showRefused();
   });
-  one("#refused").replaceChildren(...lines);
+  return line;
+}
+
+function refusalLink(act, said) {
+  const link = document.createElement("a");
+  link.href = `/candidates/${act.id}${act.query ?? ""}`;
+  link.textContent = said;
+  return link;
+}
+
+/** Where candidates are looked at, one line for all that was refused and not looked at since; each is told of on its own. */
+function showRefused() {
+  const shown = one("#candidate");
+  const acts = shown || location.pathname === "/queue" ? listRefused().filter((act) => !act.isSeen && String(act.id) !== shown?.dataset.id) : [];
+  const why = acts.length === 1 ? [`${acts[0].refused} `, refusalLink(acts[0], "Look at it again")]
+    : acts.flatMap((act, at) => [at ? ", " : "", refusalLink(act, `#${act.id} (${act.verdict})`)]);
+  const said = acts.length === 1 ? `Your ${acts[0].verdict} of #${acts[0].id} was not stored.` : `${acts.length} of your decisions were not stored:`;
+  const sign = acts.map((act) => act.name).join();
+  // Said once, and not with every candidate.
+  if (one("#refused").dataset.acts === sign) return;
+  one("#refused").dataset.acts = sign;
+  one("#refused").replaceChildren(...(acts.length > 0 ? [refusalLine(said, why, acts)] : []));
 }
 
 document.addEventListener("outbox:answer", (event) => {
@@ -313,6 +331,7 @@ window.addEventListener("online", () => {
   deliver();
 });
 window.addEventListener("storage", (event) => event.key?.startsWith(OUTBOX) && showOutbox());
+for (const act of listRefused()) if (act.isSeen && Date.now() - act.at > KEPT_MS) localStorage.removeItem(act.name);
 showRefused();
 if (listWaiting().length > 0) deliver();
 

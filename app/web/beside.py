@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 
 from fastapi import Request
 from sqlalchemy import ColumnElement
@@ -32,6 +33,9 @@ class Beside:
         waiting: what was sent to this person about it.
         sent: what this person sent about it, and waits.
         people: whom it can be sent to.
+        now: when this was asked.
+        is_lost: whether who has it took it from this person.
+        is_blind: whether several people judge it, each for themselves.
     """
 
     candidate: int
@@ -45,6 +49,9 @@ class Beside:
     waiting: list[Turn]
     sent: list[Turn]
     people: list[str]
+    now: datetime
+    is_lost: bool
+    is_blind: bool
 
 
 @dataclass(frozen=True)
@@ -103,13 +110,19 @@ def of_candidate(request: Request, session: Session, row: CandidateRow) -> Besid
         waiting=turns.list_waiting(session, me.project_id, me.reviewer_id, number),
         sent=turns.list_sent(session, me.project_id, me.reviewer_id, number, done=False),
         people=turns.list_people(session, me.project_id, me.reviewer_id),
+        now=now,
+        is_lost=False,
+        is_blind=asking.is_blind(session, row),
     )
 
 
-def of_visit(request: Request, session: Session, row: CandidateRow, seen: int, visit: Visit) -> Beside:
-    """What an open page is told once a minute: the block `lease` alone."""
+def of_visit(
+    request: Request, session: Session, row: CandidateRow, seen: int, visit: Visit, *, had: bool = False
+) -> Beside:
+    """What an open page is told once a minute, the block `lease` alone; `had` says that it had the candidate before."""
     me, number = person_of(request), row.id or 0
-    present = leases.list_present(session, me.project_id, now=instant(), candidate_id=number)
+    now = instant()
+    present = leases.list_present(session, me.project_id, now=now, candidate_id=number)
     return Beside(
         candidate=number,
         version=seen,
@@ -122,6 +135,9 @@ def of_visit(request: Request, session: Session, row: CandidateRow, seen: int, v
         waiting=[],
         sent=[],
         people=[],
+        now=now,
+        is_lost=had and visit.lease.reviewer_id != me.reviewer_id,
+        is_blind=asking.is_blind(session, row),
     )
 
 

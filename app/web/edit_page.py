@@ -134,6 +134,11 @@ class Conflict:
     n_conflicts: int
     apart: Markup
 
+    @property
+    def is_verdict(self) -> bool:
+        """Whether the other one changed no text: the two differ in what they decided alone."""
+        return self.verdict != Verdict.EDIT and not self.apart and not any(one.theirs or one.note for one in self.met)
+
 
 @dataclass(frozen=True)
 class EditView:
@@ -217,7 +222,7 @@ def save(
         view = _entered_view(session, project, opened, wanted, sent, entered)
         view = replace(view, notice=error.message)
         if isinstance(error, ConflictError) and opened.lead is None and version != opened.row.version:
-            view = _met_view(view, entered, version)
+            view = _met_view(view, entered, version, who.reviewer_id)
         return page(request, "edit.html", view, status=error.status)
     if outcome.decision is None and not outcome.gold:
         view = _entered_view(session, project, opened, wanted, sent, entered)
@@ -350,7 +355,7 @@ def _with_draft(view: EditView, draft: DraftRow, *, take_up: bool) -> EditView:
         found = replace(view, texts=_with_entered(view.texts, entered, exactly=True), typed=typed)
         return view if found.texts == view.texts and typed == view.typed else replace(found, draft=note)
     if take_up:
-        return _met_view(replace(view, typed=typed), entered, draft.version)
+        return _met_view(replace(view, typed=typed), entered, draft.version, draft.reviewer_id)
     return replace(view, draft=note)
 
 
@@ -381,13 +386,17 @@ def _draft_of(entered: Entered, texts: Sequence[Text]) -> dict[str, object]:
 # ------------------------------------------------------------------------------------------------ two edits
 
 
-def _met_view(view: EditView, entered: Entered, version: int) -> EditView:
+def _met_view(view: EditView, entered: Entered, version: int, me: int) -> EditView:
     """The page with two edits of one version brought together, to be saved as an edit of today's version."""
     opened, field = view.opened, view.field
     was = _texts(opened, review.stands_at(opened, version), field)
     now = _texts(opened, opened.stands, field)
     last = opened.history[-1] if opened.history else None
-    who, verdict = ("the log", "") if last is None else (last[1], last[0].verdict)
+    who, verdict = (
+        ("the log", "")
+        if last is None
+        else ("you, elsewhere" if last[0].reviewer_id == me else last[1], last[0].verdict)
+    )
     if len(was) != len(entered.texts) or [one.original for one in was] != [one.original for one in now]:
         # The one edited hunks that the other's diff does not have: nothing can be laid side by side.
         apart = _diff_of("yours.diff", "", _rebuilt(opened, version, entered))
@@ -422,6 +431,8 @@ def _rebuilt(opened: review.Opened, version: int, entered: Entered) -> str:
 
 
 def _diff_of(path: str, before: str, after: str) -> Markup:
+    if before == after:
+        return Markup()
     return drawing.diff(diff_texts(before, after, path), prefix=f"m{uuid.uuid4().hex[:6]}")
 
 

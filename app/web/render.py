@@ -88,6 +88,16 @@ def _age(at: datetime, now: datetime) -> str:
     )
 
 
+def _lasting(since: datetime, now: datetime) -> str:
+    """How long something has been so: `5 min`; the exact instant stands in the tag."""
+    minutes = max(0, int((now - since).total_seconds())) // 60
+    said = "less than a minute" if minutes < 1 else f"{minutes} min" if minutes < 60 else f"{minutes // 60} h"  # noqa: PLR2004
+    utc = since.astimezone(UTC)
+    return Markup('<time datetime="{}" title="since {}">{}</time>').format(
+        utc.isoformat(), utc.strftime("%Y-%m-%d %H:%M UTC"), said
+    )
+
+
 def _commas(number: int) -> str:
     return f"{number:,}"
 
@@ -124,7 +134,14 @@ def environment(cache: Path | None = None) -> Environment:
         bytecode_cache=None if cache is None else _Compiled(str(cache)),
     )
     made.globals |= {"url": url, "asset": asset, "version": __version__, "keys": KEYS}
-    made.filters |= {"instant": _instant, "moment": _moment, "age": _age, "commas": _commas, "bytes": _bytes}
+    made.filters |= {
+        "instant": _instant,
+        "moment": _moment,
+        "age": _age,
+        "lasting": _lasting,
+        "commas": _commas,
+        "bytes": _bytes,
+    }
     made.globals["ui"] = _parts(made.get_template("_ui.html").module)
     return made
 

@@ -264,7 +264,9 @@ def _refused(
     wanted = wanted_of(request)
     typed = Typed(sent.one("comment"), sent.one("rating"), sent.many("reasons"))
     headers = {"HX-Retarget": "#candidate", "HX-Reswap": "outerHTML", "HX-Push-Url": "false"}
-    again = replace(review_view(request, session, *where, candidate_id, wanted), typed=typed, notice=error.message)
+    pressed = sent.one("verdict")
+    notice = f"Your {pressed} was not stored. {error.message}" if pressed in decisions.STATUS_OF else error.message
+    again = replace(review_view(request, session, *where, candidate_id, wanted), typed=typed, notice=notice)
     return page(request, "review.html", again, fragment="candidate", status=error.status, headers=headers)
 
 

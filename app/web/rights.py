@@ -142,6 +142,7 @@ RIGHTS: Mapping[str, Right | None] = {
     "POST /candidates/{candidate_id}/split": _DECIDE,
     "POST /undo": _DECIDE,
     "POST /queue/visit": _DECIDE,
+    "GET /queue/held": _DECIDE,
     "POST /queue/leave": _DECIDE,
     "POST /queue/start": _DECIDE,
     "POST /candidates/{candidate_id}/take": _DECIDE,

@@ -13,7 +13,7 @@ from app.web.api import JsonObject, read_as
 from app.web.deps import AppDb, Db, Me, Now, Project
 from app.web.forms import Form, Typed
 from app.web.queue import link_query, wanted_of
-from app.web.render import is_partial, page, see_other, url
+from app.web.render import as_json, is_partial, page, see_other, url
 from app.web.review_page import FIELDS, review_view
 from app.web.rights import about
 
@@ -22,7 +22,7 @@ _MOST_DEALT = 50
 
 
 class VisitIn(BaseModel):
-    """What an open page says of itself: its candidate and version, what it was given beforehand."""
+    """What an open page says of itself: its candidate and version, what it was given beforehand, what it `had`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -30,6 +30,7 @@ class VisitIn(BaseModel):
     version: int
     dealt: list[int] = Field(default_factory=list, max_length=_MOST_DEALT)
     take_over: bool = False
+    had: bool = False
 
 
 class LeaveIn(BaseModel):
@@ -73,8 +74,16 @@ def visit(request: Request, body: JsonObject, db: AppDb, project: Project, me: M
     with db.read() as session:
         queue.asks(session, me)
         row = review.get_candidate(session, project, said.candidate)
-        shown = beside.of_visit(request, session, row, said.version, found)
+        shown = beside.of_visit(request, session, row, said.version, found, had=said.had)
     return page(request, "review.html", BesideView(shown, link_query(wanted)), fragment="lease")
+
+
+@router.get("/queue/held")
+def held(session: Db, project: Project, me: Me, now: Now, candidate: str) -> Response:
+    """Whether somebody else has a candidate: what an open page asks every few seconds, and nothing is written for."""
+    row = review.get_candidate(session, project, queue.whole_number("candidate", candidate))
+    lease = leases.find_lease(session, row.id or 0, now=now)
+    return as_json({"held": lease is not None and lease.reviewer_id != me})
 
 
 @router.post("/queue/leave")

@@ -271,8 +271,16 @@ def test_a_refused_decision_comes_back_and_keeps_the_others_moving(page: Page, s
     assert shown(page) == 2
     page.get_by_role("link", name="Look at it again").click()
     expect(page.locator("#candidate").get_by_role("alert")).to_contain_text("it is version 2 and skipped now")
+    expect(page.locator("#candidate").get_by_role("alert")).to_contain_text("Your accept was not stored.")
     expect(page.get_by_label("Comment", exact=True)).to_have_value("not this one")
     assert shown(page) == 1
+    # It belongs to its candidate: whoever goes on is not followed by it, and it is there again with the candidate.
+    assert press(page, "n") == 2
+    expect(page.locator("#refused > *")).to_have_count(0)
+    page.goto("/candidates/1")
+    expect(page.locator("[data-refused]")).to_contain_text("Your accept was not stored.")
+    shown(page)
+    ready(page)
     assert press(page, "x") == 2
     assert press(page, "a") == 3
     ready(page, 2)

@@ -312,7 +312,7 @@ def test_two_edits_that_meet_are_marked_and_the_marks_are_not_stored(
     answer = client.post(f"/candidates/{number}/edit", data=form)
 
     assert answer.status_code == 409
-    assert "local (edit)" in text(answer.text)
+    assert "you, elsewhere (edit)" in text(answer.text)
     assert "They meet at 1 place" in text(answer.text)
     assert "so far</textarea>" in answer.text
     assert live_parts(answer.text) == []
@@ -340,7 +340,7 @@ def test_an_edit_after_an_accept_is_only_shown_again(client: TestClient, three: 
     answer = client.post(f"/candidates/{three[0]}/edit", data=form)
 
     assert answer.status_code == 409
-    assert "The two do not touch" in text(answer.text)
+    assert "The text was not changed" in text(answer.text)
     assert json.loads(_attribute(answer.text, "data-current")) == SCRIPT + "# mine\n"
 
 

@@ -69,8 +69,11 @@ def test_each_gets_another_and_whoever_loses_one_is_told(two: Two, three: list[i
     taken = bob.post(f"/candidates/{three[2]}/take", data=typed)
     assert "half a thought" in taken.text
     assert "Ada has this candidate" not in text(taken.text)
-    told, _ = visit(ada, three[2])
-    assert "Bob has this candidate" in told
+    assert ada.get(f"/queue/held?candidate={three[2]}").json() == {"held": True}
+    assert bob.get(f"/queue/held?candidate={three[2]}").json() == {"held": False}
+    told, _ = visit(ada, three[2], had=True)
+    assert "Bob took this candidate over from you less than a minute ago." in told
+    assert "Bob has this candidate" in visit(ada, three[2])[0]
     assert "Take it over" in told
 
     assert ada.post(f"/api/v1/candidates/{three[2]}/lease", json={"take_over": True}).json()["lease"]["by"] == "Ada"
@@ -93,10 +96,18 @@ def test_a_late_decision_counts_and_a_second_one_gets_both_texts(two: Two, three
     assert set(error["theirs"]["texts"]) == {"script", "diff"}
     told, _ = visit(bob, three[0])
     assert "Ada decided on it while you looked (accept): it is version 2 and accepted now." in told
+    again = ada.post(f"/api/v1/candidates/{three[0]}/decisions", json=said | {"key": "a2"}).json()["error"]["message"]
+    assert "was changed by you, elsewhere (accept)" in again
+    # Nobody edited but bob: there is nothing to bring together.
+    edit = {"version": "1", "key": "e", "edited_script": "import libcst\n"}
+    met = text(bob.post(f"/candidates/{three[0]}/edit", data=edit).text)
+    assert "Decided while you edited" in met
+    assert ("The text was not changed" in met, "The diff is empty" in met) == (True, False)
     # The page says the same, around what was typed.
     form = {"verdict": "reject", "version": "1", "key": "c", "comment": "Bob's"}
     page = bob.post(f"/candidates/{three[0]}/decisions", data=form)
     assert page.status_code == 409
+    assert "Your reject was not stored. Candidate" in text(page.text)
     assert "Bob&#39;s" in page.text
     assert "Ada&#39;s" in page.text
 
