@@ -14,14 +14,14 @@ from functools import cache
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, case, exists, func, select, update
+from sqlalchemy import ColumnElement, case, delete, exists, func, select, update
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from app.db import lock_people
 from app.errors import BadInputError, ConflictError, NotFoundError, NotKnownError, RefusedError
 from app.formats.reading import shown
-from app.models import LoginRow, MemberRow, ProjectRow, ReviewerRow, Role, TicketRow, TokenRow
+from app.models import LoginRow, MemberRow, ProjectRow, RecoveryRow, ReviewerRow, Role, TicketRow, TokenRow
 
 if TYPE_CHECKING:
     from pwdlib import PasswordHash
@@ -55,6 +55,7 @@ _LEAST, _MOST = 12, 200
 _NAME_COUNTS = 3
 _FEWEST_GUESSES, _MOST_ESTIMATED = 10**8, 72
 _STEP_SECONDS = 30
+_N_RECOVERY, _RECOVERY_DIGITS = 10, 20
 _TOTP = re.compile(r"[A-Z2-7]{32}")
 _LONGEST_LABEL = 100
 _LONGEST_AGENT = 200
@@ -359,12 +360,14 @@ class Checked:
     Attributes:
         reviewer_id: who.
         step: the code's time step, for `use_code`; None without a second factor.
+        recovery: the digest of the recovery code that was shown instead, for `use_code`; else None.
         fitted: the hash that the password fitted, empty where a provider named them.
         better: the same password, hashed as it is done today, where that differs.
     """
 
     reviewer_id: int
     step: int | None = None
+    recovery: bytes | None = field(default=None, repr=False)
     fitted: str = field(default="", repr=False)
     better: str | None = field(default=None, repr=False)
 
@@ -382,12 +385,13 @@ def check_password(session: Session, name: str, password: str, code: str = "", *
         fits, better = _hasher().verify_and_update(password[: _MOST + 1], stored)
     if person is None or not fits or person.password is None or person.disabled_at is not None:
         raise NotKnownError(_WRONG)
-    step = None
+    step = recovery = None
     if person.totp is not None:
         step = _find_step(person.totp, person.totp_used, code, now)
-        if step is None:
+        recovery = None if step is not None else _find_recovery(session, person, code)
+        if step is None and recovery is None:
             raise NotKnownError(_WRONG)
-    return Checked(person.id or 0, step, stored, better)
+    return Checked(person.id or 0, step, recovery, stored, better)
 
 
 def _find_step(secret: str, used: int, code: str, now: datetime) -> int | None:
@@ -403,6 +407,40 @@ def _find_step(secret: str, used: int, code: str, now: datetime) -> int | None:
     return None
 
 
+def _find_recovery(session: Session, person: ReviewerRow, code: str) -> bytes | None:
+    """The digest of the person's recovery code, where this is one that was not used."""
+    digest = _of_recovery(person, code)
+    wanted = exists().where(col(RecoveryRow.digest) == digest, col(RecoveryRow.reviewer_id) == person.id)
+    return digest if session.execute(select(wanted)).scalar() else None
+
+
+def _of_recovery(person: ReviewerRow, code: str) -> bytes:
+    # 66 random bits need no slow hash.
+    return _digest(f"recovery {person.id} " + "".join(one for one in code if one not in " -"))
+
+
+def make_recovery_codes(session: Session, person: ReviewerRow) -> list[str]:
+    """Ten codes, each for one time that the second factor is not at hand; those that there were before end.
+
+    `["3141-5926-5358-9793-2384", …]`: digits, which a telephone's keys have. They are shown once and stored nowhere.
+    """
+    lock_people(session)
+    _end_recovery(session, person)
+    codes = ["".join(secrets.choice("0123456789") for _ in range(_RECOVERY_DIGITS)) for _ in range(_N_RECOVERY)]
+    session.add_all(RecoveryRow(digest=_of_recovery(person, code), reviewer_id=person.id or 0) for code in codes)
+    return ["-".join(code[at : at + 4] for at in range(0, _RECOVERY_DIGITS, 4)) for code in codes]
+
+
+def count_recovery_codes(session: Session, person: ReviewerRow) -> int:
+    """How many of the codes are left."""
+    wanted = select(func.count()).select_from(RecoveryRow).where(col(RecoveryRow.reviewer_id) == person.id)
+    return session.execute(wanted).scalar() or 0
+
+
+def _end_recovery(session: Session, person: ReviewerRow) -> None:
+    session.execute(delete(RecoveryRow).where(col(RecoveryRow.reviewer_id) == person.id))
+
+
 def new_totp(person: ReviewerRow, begun: str = "") -> tuple[str, str]:
     """A secret for a second factor, and the address that an authenticator reads; nothing is stored yet.
 
@@ -414,14 +452,18 @@ def new_totp(person: ReviewerRow, begun: str = "") -> tuple[str, str]:
     return made, pyotp.TOTP(made).provisioning_uri(name=person.name, issuer_name="Patchsift")
 
 
-def confirm_totp(session: Session, person: ReviewerRow, secret: str, code: str, *, now: datetime) -> None:
+def confirm_totp(session: Session, person: ReviewerRow, secret: str, code: str, *, now: datetime) -> list[str]:
     """Ask for a second factor from now on, once a code shows that the authenticator has the secret.
+
+    Gives the codes for when the authenticator is lost, which are shown once.
 
     Raises:
         BadInputError: the code is not of that secret.
         ConflictError: there is one already; to change it takes the password and a code of it.
 
     """
+    lock_people(session)
+    session.refresh(person, ["totp"])
     if person.totp is not None:
         raise ConflictError("There is a second factor already. Take it away first, then begin again.")
     if not _TOTP.fullmatch(secret):
@@ -435,12 +477,14 @@ def confirm_totp(session: Session, person: ReviewerRow, secret: str, code: str, 
         )
     person.totp, person.totp_used = secret, step
     session.add(person)
+    return make_recovery_codes(session, person)
 
 
 def remove_totp(session: Session, person: ReviewerRow) -> None:
     """Ask for the password alone from now on."""
     person.totp, person.totp_used = None, 0
     session.add(person)
+    _end_recovery(session, person)
 
 
 # ------------------------------------------------------------------------------------------------ logins
@@ -488,12 +532,18 @@ def log_in(session: Session, checked: Checked, *, address: str, agent: str, now:
 
 
 def use_code(session: Session, checked: Checked) -> None:
-    """Use the code of the second factor up, whatever it was shown for: it is taken once.
+    """Use the code of the second factor, or the recovery code, up, whatever it was shown for: it is taken once.
 
     Raises:
         NotKnownError: it was used by somebody else meanwhile.
 
     """
+    if checked.recovery is not None:
+        # In one statement: of two who show it at the same instant, one does.
+        used = delete(RecoveryRow).where(col(RecoveryRow.digest) == checked.recovery)
+        if session.execute(used.returning(col(RecoveryRow.digest))).first() is None:
+            raise NotKnownError(_WRONG)
+        return
     if checked.step is None:
         return
     unused = (col(ReviewerRow.id) == checked.reviewer_id, col(ReviewerRow.totp_used) < checked.step)

@@ -17,6 +17,7 @@ _UNSAID = frozenset({"do", "role", "key", BY_TOKEN, REFUSED})
 _DEEDS: Mapping[str, tuple[str, ...]] = {
     # Coming and going, and what people change of themselves.
     "logged in": ("log in",),
+    "logged in by a recovery code": ("log in by a recovery code",),
     "logged in by the provider": ("log in by the provider",),
     "login refused": ("fail to log in",),
     "login held back": ("try to log in too often, and were held back",),
@@ -25,6 +26,7 @@ _DEEDS: Mapping[str, tuple[str, ...]] = {
     "POST /logout": ("log out",),
     "POST /account/password": ("change their password",),
     "POST /account/totp": ("turn on the second factor",),
+    "POST /account/totp/codes": ("make new recovery codes of their own",),
     "POST /account/totp/remove": ("turn off the second factor",),
     "POST /account/logins/{login_id}/end": ("end login {login_id}, one of their own",),
     "POST /account/tokens": ("make the token '{name}' ({scopes})", "make a token"),

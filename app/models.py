@@ -233,6 +233,19 @@ class TicketRow(SQLModel, table=True):
     used_at: datetime | None = None
 
 
+class RecoveryRow(SQLModel, table=True):
+    """A code that takes the place of the second factor once: a row goes when its code is used.
+
+    `digest` is of the code and of whose it is; the code itself was shown once.
+    """
+
+    __tablename__ = "recovery"
+    __table_args__ = (Index("ix_recovery_reviewer", "reviewer_id"),)
+
+    digest: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    reviewer_id: int = Field(foreign_key="reviewer.id")
+
+
 class AuditRow(SQLModel, table=True):
     """A change of state: who, what, when, from where. Append-only: triggers refuse UPDATE and DELETE.
 

@@ -123,6 +123,42 @@ def test_a_code_of_the_second_factor_is_taken_once(db: Database, ann: ReviewerRo
         come_in(db, code, later)
 
 
+def test_a_recovery_code_takes_the_place_of_the_telephone_once(db: Database, ann: ReviewerRow) -> None:
+    with db.write() as session:
+        row = session.get_one(ReviewerRow, ann.id)
+        secret, _ = accounts.new_totp(row)
+        codes = accounts.confirm_totp(session, row, secret, pyotp.TOTP(secret).at(NOON), now=NOON)
+        bob = accounts.create(session, "bob", hashed=row.password, now=NOON)
+        bob.totp = secret
+    assert len(set(codes)) == 10
+
+    assert who(db, come_in(db, codes[0])) is not None
+    with pytest.raises(NotKnownError):
+        come_in(db, codes[0])
+    with db.read() as session:
+        first, second = (
+            accounts.check_password(session, "ann", PASSWORD, codes[1].replace("-", " "), now=NOON) for _ in "ab"
+        )
+        assert accounts.count_recovery_codes(session, session.get_one(ReviewerRow, ann.id)) == 9
+        with pytest.raises(NotKnownError):  # a code is of one person
+            accounts.check_password(session, "bob", PASSWORD, codes[2], now=NOON)
+    with db.write() as session:
+        accounts.log_in(session, first, address="", agent="", now=NOON)
+    # Two at once: both showed the code before either was in.
+    with pytest.raises(NotKnownError), db.write() as session:
+        accounts.log_in(session, second, address="", agent="", now=NOON)
+
+    with db.write() as session:
+        later = accounts.make_recovery_codes(session, session.get_one(ReviewerRow, ann.id))
+    with pytest.raises(NotKnownError):
+        come_in(db, codes[2])
+    with db.write() as session:
+        accounts.remove_totp(session, session.get_one(ReviewerRow, ann.id))
+    with db.read() as session:
+        assert accounts.count_recovery_codes(session, session.get_one(ReviewerRow, ann.id)) == 0
+    assert later[0] not in codes
+
+
 def test_a_new_password_ends_every_login(db: Database, ann: ReviewerRow) -> None:
     secret = come_in(db)
     with db.write() as session:

@@ -7,7 +7,7 @@ from app.db import Database, does_not_answer
 from app.errors import AppError
 
 # Written out so that a start on a current database need not import Alembic; a test compares it to the files.
-HEAD = "0016"
+HEAD = "0017"
 
 
 def current(db: Database) -> str | None:

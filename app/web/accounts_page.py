@@ -1,6 +1,7 @@
 """Coming in and going: the login, one-time links, and what people see and change of their own account."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from starlette.responses import Response
 
 from app import accounts, audit
 from app.accounts import Checked, Person
-from app.errors import AppError, BadInputError, NotFoundError, RefusedError, TooManyError
+from app.errors import AppError, BadInputError, ConflictError, NotFoundError, RefusedError, TooManyError
 from app.models import LoginRow, TokenRow
 from app.settings import Settings
 from app.web.deps import AppDb, Config, Db, Now, Who
@@ -83,6 +84,8 @@ class AccountView:
     scopes: dict[str, str]
     projects: list[tuple[str, str]]
     project: str
+    n_codes: int = 0
+    new_codes: Sequence[str] = ()
     new_token: str = ""
     notice: str = ""
 
@@ -137,7 +140,8 @@ def log_in(request: Request, form: Form, db: AppDb, config: Config, now: Now) ->
             )
             accounts.end_shown(session, request.cookies.get(cookie_of(request), ""), now=now)
             person = accounts.get_reviewer(session, checked.reviewer_id)
-            audit.note(session, audit.Actor(person.id, person.name, address), "logged in", now=now)
+            what = "logged in" if checked.recovery is None else "logged in by a recovery code"
+            audit.note(session, audit.Actor(person.id, person.name, address), what, now=now)
     except AppError as error:
         is_held_back = isinstance(error, TooManyError)
         known = ""
@@ -267,6 +271,7 @@ def _account(
         has_totp=row.totp is not None,
         totp_secret=secret,
         totp_picture=_picture(address),
+        n_codes=accounts.count_recovery_codes(session, row),
         logins=accounts.list_logins(session, who.reviewer_id, now=now),
         tokens=accounts.list_tokens(session, reviewer_id=who.reviewer_id),
         scopes={name: accounts.SCOPES[name] for name in accounts.usable_scopes(who.role)},
@@ -335,11 +340,31 @@ def begin_totp(request: Request, form: Form, db: AppDb, who: Who, now: Now) -> R
             _prove(request, db, who, fields, now)
         with db.write() as session:
             row = accounts.get_reviewer(session, who.reviewer_id)
-            accounts.confirm_totp(session, row, fields.one("secret"), fields.one("code"), now=now)
+            codes = accounts.confirm_totp(session, row, fields.one("secret"), fields.one("code"), now=now)
     except AppError as error:
         with db.read() as session:
             return _account(request, session, who, now, error.status, begun=fields.one("secret"), notice=error.message)
-    return see_other("/account")
+    with db.read() as session:
+        return _account(request, session, who, now, new_codes=codes)
+
+
+@router.post("/account/totp/codes")
+def renew_codes(request: Request, form: Form, db: AppDb, who: Who, now: Now) -> Response:
+    """Ten new recovery codes, for whoever shows the password and a code; the ones before end."""
+    fields = form.allow(("old", "code"))
+    try:
+        checked = _prove(request, db, who, fields, now)
+        with db.write() as session:
+            accounts.use_code(session, checked)
+            row = accounts.get_reviewer(session, who.reviewer_id)
+            if row.totp is None:
+                raise ConflictError("There is no second factor, so there are no codes for when it is lost.")
+            codes = accounts.make_recovery_codes(session, row)
+    except AppError as error:
+        with db.read() as session:
+            return _account(request, session, who, now, error.status, notice=error.message)
+    with db.read() as session:
+        return _account(request, session, who, now, new_codes=codes)
 
 
 @router.post("/account/totp/remove")

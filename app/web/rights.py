@@ -75,6 +75,7 @@ RIGHTS: Mapping[str, Right | None] = {
     "GET /account": _MINE,
     "POST /account/password": _OWN,
     "POST /account/totp": _OWN,
+    "POST /account/totp/codes": _OWN,
     "POST /account/totp/remove": _OWN,
     "POST /account/logins/{login_id}/end": _OWN,
     "POST /account/tokens": _OWN,

@@ -212,9 +212,35 @@ def test_a_second_factor_is_set_up_and_changed_by_who_knows_the_password(server:
     assert (mistyped.status_code, hidden(mistyped.text, "secret")) == (422, secret)
     invented = hidden(server.post("/account/totp", data=typed | {"secret": "A" * 17}).text, "secret")
     assert invented not in {secret, "A" * 17}
-    assert [set_up(secret, "wrong"), set_up(secret, PASSWORD), set_up(other, PASSWORD)] == [401, 303, 409]
+    assert [set_up(secret, "wrong"), set_up(secret, PASSWORD), set_up(other, PASSWORD)] == [401, 200, 409]
     with db.read() as session:
         assert accounts.get_reviewer(session, number).totp == secret
+
+
+def test_recovery_codes_are_shown_once_and_renewed_by_who_has_one(server: TestClient, db: Database) -> None:
+    person(db, "ann", Role.REVIEWER)
+    log_in(server, "ann")
+    secret = pyotp.random_base32()
+
+    def codes(path: str, **form: str) -> list[str]:
+        return re.findall(r"\d{4}(?:-\d{4}){4}", server.post(path, data={"old": PASSWORD, **form}).text)
+
+    first = codes("/account/totp", secret=secret, code=pyotp.TOTP(secret).now())
+    shown = server.get("/account").text
+    assert (len(first), "10 recovery codes" in text(shown), first[0] in shown) == (10, True, False)
+    second = codes("/account/totp/codes", code=first[0])
+    assert (len(second), set(first) & set(second)) == (10, set())
+    assert codes("/account/totp/codes", code=first[1]) == []
+    form = {"name": "ann", "password": PASSWORD, "code": second[0], "next": ""}
+    came = [server.post("/login", data=form, follow_redirects=False).status_code for _ in "ab"]
+    assert came == [303, 401]
+    with db.read() as session:
+        rows = list(audit.scan(session, None, audit.Wanted(what="recovery")))
+    assert [row.what for row in rows] == [
+        *["POST /account/totp/codes"] * 2,
+        "logged in by a recovery code",
+    ]
+    assert not any(code in str(row.about) for row in rows for code in (*first, *second))
 
 
 def test_a_code_that_was_shown_for_anything_is_used_up(server: TestClient, db: Database) -> None:
