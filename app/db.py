@@ -383,7 +383,9 @@ def does_not_answer(db: Database, error: DBAPIError | PoolEmptyError) -> str:
 def reason_of(error: DBAPIError | PoolEmptyError) -> str:
     """What the driver says, without the statement: "connection refused"."""
     said = str(error.orig if isinstance(error, DBAPIError) else error)
-    return " ".join(said.split()).rstrip(".?! ")
+    lines = [" ".join(line.split()) for line in said.splitlines()]
+    # After a refused connection the driver asks back, in a line of its own.
+    return "; ".join(line for line in lines if line and not line.startswith("Is the server running")).rstrip(".?! ")
 
 
 def insert_rows(

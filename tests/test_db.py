@@ -322,7 +322,7 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path:
     assert "127.0.0.1:1/none" in trouble
     assert "hunter2" not in trouble
     assert "\t" not in trouble
-    assert trouble.endswith("connections.")
+    assert trouble.endswith("failed: Connection refused.")
 
 
 def test_a_postgresql_that_may_lose_decisions_is_refused(postgres: Postgres, tmp_path: Path) -> None:
