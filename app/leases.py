@@ -28,7 +28,7 @@ HAND = 3
 """How many candidates a page has beforehand, at most."""
 
 _PRESENT = timedelta(minutes=2)
-_STATUS_FIELDS = frozenset({"status", "view", "turn"})
+_STATUS_FIELDS = frozenset({"status", "view", "turn", "mine"})
 
 _candidate, _reviewer, _presence = (metadata.tables[name] for name in ("candidate", "reviewer", "presence"))
 _COLUMNS = (

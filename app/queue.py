@@ -476,6 +476,14 @@ def _turn(session: Session, _: int, value: str) -> ColumnElement[bool]:
     return is_sent_to(me) if value == syntax.ME else exists().where(*_TURN, col(TurnRow.from_id) == me)
 
 
+def _mine(session: Session, _: int, __: str) -> ColumnElement[bool]:
+    """What waits for opinions and has that of the one who asks; of others' it says nothing."""
+    me = who_asks(session)
+    if me is None:
+        raise BadInputError("mine: means another list for everybody; it is of no use here.", where="field q")
+    return and_(text(SEVERAL), decisions.has_answered(me))
+
+
 def _comment(session: Session, _: int, value: str) -> ColumnElement[bool]:
     me = session.info.get(_ASKS)
     if value == syntax.ME and me is None:
@@ -535,6 +543,7 @@ _FINDERS: Mapping[str, _Finder] = {
     "group": _group,
     "like": _like,
     "turn": _turn,
+    "mine": _mine,
     "comment": _comment,
 }
 """How each field that holds no free text is found."""
@@ -703,6 +712,18 @@ def _count_open(session: Session, project_id: int) -> dict[str, int]:
     if me is not None:
         tally[Status.PENDING] -= session.connection().execute(_ANSWERED, {"project": project_id, "me": me}).scalar_one()
     return tally
+
+
+def count_answered(session: Session, project_id: int, wanted: Filter) -> Count:
+    """How many of a filter, whatever status it says, wait for others and have the opinion of who asks."""
+    me = who_asks(session)
+    if me is None:
+        return Count(0)
+    if _is_plain_status(wanted):
+        return Count(session.connection().execute(_ANSWERED, {"project": project_id, "me": me}).scalar_one())
+    where = [*conditions(session, project_id, replace(wanted, status="")), *but_gold(session, project_id)]
+    n = session.execute(select(_capped([*where, and_(text(SEVERAL), decisions.has_answered(me))]))).scalar_one()
+    return Count(min(n, COUNT_CAP), capped=n > COUNT_CAP)
 
 
 def count_by_status(session: Session, project_id: int, wanted: Filter) -> dict[str, Count]:

@@ -142,9 +142,9 @@ def parse_filter(given: object) -> Filter:
 
     """
     found = _parse_filter(given)
-    if any(term.field == "turn" for term in found.terms()):
+    if named := next((term.field for term in found.terms() if term.field in {"turn", "mine"}), None):
         raise BadInputError(
-            "turn: says what waits for whom today, which no release can keep. Take it out.", where="field filter"
+            f"{named}: says what waits for whom today, which no release can keep. Take it out.", where="field filter"
         )
     return found
 

@@ -233,7 +233,7 @@ STATUSES = ("pending", "accepted", "rejected", "edited", "skipped", "flagged", "
 AGREEMENTS = ("yes", "no", "settled", "waiting")
 OPINIONS = ("accept", "reject", "edit", "flag")
 NEVER, NONE = "never", "none"
-ME, SENT = "me", "sent"
+ME, SENT, WAITING = "me", "sent", "waiting"
 
 _TABLE = (
     Field("issue", "Words of the issue", "issue:unicode", _words, is_text=True, group="Texts"),
@@ -257,6 +257,8 @@ _TABLE = (
           "agreement:no", _one_of(*AGREEMENTS), group="Review"),
     Field("opinion", "One of several people said this of it", "opinion:reject", _one_of(*OPINIONS), group="Review"),
     Field("opinion_by", "This person was one of several who judged it", 'opinion_by:"Ada L"', _text, group="Review"),
+    Field("mine", "Your opinion on it, or your skip, that waits for others", "mine:waiting", _one_of(WAITING),
+          group="Review"),
     Field("comment", "Comments: open, blocking acceptance, any at all; me: one of yours", "comment:blocking",
           _one_of("open", "blocking", "any", ME), group="Review"),
     Field("kind", "What is judged", "kind:patch", _one_of(*Kind)),

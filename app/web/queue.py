@@ -30,6 +30,7 @@ router = APIRouter()
 
 ROWS = 50
 _MOST_VIEWS = 20
+_MINE = "mine:waiting"
 _YEAR_SECONDS = 365 * 24 * 3600
 # Column → the order of the first press on its head.
 _SORTING = {"Findings": "gravest", "Size": "smallest", "Score": "lowest", "Age": OLDEST}
@@ -156,8 +157,9 @@ def wanted_of(request: Request) -> Filter:
     """
     named = dict(request.query_params)
     status = named.get("status", Status.PENDING)
-    if any(term.field in {"status", "view", "turn"} for term in syntax.parse(named.get("q", ""))):
-        # Whoever types a status means it, on whichever tab; a view brings its own, and what was sent may be decided.
+    if any(term.field in {"status", "view", "turn", "mine"} for term in syntax.parse(named.get("q", ""))):
+        # Whoever types a status means it, on whichever tab; a view brings its own, what was sent may be decided, and
+        # what waits for others waits no more for who asks.
         status = "all"
     return Filter.parse(named | {"status": "" if status == "all" else status}, also=_BESIDE_A_FILTER)
 
@@ -337,6 +339,10 @@ def save_url(wanted: Filter) -> str:
 
 def _tabs(session: Session, project: int, wanted: Filter) -> list[Tab]:
     """What the filter finds of each status, and of all."""
+    terms = [str(term) for term in syntax.parse(wanted.q)]
+    is_mine = _MINE in terms and not wanted.status
+    if is_mine:
+        wanted = replace(wanted, q=" ".join(term for term in terms if term != _MINE))
     counts = queue.count_by_status(session, project, wanted)
     query = {name: value for name, value in link_query(wanted).items() if name != "status"}
     tabs = [
@@ -350,8 +356,15 @@ def _tabs(session: Session, project: int, wanted: Filter) -> list[Tab]:
         # Of no use where one person decides on each.
         if status != Status.DISAGREED or counts[status].n or wanted.status == status
     ]
-    every = queue.Count(sum(one.n for one in counts.values()), capped=any(one.capped for one in counts.values()))
-    return [*tabs, Tab("all", str(every), url("/queue", status="all", **query), not wanted.status)]
+    mine = queue.count_answered(session, project, wanted)
+    counted = [*counts.values(), mine]
+    every = queue.Count(sum(one.n for one in counted), capped=any(one.capped for one in counted))
+    tabs.append(Tab("all", str(every), url("/queue", status="all", **query), not wanted.status and not is_mine))
+    if mine.n or is_mine:
+        # Of no use where one person decides on each; of nobody else it says anything.
+        asked = f"{query.get('q', '')} {_MINE}".strip()
+        tabs.append(Tab("yours, waiting", str(mine), url("/queue", **query | {"q": asked}), is_mine))
+    return tabs
 
 
 def _views(session: Session, project: int, wanted: Filter, tabs: list[Tab]) -> list[Tab]:

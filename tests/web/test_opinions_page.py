@@ -110,8 +110,14 @@ def test_no_page_and_no_answer_tells_what_another_said(server: Server) -> None:
     given = server.ask("ben", "POST", "/api/v1/queue/next")
     assert given.json()["candidate"]["id"] == one  # type: ignore[attr-defined]
     assert MARK not in given.text  # type: ignore[attr-defined]
-    # The one who said it sees it, and is given nothing more.
+    # The one who said it sees it, finds it, and is given nothing more.
     assert MARK in server.ask("ann", "GET", f"/candidates/{one}").text  # type: ignore[attr-defined]
+    for who, found in (("ann", [two, one]), ("ben", []), ("dora", [])):
+        listed = server.ask(who, "GET", "/api/v1/candidates?q=mine:waiting").json()["candidates"]  # type: ignore[attr-defined]
+        assert sorted((row["id"] for row in listed), reverse=True) == found, who
+        tabs = text(server.ask(who, "GET", "/queue?q=mine:waiting").text)  # type: ignore[attr-defined]
+        assert (f"all 2 yours, waiting {len(found)}" in tabs, "No candidate matches" in tabs) == (True, not found), who
+    assert "pending 0" in text(server.ask("ann", "GET", "/queue").text)  # type: ignore[attr-defined]
     assert server.ask("ann", "POST", "/api/v1/queue/next").status_code == 204
 
 
