@@ -473,7 +473,11 @@ def _turn(session: Session, _: int, value: str) -> ColumnElement[bool]:
     me = who_asks(session)
     if me is None:
         raise BadInputError(f"turn:{value} means another list for everybody; name a person here.", where="field q")
-    return is_sent_to(me) if value == syntax.ME else exists().where(*_TURN, col(TurnRow.from_id) == me)
+    return (
+        is_sent_to(me)
+        if value == syntax.ME
+        else exists().where(*_TURN, col(TurnRow.from_id) == me, col(TurnRow.read_at).is_(None))
+    )
 
 
 def _mine(session: Session, _: int, __: str) -> ColumnElement[bool]:

@@ -166,6 +166,28 @@ class Opened:
         return [entry for entry in self.history if entry[0].id in shown]
 
 
+def answer(
+    session: Session, project_id: int, reviewer_id: int, thread_id: int, text: str, *, key: str, now: datetime
+) -> comments.Thread:
+    """Say something in a thread, and tell whoever spoke there before, where they may see it.
+
+    Raises:
+        NotFoundError: there is no such thread.
+        BadInputError: the comment is empty, too long or not storable.
+        ConflictError: the key is another comment's.
+
+    """
+    before = comments.get_thread(session, project_id, thread_id)
+    made = comments.answer(session, project_id, reviewer_id, thread_id, text, key=key, now=now)
+    if len(made.said) > len(before.said):
+        row = session.get_one(CandidateRow, made.row.candidate_id)
+        lead = evidence.find_lead(session, row) if row.status == Status.JOINED else None
+        hidden = {one.reviewer_id for one in made.said if asking.is_hidden(session, row, one.reviewer_id)}
+        told = replace(made, said=[one for one in made.said if one.reviewer_id not in hidden])
+        turns.tell_answer(session, lead or row.id or 0, reviewer_id, told, now=now)
+    return made
+
+
 def get_candidate(session: Session, project_id: int, candidate_id: int) -> CandidateRow:
     """The candidate.
 

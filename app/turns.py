@@ -1,13 +1,17 @@
-"""Your turn: a candidate that one person sends to another with a sentence, until that one decides or says done."""
+"""Your turn: a candidate that one person sends to another with a sentence, until that one decides or says done.
+
+An answer to somebody's comment is told in the same way; nobody waits for what becomes of that, so it never comes back.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, bindparam, case, exists, func, or_, select, text, update
+from sqlalchemy import ColumnElement, bindparam, case, exists, false, func, or_, select, text, update
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
+from app.comments import Thread
 from app.db import lock_chain
 from app.errors import BadInputError, NotFoundError
 from app.formats.reading import shown
@@ -58,8 +62,15 @@ _SEND = text(
     "INSERT INTO turn (project_id, candidate_id, from_id, to_id, sentence, sent_at) "
     "VALUES (:project, :candidate, :sender, :receiver, :sentence, :now) "
     "ON CONFLICT (to_id, candidate_id, from_id) WHERE done_at IS NULL "
-    "DO UPDATE SET sentence = excluded.sentence, sent_at = excluded.sent_at RETURNING id"
+    "DO UPDATE SET sentence = excluded.sentence, sent_at = excluded.sent_at, read_at = NULL RETURNING id"
 ).bindparams(bindparam("now", type_=_turn.c.sent_at.type))
+# What its sender has read the moment it was sent is an answer.
+_TELL = text(
+    "INSERT INTO turn (project_id, candidate_id, from_id, to_id, sentence, sent_at, read_at) "
+    "VALUES (:project, :candidate, :sender, :receiver, :sentence, :now, :now) "
+    "ON CONFLICT (to_id, candidate_id, from_id) WHERE done_at IS NULL DO NOTHING"
+).bindparams(bindparam("now", type_=_turn.c.sent_at.type))
+_IS_ANSWER = func.coalesce(_turn.c.read_at == _turn.c.sent_at, false())
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +87,7 @@ class Turn:
         sent_at: when.
         done_at: when the receiver decided or said done; None while it waits.
         verdict: what they decided, empty where they only said done.
+        is_answer: it was not sent: the sender answered the receiver's comment, which `sentence` names.
     """
 
     number: int
@@ -87,6 +99,7 @@ class Turn:
     sent_at: datetime
     done_at: datetime | None
     verdict: str
+    is_answer: bool = False
 
 
 # What somebody said of a candidate is not told, not even to who sent it, while others are to judge it too.
@@ -118,15 +131,25 @@ def send(session: Session, row: CandidateRow, sender_id: int, receiver: str, sen
     return _list(session, [_turn.c.id == number])[0]
 
 
+def tell_answer(session: Session, candidate_id: int, sender_id: int, thread: Thread, *, now: datetime) -> None:
+    """Tell whoever spoke in a thread before that it was answered; who has something of the sender to look at knows."""
+    lock_chain(session)
+    # What was said stays there: who reads this may not always see it.
+    sentence = f"comment {thread.id} at {thread.place}"[:MOST_CHARACTERS]
+    of = {"project": thread.row.project_id, "candidate": candidate_id, "sender": sender_id}
+    for receiver in {one.reviewer_id for one in thread.said} - {sender_id}:
+        session.connection().execute(_TELL, of | {"receiver": receiver, "sentence": sentence, "now": now})
+
+
 def list_people(session: Session, project_id: int, but: int) -> list[str]:
     """The names of everybody else who reviews in a project, to send something to."""
     named = {"project": project_id, "but": but}
     return list(session.connection().execute(_OTHERS, named).scalars())
 
 
-def count_waiting(session: Session, project_id: int, reviewer_id: int) -> int:
-    """How many wait for this person."""
-    waiting = select(func.count()).where(*_waits_for(project_id, reviewer_id))
+def count_waiting(session: Session, project_id: int, reviewer_id: int, but: int = 0) -> int:
+    """How many wait for this person, on other candidates than `but`."""
+    waiting = select(func.count()).where(*_waits_for(project_id, reviewer_id), _turn.c.candidate_id != but)
     return int(session.connection().execute(waiting).scalar_one())
 
 
@@ -141,7 +164,7 @@ def list_sent(
 ) -> list[Turn]:
     """What this person sent: what waits with others, or what came back and was not read yet."""
     of_one = [] if candidate_id is None else [_turn.c.candidate_id == candidate_id]
-    state = [_turn.c.done_at.is_not(None), _turn.c.read_at.is_(None)] if done else [_turn.c.done_at.is_(None)]
+    state = [_turn.c.done_at.is_not(None) if done else _turn.c.done_at.is_(None), _turn.c.read_at.is_(None)]
     return _list(session, [_turn.c.project_id == project_id, _turn.c.from_id == reviewer_id, *state, *of_one])
 
 
@@ -173,7 +196,8 @@ def reopen(session: Session, decision_id: int) -> None:
         .exists()
     )
     waits = update(_turn).where(_turn.c.decision_id == decision_id, ~anew)
-    session.connection().execute(waits.values(done_at=None, decision_id=None, read_at=None))
+    unread = case((_IS_ANSWER, _turn.c.read_at), else_=None)
+    session.connection().execute(waits.values(done_at=None, decision_id=None, read_at=unread))
 
 
 def say_done(session: Session, project_id: int, reviewer_id: int, number: int, *, now: datetime) -> Turn:
@@ -217,7 +241,7 @@ def _list(session: Session, where: list[ColumnElement[bool]]) -> list[Turn]:
     found = (
         select(
             _turn.c.id, _turn.c.candidate_id, col(CandidateRow.title), col(sender.name), col(receiver.name),
-            _turn.c.sentence, _turn.c.sent_at, _turn.c.done_at, _verdict,
+            _turn.c.sentence, _turn.c.sent_at, _turn.c.done_at, _verdict, _IS_ANSWER,
         )
         .select_from(_turn)
         .join(CandidateRow, col(CandidateRow.id) == _turn.c.candidate_id)

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text as sql
 from starlette.testclient import TestClient
 
-from app import bulk, comments, evidence, projects, queue, review
+from app import bulk, comments, evidence, projects, queue, review, turns
 from app.comments import Draft, Thread
 from app.db import Database
 from app.diffs.edit import diff_texts
@@ -20,6 +20,7 @@ from app.queue import Filter
 from app.settings import Settings
 from tests.conftest import NOON
 from tests.logs import line, read
+from tests.people import hire
 from tests.web.pages import HTMX, decide, hidden, live_parts, save, text
 
 BEFORE = "def read(path):\n    file = open(path)\n    return file.read()\n\n\ndone = True\n"
@@ -227,6 +228,51 @@ def test_filters_find_comments(desk: Desk) -> None:
             comments.edit(session, desk.project, other.id or 0, 1, "x", key="p", now=NOON)
     with desk.db.read() as session, pytest.raises(BadInputError, match="comment:me means another list"):
         queue.count_candidates(session, desk.project, Filter(q="comment:me"))
+
+
+def test_who_is_answered_is_told_until_they_say_done(desk: Desk) -> None:
+    number, first = desk.comment(), desk.ids[0]
+    bob = hire(desk.db, "Bob")[0]
+
+    def told(who: int) -> list[tuple[str, str]]:
+        with desk.db.read() as session:
+            waiting = turns.list_waiting(session, desk.project, who)
+        return [(one.sender, one.sentence) for one in waiting if one.is_answer]
+
+    def answer(who: int, key: str, thread: int = number) -> None:
+        with desk.db.write() as session:
+            review.answer(session, desk.project, who, thread, "Look again.", key=key, now=NOON)
+
+    answer(bob, "b")
+    answer(bob, "c")
+    assert (told(desk.me), told(bob)) == ([("Bob", "comment 1 at src/0.py:2")], [])
+    assert desk.find("turn:me") == [first]
+    desk.decide(Verdict.ACCEPT, "d")
+    # Asked again with its key it is the same answer, and tells nobody anew.
+    answer(bob, "c")
+    assert told(desk.me) == []
+    with desk.db.write() as session:
+        review.undo(session, desk.project, desk.me, key="u", now=NOON)
+    assert len(told(desk.me)) == 1
+
+    with desk.db.write() as session:
+        # Who answered sent nothing, and is not told what becomes of it.
+        assert [turns.list_sent(session, desk.project, bob, done=done) for done in (True, False)] == [[], []]
+        queue.asks(session, bob)
+        assert queue.count_candidates(session, desk.project, Filter(q="turn:sent")).n == 0
+        row = review.get_candidate(session, desk.project, first)
+        turns.send(session, row, bob, "local", "Please look", now=NOON)
+        (sent,) = turns.list_waiting(session, desk.project, desk.me)
+        assert (sent.sentence, sent.is_answer) == ("Please look", False)
+        turns.say_done(session, desk.project, desk.me, sent.number, now=NOON)
+        assert len(turns.list_sent(session, desk.project, bob, done=True)) == 1
+
+    # While others are to judge it too, nobody learns that somebody spoke.
+    other = desk.comment(1)
+    with desk.db.write() as session:
+        projects.change_settings(session, desk.project, {"opinions": {"asked": 2}})
+    answer(bob, "e", other)
+    assert told(desk.me) == []
 
 
 def test_what_cannot_be_is_refused(desk: Desk) -> None:

@@ -31,6 +31,7 @@ class Beside:
         left: how many the filter finds; -1 where nobody counted.
         capped: whether counting stopped.
         waiting: what was sent to this person about it.
+        n_waiting: how much more waits for this person, on other candidates.
         sent: what this person sent about it, and waits.
         people: whom it can be sent to.
         now: when this was asked.
@@ -47,6 +48,7 @@ class Beside:
     left: int
     capped: bool
     waiting: list[Turn]
+    n_waiting: int
     sent: list[Turn]
     people: list[str]
     now: datetime
@@ -108,6 +110,7 @@ def of_candidate(request: Request, session: Session, row: CandidateRow) -> Besid
         left=-1,
         capped=False,
         waiting=turns.list_waiting(session, me.project_id, me.reviewer_id, number),
+        n_waiting=turns.count_waiting(session, me.project_id, me.reviewer_id, but=number),
         sent=turns.list_sent(session, me.project_id, me.reviewer_id, number, done=False),
         people=turns.list_people(session, me.project_id, me.reviewer_id),
         now=now,
@@ -133,6 +136,7 @@ def of_visit(
         left=visit.left.n,
         capped=visit.left.capped,
         waiting=[],
+        n_waiting=turns.count_waiting(session, me.project_id, me.reviewer_id, but=number),
         sent=[],
         people=[],
         now=now,

@@ -333,7 +333,7 @@ def answer(
     """Say something in a thread."""
     _check_seen(session, project, me, thread_id, candidate_id)
     sent = fields.allow(("text", "key"))
-    comments.answer(session, project, me, thread_id, sent.one("text"), key=sent.one("key"), now=now)
+    review.answer(session, project, me, thread_id, sent.one("text"), key=sent.one("key"), now=now)
     return _answered(request, session, project, me, candidate_id, thread_id)
 
 
@@ -472,7 +472,7 @@ def post_answer(body: JsonObject, session: Db, project: Project, me: Me, now: No
     """Say something in a thread."""
     _check_seen(session, project, me, thread_id)
     given = read_as(AnswerIn, body)
-    made = comments.answer(session, project, me, thread_id, given.text, key=given.key, now=now)
+    made = review.answer(session, project, me, thread_id, given.text, key=given.key, now=now)
     return _thread_json(session, project, me, made.row.candidate_id, thread_id)
 
 

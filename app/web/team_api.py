@@ -43,6 +43,7 @@ def turn_json(turn: turns.Turn) -> dict[str, object]:
         "sent_at": turn.sent_at,
         "done_at": turn.done_at,
         "verdict": turn.verdict or None,
+        "answer": turn.is_answer,
     }
 
 
