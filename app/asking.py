@@ -1,13 +1,15 @@
 """Of which candidates several opinions are asked, and what of them may be seen while they are not all given."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import ColumnElement, and_, bindparam, false, func, or_, select, true
 from sqlmodel import Session
 
 from app import evidence, gold, projects, queue
 from app.errors import BadInputError
 from app.models import Agreement, CandidateRow, DecisionRow, RevisionRow, Status, Verdict, metadata
+from app.opinions import SHARE_BYTES, Opinions
 from app.queue import Filter
 
 _candidate = metadata.tables["candidate"]
@@ -30,6 +32,34 @@ def asked_of(session: Session, row: CandidateRow) -> int:
         return said.asked
     found = session.connection().execute(_FOUND.where(*where), {"candidate": row.id}).first()
     return 1 if found is None else said.asked
+
+
+def count_asked(session: Session, project_id: int) -> tuple[int, int]:
+    """How many of the pending candidates several people judge, and how many are pending: `(23, 201)`."""
+    said = projects.get_opinions(session, project_id)
+    pending = select(func.count()).where(_candidate.c.project_id == project_id, _candidate.c.status == Status.PENDING)
+    several = _candidate.c.agreement == Agreement.WAITING
+    if said.asked > 1:
+        several = or_(several, _in_share(said), _is_sought(session, project_id, said.only))
+    asked = session.execute(pending.where(several)).scalar()
+    return asked or 0, session.execute(pending).scalar() or 0
+
+
+def _in_share(said: Opinions) -> ColumnElement[bool]:
+    below = said.share_below
+    if below is None:
+        return true()
+    # The same on both databases: bytes are compared as numbers of one length.
+    return func.substr(_candidate.c.digest, hashlib.sha256().digest_size - SHARE_BYTES + 1) < below
+
+
+def _is_sought(session: Session, project_id: int, only: str) -> ColumnElement[bool]:
+    if not only:
+        return false()
+    try:
+        return and_(*queue.conditions(session, project_id, Filter.parse({"q": only})))
+    except BadInputError:
+        return true()
 
 
 def list_of_several(session: Session, project_id: int, rows: Iterable[CandidateRow]) -> set[int]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
+from math import ceil
 from typing import Any
 
 from app import syntax
@@ -10,7 +11,7 @@ from app.candidates import FINDING_CODES
 from app.errors import BadInputError
 
 MOST_ASKED = 9
-_SHARE_BYTES = 8
+SHARE_BYTES = 8
 _LONGEST_FILTER = 1_000
 
 
@@ -71,7 +72,13 @@ class Opinions:
     def is_in_share(self, digest: bytes) -> bool:
         """Whether a candidate is in the share; one and the same answer for ever, and a larger share holds a smaller."""
         # The last bytes: splits and groups are dealt by other digests, and nothing else asks for these.
-        return int.from_bytes(digest[-_SHARE_BYTES:]) < self.share * (1 << 8 * _SHARE_BYTES)
+        return int.from_bytes(digest[-SHARE_BYTES:]) < self.share * (1 << 8 * SHARE_BYTES)
+
+    @property
+    def share_below(self) -> bytes | None:
+        """What the last eight bytes of a digest are below, where it is in the share; None: every digest is."""
+        below = ceil(self.share * (1 << 8 * SHARE_BYTES))
+        return None if below >> 8 * SHARE_BYTES else below.to_bytes(SHARE_BYTES)
 
     @property
     def sentence(self) -> str:

@@ -296,10 +296,20 @@ def test_a_share_is_stable_and_a_search_adds_to_it(team: Team) -> None:
     assert asked() == [team.ids[1]]
     team.ask(share=0, only="")
     assert asked() == []
+    for share, only in ((0, ""), (0, "issue:two"), (0.2, ""), (0.5, "issue:two"), (0.8, ""), (1, "")):
+        team.ask(share=share, only=only)
+        with team.db.read() as session:
+            assert asking.count_asked(session, team.project) == (len(asked()), len(team.ids))
     digests = [bytes([n]) * 32 for n in range(256)]
     small, large = ({d for d in digests if Opinions(share=share).is_in_share(d)} for share in (0.1, 0.6))
     assert small < large
     assert (len(small), len(large)) == (26, 153)
+    for share in (0, 0.1, 0.6, 1):
+        said = Opinions(share=share)
+        below = said.share_below
+        assert [one for one in digests if said.is_in_share(one)] == [
+            one for one in digests if below is None or one[-8:] < below
+        ]
 
 
 def test_a_bulk_act_leaves_them_to_people(team: Team) -> None:

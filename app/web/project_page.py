@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from sqlmodel import Session
 from starlette.responses import Response
 
-from app import projects, queue, releases, review, sources
+from app import asking, projects, queue, releases, review, sources
 from app.candidates import FINDING_CODES
 from app.contamination import Overlap
 from app.errors import AppError, BadInputError, ConflictError
@@ -53,6 +53,7 @@ class ProjectView:
 
     Attributes:
         opinions: the form of the opinions, as it was sent or as it is stored.
+        n_asked: how many of the pending candidates several people judge, and how many are pending.
         splits: the form of the splits, as it was sent or as it is stored.
         budgets: the rows of the form of the budgets, some of them empty.
         wanted: the filter of the benchmark's form.
@@ -67,6 +68,7 @@ class ProjectView:
     n_quarantined: int
     opinions: Mapping[str, str]
     opinions_said: str
+    n_asked: tuple[int, int]
     most_asked: int
     teams: tuple[str, ...]
     splits: Mapping[str, str]
@@ -249,6 +251,7 @@ def _project_page(
         n_quarantined=sources.count_quarantine(session, project),
         opinions=_shown_opinions(settings.opinions) if opinions is None else opinions,
         opinions_said=settings.opinions.sentence,
+        n_asked=asking.count_asked(session, project),
         most_asked=MOST_ASKED,
         teams=tuple(Team),
         splits=_shown(settings) if splits is None else splits,
