@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import ColumnElement, and_, bindparam, false, func, or_, select, true
 from sqlmodel import Session
 
-from app import evidence, gold, projects, queue
+from app import decisions, evidence, gold, projects, queue
 from app.errors import BadInputError
 from app.models import Agreement, CandidateRow, DecisionRow, RevisionRow, Status, Verdict, metadata
 from app.opinions import SHARE_BYTES, Opinions
 from app.queue import Filter
 
 _candidate = metadata.tables["candidate"]
+_MOST_COUNTED = 50_000
 _FOUND = select(_candidate.c.id).where(_candidate.c.id == bindparam("candidate"))
 
 History = list[tuple[DecisionRow, str, RevisionRow | None]]
@@ -35,14 +36,26 @@ def asked_of(session: Session, row: CandidateRow) -> int:
 
 
 def count_asked(session: Session, project_id: int) -> tuple[int, int]:
-    """How many of the pending candidates several people judge, and how many are pending: `(23, 201)`."""
+    """How many of the pending candidates several people judge, and how many are pending: `(23, 201)`.
+
+    Of more than 50,000 the first is 0: to look at each takes too long for a page, and the share says it well enough.
+    """
+    n_pending = decisions.count_by_status(session, project_id)[Status.PENDING]
     said = projects.get_opinions(session, project_id)
-    pending = select(func.count()).where(_candidate.c.project_id == project_id, _candidate.c.status == Status.PENDING)
-    several = _candidate.c.agreement == Agreement.WAITING
-    if said.asked > 1:
-        several = or_(several, _in_share(said), _is_sought(session, project_id, said.only))
-    asked = session.execute(pending.where(several)).scalar()
-    return asked or 0, session.execute(pending).scalar() or 0
+    if said.asked == 1 or n_pending > _MOST_COUNTED:
+        return 0, n_pending
+    asked = session.execute(
+        select(func.count()).where(
+            _candidate.c.project_id == project_id,
+            _candidate.c.status == Status.PENDING,
+            or_(
+                _candidate.c.agreement == Agreement.WAITING,
+                _in_share(said),
+                _is_sought(session, project_id, said.only),
+            ),
+        )
+    ).scalar()
+    return asked or 0, n_pending
 
 
 def _in_share(said: Opinions) -> ColumnElement[bool]:
