@@ -193,17 +193,25 @@ def get_labels(session: Session, project_id: int) -> dict[str, str]:
     return FIRST.labels if row is None else {one.code: one.label for one in read_reasons(row[1])}
 
 
-def check_reasons(session: Session, project_id: int, codes: Sequence[str]) -> int | None:
-    """Refuse reasons that the project does not offer.
+def check_reasons(session: Session, project_id: int, codes: Sequence[str], shown: int | None = None) -> int | None:
+    """Refuse reasons that were not offered.
+
+    Args:
+        session: to read from.
+        project_id: whose reasons.
+        codes: what was given.
+        shown: the version that was read; None for the one that stands.
 
     Returns:
-        The version of the guideline that stands; None while it is the first.
+        The version of the guideline that was read; None while there is only the first.
 
     Raises:
-        BadInputError: an unknown reason, or a retired one.
+        BadInputError: an unknown reason, or a retired one; or there is no such version.
 
     """
     row = session.connection().execute(_STANDING, {"project": project_id}).first()
+    if shown is not None and shown != (FIRST.version if row is None else row[0]):
+        row = _read_before(session, project_id, shown)
     if row is None and not codes:
         return None
     version, reasons = (None, FIRST_REASONS) if row is None else (int(row[0]), read_reasons(row[1]))
@@ -217,6 +225,23 @@ def check_reasons(session: Session, project_id: int, codes: Sequence[str]) -> in
                 f"The reason {known[code].label} ({code}) is retired; there are {offered}.", where="field reasons"
             )
     return version
+
+
+def _read_before(session: Session, project_id: int, shown: int) -> tuple[int, Sequence[Mapping[str, object]]] | None:
+    """Number and reasons of a version that stands no more; None for the first."""
+    if shown == FIRST.version:
+        return None
+    try:
+        found = get_guideline(session, project_id, shown)
+    except NotFoundError as error:
+        raise BadInputError(error.message, where="field guideline") from None
+    return found.version, [asdict(one) for one in found.reasons]
+
+
+def get_standing(session: Session, project_id: int) -> int:
+    """The number of the version that stands."""
+    row = session.connection().execute(_STANDING, {"project": project_id}).first()
+    return FIRST.version if row is None else int(row[0])
 
 
 def read_reasons(kept: Iterable[Mapping[str, object]]) -> tuple[Reason, ...]:

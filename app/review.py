@@ -307,6 +307,7 @@ class Act:
         n_seen: how many of the changes were on the screen before, of `n_hunks`; None where nobody measured.
         spent_ms: milliseconds from the painted candidate to the decision, or None.
         lease: the number of the lease that the reviewer was given, or None where nobody kept it.
+        guideline: the version of the guideline that the page showed, or None for the one that stands.
     """
 
     verdict: Verdict
@@ -320,6 +321,7 @@ class Act:
     n_hunks: int | None = None
     spent_ms: int | None = None
     lease: int | None = None
+    guideline: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -697,7 +699,7 @@ def _find_rest(session: Session, project_id: int, bulk: str) -> int | None:
 
 
 def check_act(session: Session, project_id: int, act: Act) -> int | None:
-    """Refuse what makes no sense of any candidate; gives the version of the guideline that stands, for the decision.
+    """Refuse what makes no sense of any candidate; gives the version of the guideline that was read, for the decision.
 
     Raises:
         BadInputError: an unknown reason, a rating outside 1 to 5, an edit without text or a text without edit.
@@ -706,7 +708,7 @@ def check_act(session: Session, project_id: int, act: Act) -> int | None:
     _check_key(act.key)
     if act.verdict not in decisions.STATUS_OF:
         raise BadInputError(f"{act.verdict} has an address of its own: POST /undo.", where="field verdict")
-    guideline = guidelines.check_reasons(session, project_id, act.reasons)
+    guideline = guidelines.check_reasons(session, project_id, act.reasons, act.guideline)
     if act.reasons and act.verdict not in {Verdict.REJECT, Verdict.FLAG}:
         raise BadInputError(
             f"Reasons say why a patch is rejected or flagged; this is {act.verdict}. Take the marks off, or reject it.",
@@ -724,7 +726,7 @@ def check_act(session: Session, project_id: int, act: Act) -> int | None:
 
 
 def _check_measured(act: Act) -> None:
-    for name in ("n_seen", "n_hunks", "spent_ms", "lease"):
+    for name in ("n_seen", "n_hunks", "spent_ms", "lease", "guideline"):
         value = getattr(act, name)
         if value is not None and not 0 <= value <= LARGEST_ID:
             raise BadInputError(

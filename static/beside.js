@@ -19,8 +19,10 @@ export function showGuide() {
   if (!panel || !button) return;
   button.value = panel.hidden ? "yes" : "no";
   button.setAttribute("aria-expanded", String(!panel.hidden));
-  const isOld = one("#standing").dataset.version !== one("#candidate").dataset.guideline;
-  if (!panel.hidden && isOld) htmx.ajax("GET", "/guidelines", { source: panel, target: "#standing", swap: "outerHTML" });
+  const isOld = Number(one("#standing").dataset.version) < Number(one("#candidate").dataset.guideline);
+  if (panel.hidden || !isOld) return;
+  one("header a", panel).textContent = `version ${one("#candidate").dataset.guideline}`;
+  htmx.ajax("GET", "/guidelines", { source: panel, target: "#standing", swap: "outerHTML" });
 }
 
 // ---------------------------------------------------------------- lines

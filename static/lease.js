@@ -38,7 +38,7 @@ async function visitNow(id, takeOver) {
   const ahead = JSON.parse(node.dataset.ahead);
   dealt = ahead.map(([next]) => next);
   if (candidateHere() === id) tell(node);
-  return { id, ahead, unsure, left: Number(node.dataset.left), capped: node.hasAttribute("data-capped") };
+  return { id, ahead, unsure, left: Number(node.dataset.left), capped: node.hasAttribute("data-capped"), guideline: Number(node.dataset.guideline) };
 }
 
 function tell(node) {

@@ -92,9 +92,9 @@ function findHeld() {
 // ---------------------------------------------------------------- sending
 
 function request(act, more = {}) {
-  const { id, key, of, verdict, version, reasons, comment, rating, n_seen, n_hunks, spent_ms } = act;
+  const { id, key, of, verdict, version, reasons, comment, rating, guideline, n_seen, n_hunks, spent_ms } = act;
   const isUndo = verdict === "undo";
-  const body = isUndo ? { key, of } : { verdict, version, key, reasons, comment, rating, n_seen, n_hunks, spent_ms };
+  const body = isUndo ? { key, of } : { verdict, version, key, reasons, comment, rating, guideline, n_seen, n_hunks, spent_ms };
   return fetch(isUndo ? "/api/v1/undo" : `/api/v1/candidates/${id}/decisions`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },

@@ -14,6 +14,8 @@ const DONE = { accept: "Accepted", reject: "Rejected", skip: "Skipped", flag: "F
 let order = [];
 let orderedAt = -Infinity;
 let isFilling = false;
+// The newest version of the guideline that was heard of.
+let guideline = 0;
 const fetched = new Map();
 const decided = new Map();
 let onScreen = null;
@@ -88,6 +90,29 @@ async function readOrder(id, query) {
   if (isNew) beginPlace(query);
   store("sitting", sitting);
   again?.showPace();
+  if (found.guideline > guideline) {
+    guideline = found.guideline;
+    await renewGuide(id, query);
+  }
+}
+
+const guidelineOf = (node) => Number(node.dataset.guideline);
+
+/** The guideline was changed: what is read from here on has the new one, this candidate too as long as nothing is typed. */
+async function renewGuide(id, query) {
+  const isBehind = () => onScreen?.id === id && guidelineOf(one("#candidate")) < guideline;
+  const isTyped = () => one("#comment")?.value || one("[name=reasons]:checked");
+  if (!isBehind() || !one("#why") || isTyped()) return;
+  const { node } = await fetchPart(`/candidates/${id}${query}`);
+  const fresh = one("#why fieldset", node);
+  if (!fresh || !isBehind() || isTyped()) return;
+  one("#why fieldset").replaceWith(fresh);
+  one("#candidate").dataset.guideline = node.dataset.guideline;
+  one("#decide [name=guideline]").value = node.dataset.guideline;
+  beside?.showGuide();
+  const said = `The guidelines were changed: version ${node.dataset.guideline} from here on`;
+  showHint(said);
+  say(`${said}.`);
 }
 
 /** Brings the next candidates here, and again where one was changed by somebody since. */
@@ -99,7 +124,8 @@ async function fillAhead() {
     if (order.length <= N_AHEAD || performance.now() - orderedAt > ORDER_MS) await readOrder(id, query);
     for (const [next, version] of order.slice(0, N_AHEAD)) {
       if (onScreen?.id !== id) break;
-      if (fetched.get(next)?.version === version) continue;
+      const here = fetched.get(next);
+      if (here?.version === version && guidelineOf(here.node) >= guideline) continue;
       const { node } = await fetchPart(`/candidates/${next}${query}`);
       if (node.dataset.id === String(next)) fetched.set(next, { version: Number(node.dataset.version), node });
       else order = order.filter(([one]) => one !== next);
@@ -246,7 +272,8 @@ function takeVerdict(form, verdict) {
   const until = verdict === "reject" && reasons.length === 0 ? Date.now() + REASON_MS : 0;
   const act = {
     key: token(), id, version: Number(fields.get("version")), verdict, reasons, until, query,
-    comment: fields.get("comment"), rating: Number(fields.get("rating")) || null, ...measured(),
+    comment: fields.get("comment"), rating: Number(fields.get("rating")) || null,
+    guideline: Number(fields.get("guideline")) || null, ...measured(),
   };
   for (const earlier of listRefused()) if (earlier.id === id) dropAct(earlier);
   undone = [];

@@ -124,11 +124,17 @@ def test_a_retired_reason_is_neither_offered_nor_taken(
     refused = decide(client, three[0], "reject", reasons="duplicate")
     assert refused.status_code == 422
     assert "The reason Duplicate (duplicate) is retired" in text(refused.text)
+    # Who had read the version before gave it under that one, and it is kept so.
+    early = {"verdict": "reject", "version": 1, "key": "early", "reasons": ["duplicate"], "guideline": 1}
+    address = f"/api/v1/candidates/{three[2]}/decisions"
+    assert client.post(address, json=early).json()["decision"]["guideline"] is None
+    assert client.post("/api/v1/undo", json={"key": "back"}).status_code == 200
+    assert client.post(address, json=early | {"key": "none", "guideline": 3, "version": 3}).status_code == 422
     body = {"filter": {}, "verdict": "reject", "count": 3, "key": "k", "reasons": ["duplicate"]}
     assert client.post("/api/v1/bulk", json=body).status_code == 422
     assert client.post("/api/v1/bulk", json=body | {"reasons": ["no_test"]}).json()["decided"] == 3
     with db.read() as session:
-        assert session.get_one(DecisionRow, 1).guideline == 2
+        assert session.get_one(DecisionRow, 3).guideline == 2
         act = review.Act(Verdict.REJECT, 2, "k2", ("nothing",))
         with pytest.raises(BadInputError, match=r"there are no_test, wrong_fix, incomplete, style, unsafe, unrelated"):
             review.check_act(session, project_id, act)

@@ -195,6 +195,7 @@ class DecisionIn(BaseModel):
     n_hunks: int | None = None
     spent_ms: int | None = None
     lease: int | None = None
+    guideline: int | None = None
 
 
 class DraftIn(BaseModel):
@@ -368,6 +369,7 @@ def post_decision(body: JsonObject, db: AppDb, project: Project, who: Who, now: 
             n_hunks=given.n_hunks,
             spent_ms=given.spent_ms,
             lease=given.lease,
+            guideline=given.guideline,
         )
         outcome = review.decide(
             session, project, who.reviewer_id, candidate_id, act, may_settle=rights.may_settle(who), now=now

@@ -8,7 +8,7 @@ from fastapi import Request
 from sqlalchemy import ColumnElement
 from sqlmodel import Session
 
-from app import asking, decisions, leases, queue, turns
+from app import asking, decisions, guidelines, leases, queue, turns
 from app.accounts import Person
 from app.leases import Lease, Presence, Visit
 from app.models import CandidateRow, Role
@@ -37,6 +37,7 @@ class Beside:
         now: when this was asked.
         is_lost: whether who has it took it from this person.
         is_blind: whether several people judge it, each for themselves.
+        guideline: the version of the guideline that stands.
     """
 
     candidate: int
@@ -54,6 +55,7 @@ class Beside:
     now: datetime
     is_lost: bool
     is_blind: bool
+    guideline: int
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def of_candidate(request: Request, session: Session, row: CandidateRow) -> Besid
         now=now,
         is_lost=False,
         is_blind=asking.is_blind(session, row),
+        guideline=guidelines.get_standing(session, me.project_id),
     )
 
 
@@ -142,6 +145,7 @@ def of_visit(
         now=now,
         is_lost=had and visit.lease.reviewer_id != me.reviewer_id,
         is_blind=asking.is_blind(session, row),
+        guideline=guidelines.get_standing(session, me.project_id),
     )
 
 

@@ -34,7 +34,7 @@ _DONE = {
     Status.ACCEPTED: "Accepted", Status.REJECTED: "Rejected", Status.EDITED: "Edited", Status.SKIPPED: "Skipped",
     Status.FLAGGED: "Flagged", Status.PENDING: "Undone:", Status.DISAGREED: "Opinions differ on",
 }  # fmt: skip
-FIELDS = ("verdict", "version", "key", "comment", "rating")
+FIELDS = ("verdict", "version", "key", "comment", "rating", "guideline")
 
 DiffView = Literal["unified", "split"]
 
@@ -157,7 +157,8 @@ def ahead(request: Request, session: Db, project: Project, after: str) -> Respon
     wanted = wanted_of(request)
     found = queue.list_ahead(session, project, wanted, queue.whole_number("after", after))
     left = queue.count_candidates(session, project, wanted)
-    return as_json({"ahead": found, "left": left.n, "capped": left.capped})
+    guideline = guidelines.get_standing(session, project)
+    return as_json({"ahead": found, "left": left.n, "capped": left.capped, "guideline": guideline})
 
 
 @router.get("/candidates/{candidate_id}/next")
@@ -272,7 +273,7 @@ def _refused(
 
 def _act(sent: Fields) -> review.Act:
     verdict = review.parse_verdict(sent.one("verdict"))
-    rating = sent.one("rating")
+    rating, guideline = sent.one("rating"), sent.one("guideline")
     return review.Act(
         verdict=verdict,
         version=queue.whole_number("version", sent.one("version")),
@@ -280,6 +281,7 @@ def _act(sent: Fields) -> review.Act:
         reasons=sent.many("reasons"),
         comment=sent.one("comment").replace("\r\n", "\n"),
         rating=queue.whole_number("rating", rating) if rating else None,
+        guideline=queue.whole_number("guideline", guideline) if guideline else None,
     )
 
 

@@ -287,6 +287,30 @@ def test_a_refused_decision_comes_back_and_keeps_the_others_moving(page: Page, s
     assert states(server, 6, most=2) == {1: ("rejected", ()), 2: ("accepted", ())}
 
 
+def test_guidelines_that_change_are_there_with_the_next_candidate(page: Page, server: str) -> None:
+    fill(server, 4)
+    page.goto("/candidates/1")
+    shown(page)
+    ready(page)
+    page.keyboard.press("d")
+    reasons = [one | {"digit": None} for one in call(server, "/api/v1/guideline")["reasons"]]
+    reasons.append({"code": "too_big", "label": "Too big", "digit": 9, "is_retired": False})
+    body = json.dumps({"text": "Mind the size.", "reasons": reasons}).encode()
+    call(server, "/api/v1/guideline", body, "application/json")
+
+    assert press(page, "a") == 2
+    expect(page.locator("#guide")).to_contain_text("Mind the size.")
+    expect(page.locator("#guide header a")).to_have_text("version 2")
+    expect(page.locator("#candidate .hint")).to_contain_text("version 2 from here on")
+    page.keyboard.press("9")
+    expect(page.get_by_label("Too big")).to_be_checked()
+    assert press(page, "x") == 3
+    ready(page, 1)
+    assert page.evaluate("[...fetched.values()].every(({ node }) => node.dataset.guideline === '2')")
+    kept = [call(server, f"/api/v1/candidates/{number}")["history"][0] for number in (1, 2)]
+    assert [(one["guideline"], one["reasons"]) for one in kept] == [(None, []), (2, ["too_big"])]
+
+
 def test_what_was_fetched_beforehand_gives_way_to_what_changed(page: Page, server: str) -> None:
     fill(server, 4)
     page.goto("/candidates/1?status=all")
