@@ -942,6 +942,12 @@ def list_tokens(session: Session, reviewer_id: int | None = None, project_id: in
     return list(session.execute(wanted.order_by(col(TokenRow.id).desc())).scalars())
 
 
+def find_token_name(session: Session, token_id: int) -> str | None:
+    """What a token is called: `"nightly"`; None where there is none."""
+    row = session.get(TokenRow, token_id)
+    return None if row is None else row.name
+
+
 def _end_tokens(session: Session, reviewer_id: int, now: datetime, *also: ColumnElement[bool]) -> None:
     theirs = (col(TokenRow.reviewer_id) == reviewer_id, col(TokenRow.ended_at).is_(None), *also)
     session.execute(update(TokenRow).where(*theirs).values(ended_at=now))

@@ -18,7 +18,7 @@ from app import accounts, audit, decisions, deeds
 from app.accounts import Person
 from app.db import LARGEST_ID, Database
 from app.errors import NotFoundError, NotKnownError, NotStoredError, RefusedError
-from app.models import Role, TokenRow
+from app.models import Role
 from app.opinions import Team
 from app.settings import Settings
 
@@ -467,8 +467,8 @@ def _note(request: Request, session: Session) -> None:
     # A page that says why not is no change, but it was tried.
     if refused := getattr(request.state, "refused", 0):
         said |= {deeds.REFUSED: refused}
-    if person.token_id is not None and (token := session.get(TokenRow, person.token_id)):
-        said |= {deeds.BY_TOKEN: token.name}
+    if person.token_id is not None and (token := accounts.find_token_name(session, person.token_id)):
+        said |= {deeds.BY_TOKEN: token}
     facts = {name: str(value)[:100] for name, value in said.items() if name != "secret"}
     audit.note(
         session,
