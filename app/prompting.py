@@ -271,11 +271,7 @@ def save(
     used = get_in_use(session, project_id, name)
     if made.text == used.text:
         return used
-    if seen is not None and seen != used.label:
-        raise ConflictError(
-            f"{used.label} was put to use after you opened {seen[:60]}. Nothing was stored; look at what changed, then "
-            "save again."
-        )
+    _refuse_overtaken(used, seen)
     made = replace(made, version=_newest_version(session, project_id, name) + 1)
     session.add(
         TemplateRow(
@@ -292,6 +288,14 @@ def save(
     session.flush()
     _put_to_use(session, project_id, reviewer_id, name, made.version, now)
     return made
+
+
+def _refuse_overtaken(used: Template, seen: str | None) -> None:
+    if seen is not None and seen != used.label:
+        raise ConflictError(
+            f"{used.label} was put to use after you opened {seen[:60]}. Nothing was stored; look at what changed, then "
+            "save again."
+        )
 
 
 def use(
