@@ -152,8 +152,10 @@ export function bringBack(act) {
 }
 
 /** Gives back everything that was typed with a decision that was refused, and says why it was. */
-export function restore(act) {
+export async function restore(act) {
   const node = one("#candidate");
+  const { refusalLine } = await loadRefused();
+  if (onScreen?.id !== act.id) return;
   one(":scope > [data-refused]", node)?.remove();
   const line = refusalLine(`Your ${act.verdict} was not stored.`, [act.refused], [act]);
   line.dataset.refused = "";
@@ -166,6 +168,25 @@ export function restore(act) {
   one("#given").value = act.rating ?? "";
   for (const box of all("[name=reasons]", node)) box.checked = act.reasons.includes(box.value);
   if (!isUntouched()) one("#why").open = true;
+}
+
+// ---------------------------------------------------------------- a guideline that was changed
+
+/** The guideline was changed: what is read from here on has the new one, this candidate too as long as nothing is typed. */
+export async function renewGuide(id, query) {
+  const isBehind = () => onScreen?.id === id && guidelineOf(one("#candidate")) < guideline;
+  const isTyped = () => one("#comment")?.value || one("[name=reasons]:checked");
+  if (!isBehind() || !one("#why") || isTyped()) return;
+  const { node } = await fetchPart(`/candidates/${id}${query}`).catch(() => ({ node: null }));
+  const fresh = node && one("#why fieldset", node);
+  if (!fresh || !isBehind() || isTyped()) return;
+  one("#why fieldset").replaceWith(fresh);
+  one("#candidate").dataset.guideline = node.dataset.guideline;
+  one("#decide [name=guideline]").value = node.dataset.guideline;
+  beside?.showGuide();
+  const said = `The guidelines were changed: version ${node.dataset.guideline} from here on`;
+  showHint(said);
+  say(`${said}.`);
 }
 
 // ---------------------------------------------------------------- a comment that is not sent yet

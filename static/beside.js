@@ -103,9 +103,27 @@ function answer() {
   return true;
 }
 
+function toggleAll(folds) {
+  const isOpening = folds.some((fold) => !fold.open);
+  for (const fold of folds) fold.open = isOpening;
+}
+
 /** What a key of the table does here. */
 export function press(action) {
   const run = {
+    issue: () => {
+      toggleAll(all(".issue details"));
+      one(".issue, .given")?.scrollIntoView({ block: "start" });
+    },
+    trace: () => {
+      toggleAll(all("#attempt .trace details"));
+      one("#attempt .trace, #attempt")?.scrollIntoView({ block: "start" });
+    },
+    repeats: () => toggleAll(all("#diff details.rp")),
+    rest: () => {
+      for (const link of all("#diff .lz a[data-key]")) link.click();
+      toggleAll(all(".evidence details:not(#script, #yields)"));
+    },
     comment: () => answer() || comment(),
     comments: showComments,
     "next-line": () => stepLine(1),

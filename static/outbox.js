@@ -3,7 +3,6 @@
 // of a browser share them and take turns in sending.
 "use strict";
 
-const KEPT_MS = 604_800_000;
 const OUTBOX = `outbox/${document.body.dataset.desk}/`;
 const REASON_MS = 1500;
 const SEND_MS = 20_000;
@@ -205,39 +204,10 @@ function showOutbox() {
   sign.textContent = text;
 }
 
-/** A line of what was not stored, with the button that forgets it. */
-function refusalLine(said, why, acts) {
-  const line = one("#refusal-line").content.firstElementChild.cloneNode(true);
-  one("strong", line).textContent = said;
-  one("span", line).append(...why);
-  one("button", line).addEventListener("click", () => {
-    acts.forEach(dropAct);
-    line.remove();
-    showRefused();
-  });
-  return line;
-}
-
-function refusalLink(act, said) {
-  const link = document.createElement("a");
-  link.href = `/candidates/${act.id}${act.query ?? ""}`;
-  link.textContent = said;
-  return link;
-}
-
-/** Where candidates are looked at, one line for all that was refused and not looked at since; each is told of on its own. */
-function showRefused() {
-  const shown = one("#candidate");
-  const acts = shown || location.pathname === "/queue" ? listRefused().filter((act) => !act.isSeen && String(act.id) !== shown?.dataset.id) : [];
-  const why = acts.length === 1 ? [`${acts[0].refused} `, refusalLink(acts[0], "Look at it again")]
-    : acts.flatMap((act, at) => [at ? ", " : "", refusalLink(act, `#${act.id} (${act.verdict})`)]);
-  const said = acts.length === 1 ? `Your ${acts[0].verdict} of #${acts[0].id} was not stored.` : `${acts.length} of your decisions were not stored:`;
-  const sign = acts.map((act) => act.name).join();
-  // Said once, and not with every candidate.
-  if (one("#refused").dataset.acts === sign) return;
-  one("#refused").dataset.acts = sign;
-  one("#refused").replaceChildren(...(acts.length > 0 ? [refusalLine(said, why, acts)] : []));
-}
+// What few ever see is in a file of its own: what was not stored, and a login that ended.
+const loadRefused = () => import(one("#refusal-line").dataset.script);
+const showRefused = () => (listRefused().length > 0 || one("#refused").dataset.acts) && loadRefused().then(({ show }) => show()).catch(() => {});
+const notifyOut = () => loadRefused().then(({ tellOut }) => tellOut()).catch(() => {});
 
 document.addEventListener("outbox:answer", (event) => {
   const { act, isStored, said } = event.detail;
@@ -282,18 +252,6 @@ function notifyAway() {
   notify(`There is no network, or the server does not answer: this needs it.${waits} Nothing typed is lost.`);
 }
 
-/** A login that ended: the way to a new one, which comes back to this very page. */
-function notifyOut() {
-  for (const toast of all(".toast")) toast.hidden = true;
-  if (one("#notice [data-login]")) return;
-  notify("Your login has ended. What you decided waits here, and is sent once you have logged in again.");
-  const link = document.createElement("a");
-  link.dataset.login = "";
-  link.href = `/login?next=${encodeURIComponent(location.pathname + location.search)}`;
-  link.textContent = "Log in";
-  one("#notice .notice").append(" ", link);
-}
-
 // Without a network a link would leave for the browser's own page of errors. A server on this machine needs none, so it
 // is asked. Below the document, where what is here already has answered the click.
 let isLetThrough = false;
@@ -331,7 +289,6 @@ window.addEventListener("online", () => {
   deliver();
 });
 window.addEventListener("storage", (event) => event.key?.startsWith(OUTBOX) && showOutbox());
-for (const act of listRefused()) if (act.isSeen && Date.now() - act.at > KEPT_MS) localStorage.removeItem(act.name);
 showRefused();
 if (listWaiting().length > 0) deliver();
 

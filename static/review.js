@@ -92,28 +92,11 @@ async function readOrder(id, query) {
   again?.showPace();
   if (found.guideline > guideline) {
     guideline = found.guideline;
-    await renewGuide(id, query);
+    later("renewGuide", id, query);
   }
 }
 
 const guidelineOf = (node) => Number(node.dataset.guideline);
-
-/** The guideline was changed: what is read from here on has the new one, this candidate too as long as nothing is typed. */
-async function renewGuide(id, query) {
-  const isBehind = () => onScreen?.id === id && guidelineOf(one("#candidate")) < guideline;
-  const isTyped = () => one("#comment")?.value || one("[name=reasons]:checked");
-  if (!isBehind() || !one("#why") || isTyped()) return;
-  const { node } = await fetchPart(`/candidates/${id}${query}`);
-  const fresh = one("#why fieldset", node);
-  if (!fresh || !isBehind() || isTyped()) return;
-  one("#why fieldset").replaceWith(fresh);
-  one("#candidate").dataset.guideline = node.dataset.guideline;
-  one("#decide [name=guideline]").value = node.dataset.guideline;
-  beside?.showGuide();
-  const said = `The guidelines were changed: version ${node.dataset.guideline} from here on`;
-  showHint(said);
-  say(`${said}.`);
-}
 
 /** Brings the next candidates here, and again where one was changed by somebody since. */
 async function fillAhead() {
@@ -402,31 +385,13 @@ const withBeside = (name, ...given) =>
 
 // ---------------------------------------------------------------- what keys show
 
-function toggleAll(folds) {
-  const isOpening = folds.some((fold) => !fold.open);
-  for (const fold of folds) fold.open = isOpening;
-}
-
 Object.assign(actions, {
   redo: () => later("doAgain"),
   reason: (digit) => again?.giveReason(digit) ?? false,
   "next-file": () => step("#diff .fh", 1),
   "previous-file": () => step("#diff .fh", -1),
-  issue: () => {
-    toggleAll(all(".issue details"));
-    one(".issue, .given")?.scrollIntoView({ block: "start" });
-  },
-  trace: () => {
-    toggleAll(all("#attempt .trace details"));
-    one("#attempt .trace, #attempt")?.scrollIntoView({ block: "start" });
-  },
-  ...Object.fromEntries(["comment", "comments", "next-line", "previous-line", "next-comment", "previous-comment"].map((name) => [name, () => withBeside("press", name)])),
+  ...Object.fromEntries(["issue", "trace", "repeats", "rest", "comment", "comments", "next-line", "previous-line", "next-comment", "previous-comment"].map((name) => [name, () => withBeside("press", name)])),
   wrap: () => later("turnWrap"),
-  repeats: () => toggleAll(all("#diff details.rp")),
-  rest: () => {
-    for (const link of all("#diff .lz a[data-key]")) link.click();
-    toggleAll(all(".evidence details:not(#script, #yields)"));
-  },
 });
 document.addEventListener("candidate", arrived);
 // Another view of the diff, or another page in between: what was fetched shows the old one.

@@ -43,6 +43,7 @@ _TABLE = (
     Key("u", "undo", "Undo the last decision", "Decide", "review"),
     Key("U", "redo", "Do again what was undone", "Decide", "review"),
     Key("T", "take", "Take it over from whoever has it", "Decide", "beside"),
+    Key("S", "send", "Send it to somebody", "Decide", "beside"),
     Key("n", "next", "Next candidate", "Move", "review"),
     Key("p", "previous", "Previous candidate", "Move", "review"),
     Key("j", "down", "Next change, or row", "Move", "everywhere"),

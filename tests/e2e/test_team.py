@@ -56,6 +56,9 @@ def test_a_page_keeps_what_comes_next_hears_who_took_it_over_and_gives_it_back(
     expect(page.locator("#lease")).to_contain_text("Also here: Bob")
     assert page.locator("#comment").input_value() == "half a thought"
     page.locator("#comment").blur()
+    page.keyboard.press("S")
+    expect(page.get_by_label("What to look at")).to_be_focused()
+    page.keyboard.press("Escape")
     page.keyboard.press("T")
     expect(page.locator("#lease .notice")).to_have_count(0)
     assert page.locator("#comment").input_value() == "half a thought"
