@@ -242,6 +242,7 @@ def test_programs_read_and_write_the_same(client: TestClient) -> None:
 
 def test_commands_read_and_write_the_same(tmp_path: Path) -> None:
     where = ("--data-dir", tmp_path / "desk")
+    assert call("db", "upgrade", *where).status == 0
     assert "Version 2 stands." in call("guideline", "set", "-", "--comment", "why", *where, given=b"Read twice.\n").err
     assert call("guideline", "show", *where).out == "Read twice.\n"
     listed = call("reasons", "show", "--json", *where).json

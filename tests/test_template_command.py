@@ -13,7 +13,9 @@ TEXT = "Spec it.\n{issue}\n"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return tmp_path / "fresh"
+    place = tmp_path / "fresh"
+    assert call("db", "upgrade", "--data-dir", place).status == 0
+    return place
 
 
 def test_a_template_is_read_written_and_put_back(folder: Path, tmp_path: Path) -> None:

@@ -94,6 +94,8 @@ def test_an_accept_that_waited_comes_back_with_the_sentence(samples: Page, serve
     with urlopen(sent):
         pass
     page.keyboard.press("a")
+    expect(page.locator("#refused")).to_contain_text("Comment 1 by local at script:1 blocks acceptance")
+    page.get_by_role("link", name="Look at it again").click()
     expect(page.locator("h1 .dim")).to_have_text("#6")
     expect(page.locator(".notice.bad").first).to_contain_text("Comment 1 by local at script:1 blocks acceptance")
 
