@@ -209,12 +209,13 @@ def check_reasons(session: Session, project_id: int, codes: Sequence[str], shown
         BadInputError: an unknown reason, or a retired one; or there is no such version.
 
     """
-    row = session.connection().execute(_STANDING, {"project": project_id}).first()
-    if shown is not None and shown != (FIRST.version if row is None else row[0]):
-        row = _read_before(session, project_id, shown)
-    if row is None and not codes:
+    stands = session.connection().execute(_STANDING, {"project": project_id}).first()
+    read = None if stands is None else (int(stands[0]), stands[1])
+    if shown is not None and shown != (FIRST.version if read is None else read[0]):
+        read = _read_before(session, project_id, shown)
+    if read is None and not codes:
         return None
-    version, reasons = (None, FIRST_REASONS) if row is None else (int(row[0]), read_reasons(row[1]))
+    version, reasons = (None, FIRST_REASONS) if read is None else (read[0], read_reasons(read[1]))
     known = {one.code: one for one in reasons}
     offered = ", ".join(one.code for one in reasons if not one.is_retired) or "none"
     for code in codes:

@@ -9,7 +9,7 @@ from app import audit, deeds
 from app.audit import Actor
 from app.db import Database
 from app.web.rights import RIGHTS, SAFE_METHODS
-from tests.test_accounts import NOON
+from tests.conftest import NOON
 
 FACTS = "name role do scopes of to user before folder files token number webhook asked"
 CLI = Path(__file__).parents[1] / "app" / "cli"
@@ -64,8 +64,8 @@ def test_words_find_what_was_done_and_to_whom(db: Database) -> None:
         for what, about in rows:
             audit.note(session, Actor(None, "Root", ""), what, now=NOON, about=about)
 
-        def found(**asked: str) -> list[int | None]:
-            return [row.id for row in audit.list_page(session, None, audit.Wanted(**asked))]
+        def found(*, who: str = "", what: str = "") -> list[int | None]:
+            return [row.id for row in audit.list_page(session, None, audit.Wanted(who=who, what=what))]
 
         assert found(what="LOCKED out Ann") == found(what="disable") == [1]
         assert found(what="ann") == [2, 1]
