@@ -1,5 +1,6 @@
 """The fixtures that every test may ask for: a real database of each kind, and the application on it."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +24,37 @@ hypothesis_settings.load_profile("any-machine")
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 _numbers = count()
+
+MEMORY = Path("/dev/shm")
+MOST_WRITTEN = 6_000_000_000
+OURS = "patchsift-tests-"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let what tests write lie in memory where there is room for it: each makes databases, which wait for the disk.
+
+    Workers inherit the folder. `TMPDIR=/var/tmp make test` has everything on a disk.
+    """
+    if "TMPDIR" in os.environ or not _takes_tests(MEMORY):
+        return
+    for left in MEMORY.glob(f"{OURS}*"):
+        # A run that was killed.
+        if not Path("/proc", left.name.removeprefix(OURS)).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    folder = MEMORY / f"{OURS}{os.getpid()}"
+    folder.mkdir()
+    folder.chmod(0o755)
+    os.environ["TMPDIR"] = str(folder)
+    tempfile.tempdir = None
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+def _takes_tests(folder: Path) -> bool:
+    """Whether a folder has the room, and programs may be started from it, which a container's default forbids."""
+    if not hasattr(os, "ST_NOEXEC") or not os.access(folder, os.W_OK):
+        return False
+    there = os.statvfs(folder)
+    return there.f_bavail * there.f_frsize >= MOST_WRITTEN and not there.f_flag & os.ST_NOEXEC
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

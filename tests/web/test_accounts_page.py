@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pyotp
 import pytest
 from fastapi.testclient import TestClient
@@ -25,6 +24,7 @@ from app.web.limits import Tries
 from app.web.rights import RIGHTS
 from tests.conftest import NOON
 from tests.logs import read_issues
+from tests.loops import run_async
 from tests.web.pages import HTMX, hidden, text
 
 PASSWORD = "seven quiet wonders"
@@ -316,7 +316,7 @@ def swallow(app: Any, method: str, path: str) -> tuple[int, int]:
         "headers": headers, "client": ("10.0.0.1", 1), "server": ("testserver", 80), "scheme": "http",
         "http_version": "1.1", "root_path": "",
     }  # fmt: skip
-    anyio.run(app, scope, receive, send)
+    run_async(app(scope, receive, send))
     return read, status
 
 
