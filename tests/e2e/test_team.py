@@ -12,6 +12,7 @@ from app.models import Verdict
 from app.projects import change_settings
 from app.review import Act
 from app.settings import Settings
+from tests.e2e.test_walk import shown
 from tests.people import hire
 
 
@@ -97,6 +98,7 @@ def test_what_was_decided_does_not_come_again_behind_gold(samples: Page, tmp_pat
 
     page.route(f"**/candidates/{first}/decisions", keep)
 
+    assert shown(page) == first
     with page.expect_response("**/queue/visit"):
         page.keyboard.press("a")
     expect(page.locator("#candidate")).to_have_attribute("data-id", "1")
