@@ -100,6 +100,8 @@ def test_beside_a_server_and_another_watcher_nothing_is_locked_and_nothing_doubl
     desk = tmp_path / "desk"
     append(log, "Issue 0")
     with serving(desk) as server, watching(desk, project) as first, watching(desk, project) as second:
+        first.wait()
+        second.wait()
         for n in range(1, 41):
             append(log, f"Issue {n}")
             server.ask("/api/v1/ingest?name=pushed.jsonl", raw=line(f"Pushed {n}") + b"\n" + line(f"Issue {n}") + b"\n")

@@ -29,6 +29,11 @@ class Watch:
         assert said, "the watcher ended"
         return json.loads(said)
 
+    def wait(self) -> None:
+        """Wait until it watches, and can be told to stop."""
+        assert self.running.stderr is not None
+        assert self.running.stderr.readline().startswith("Watching ")
+
     def stop(self, number: int) -> tuple[int, str]:
         """Send it a signal; gives its exit status and what it said on standard error."""
         self.running.send_signal(number)

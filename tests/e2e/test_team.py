@@ -21,7 +21,7 @@ def now() -> datetime:
 
 
 def until(page: Page, is_so: Callable[[], bool]) -> None:
-    for _ in range(150):
+    for _ in range(600):
         if is_so():
             return
         page.wait_for_timeout(100)
