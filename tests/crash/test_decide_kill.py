@@ -6,8 +6,6 @@ A campaign: PATCHSIFT_CRASH_CYCLES=1000 python -m pytest tests/crash/test_decide
 import random
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,24 +13,12 @@ from tests.crash.installations import Installation
 from tests.crash.servers import cycles, serving_forked
 from tests.crash.test_kill import Memory, decide_until_gone
 from tests.logs import line
-from tests.servers import Postgres
 
 pytestmark = pytest.mark.crash
 
 CYCLES = cycles(30)
 N_CLIENTS = 6
 N_EACH = 16
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def installation(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Installation]:
-    """An empty one, on each database."""
-    if request.param == "sqlite":
-        yield Installation(tmp_path)
-        return
-    server: Postgres = request.getfixturevalue("postgres")
-    yield Installation(tmp_path, server.create_database("decided", template="template_patchsift"))
-    server.drop_database("decided")
 
 
 def test_no_acknowledged_decision_is_lost_and_none_is_doubled(installation: Installation) -> None:

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,6 @@ from app.settings import Settings
 from tests.crash.installations import Installation
 from tests.crash.servers import ROOT, GoneError, Server, children, cycles, is_alive, serve_command, serving
 from tests.logs import line
-from tests.servers import Postgres
 
 pytestmark = pytest.mark.crash
 
@@ -37,17 +35,6 @@ N_LINES = 4000
 N_BLANK = 300_000
 N_BULK = 1_600
 BULK_CYCLES = cycles(2)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def installation(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Installation]:
-    """An empty one, on each database."""
-    if request.param == "sqlite":
-        yield Installation(tmp_path)
-        return
-    server: Postgres = request.getfixturevalue("postgres")
-    yield Installation(tmp_path, server.create_database("killed", template="template_patchsift"))
-    server.drop_database("killed")
 
 
 def rows(folder: Path, statement: str) -> list[tuple[Any, ...]]:
