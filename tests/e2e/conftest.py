@@ -144,8 +144,8 @@ def trouble() -> Trouble:
 @pytest.fixture
 def context(browser: Browser, server: str) -> Iterator[BrowserContext]:
     made = browser.new_context(base_url=server, viewport={"width": 1400, "height": 900})
-    made.set_default_timeout(60_000)
-    expect.set_options(timeout=60_000)
+    made.set_default_timeout(15_000)
+    expect.set_options(timeout=15_000)
     yield made
     made.close()
 
