@@ -311,8 +311,8 @@ export async function arrive(address, said = "", hint = "") {
     if (listWaiting().length > 0) throw new Error("away");
     const came = await fetchPart(address);
     forget(Number(came.node.dataset.id));
-    const isTold = !one(".toast", came.node)?.hidden;
-    paint(came.node, came.address, isTold ? "" : said, hint);
+    const told = one(".toast:not([hidden])", came.node)?.textContent;
+    paint(came.node, came.address, told ?? said, hint);
     return true;
   } catch (error) {
     // A refusal of this very address is final: trying again would say the same.
@@ -340,8 +340,8 @@ function showAway(address, said) {
     noteOpen();
     one("#candidate").replaceWith(node);
     htmx.process(node);
-    settle(node, said);
-    if (said) showToast(said);
+    showToast(said);
+    settle(node);
   }
   countWaiting(one("#candidate"));
   one("#candidate").dataset.away = address;

@@ -227,8 +227,8 @@ function noteOpen() {
   for (const name in isOpen) isOpen[name] = one(`#${name}`)?.open ?? isOpen[name];
 }
 
-/** After a swap: the guard, the title, the live region, the focus; `said` is what was just done, `hint` what to know of it. */
-function settle(target, said = "", hint = "") {
+/** After a swap: the guard, the title, the live region, the focus; `hint` is what to know of what was just done. */
+function settle(target, hint = "") {
   paintedAt = Infinity;
   requestAnimationFrame(() => (paintedAt = performance.now()));
   autostart();
@@ -244,7 +244,8 @@ function settle(target, said = "", hint = "") {
   if (!isNew) return;
   for (const name in isOpen) if (one(`#${name}`)) one(`#${name}`).open = isOpen[name];
   document.title = candidate.dataset.title;
-  say([said, candidate.dataset.says].filter(Boolean).join(". ") + (hint ? ` ${hint}.` : ""));
+  const done = one(".toast:not([hidden])", candidate)?.textContent;
+  say([done, candidate.dataset.says].filter(Boolean).join(". ") + (hint ? ` ${hint}.` : ""));
   one("#main").focus({ preventScroll: true });
   window.scrollTo(0, 0);
   document.dispatchEvent(new Event("candidate"));

@@ -138,10 +138,10 @@ function paint(node, address, said = "", hint = "") {
   one("#candidate").replaceWith(node);
   if (!history.state?.htmx) history.replaceState({ htmx: true }, "", location.href);
   if (address !== location.pathname + location.search) history.pushState({ htmx: true }, "", address);
-  if (said) showToast(said, hint);
+  showToast(said, hint);
   const isOpening = Object.values(isOpen).some(Boolean);
   if (isOpening) htmx.process(node);
-  settle(node, said, hint);
+  settle(node, hint);
   if (!isOpening) afterPaint(() => htmx.process(node));
 }
 
@@ -150,7 +150,7 @@ const afterPaint = (run) => requestAnimationFrame(() => setTimeout(run));
 function showToast(said, hint = "") {
   const toast = one("#candidate .toast");
   if (!toast) return;
-  toast.hidden = false;
+  toast.hidden = !said;
   toast.textContent = said;
   showHint(hint);
 }

@@ -33,7 +33,11 @@ def open_editor(page: Page, number: int) -> None:
     expect(page.locator(".editor .cm-content")).to_be_focused()
 
 
-def test_keys_decide_on_every_kind_and_take_back(kinds: Page) -> None:
+@pytest.mark.parametrize("is_ahead", [True, False])
+def test_keys_decide_on_every_kind_and_take_back(kinds: Page, *, is_ahead: bool) -> None:
+    if not is_ahead:
+        kinds.route("**/queue/ahead*", lambda route: route.abort())
+        kinds.reload()
     assert press(kinds, "a") == REFINE
     expect(kinds.locator(".toast")).to_have_text("Accepted #1")
     assert press(kinds, "x") == UNIFY
@@ -42,6 +46,7 @@ def test_keys_decide_on_every_kind_and_take_back(kinds: Page) -> None:
         re.compile(r"^Undone: #2\. Candidate 2, Refined fingerprint, 0 findings")
     )
     assert press(kinds, "n") == UNIFY
+    expect(kinds.locator(".toast")).to_be_hidden()
     assert press(kinds, "p") == REFINE
 
 
