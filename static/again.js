@@ -303,8 +303,11 @@ function lasting(hours) {
 
 // ---------------------------------------------------------------- the way that needs the server
 
-/** The way that needs the server: everything that waits is sent first, so that it shows what is left. */
-export async function arrive(address, said = "", hint = "") {
+/** The way that needs the server: everything that waits is sent first, so that it shows what is left.
+ *
+ * Where the act that leads there was refused meanwhile, the page stays that says why (`restore`).
+ */
+export async function arrive(address, said = "", hint = "", act = null) {
   inFlight += 1;
   try {
     await flush();
@@ -321,6 +324,7 @@ export async function arrive(address, said = "", hint = "") {
       return false;
     }
     if (/^4/.test(error.message)) {
+    if (act && listRefused().some(({ key }) => key === act.key)) return true;
       notify(`The server answered ${error.message}.`);
       return false;
     }

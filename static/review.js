@@ -298,7 +298,7 @@ function goOn(act) {
   order = order.filter(([id]) => id !== act.id);
   const next = order[0] && fetched.get(order[0][0]);
   if (!next) {
-    later("arrive", withQuery(`/candidates/${act.id}/next`, act.query, "last", act.id), saidOf(act), hintOf(act));
+    later("arrive", withQuery(`/candidates/${act.id}/next`, act.query, "last", act.id), saidOf(act), hintOf(act), act);
     return;
   }
   const [id] = order.shift();

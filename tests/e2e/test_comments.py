@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import Trouble
+from tests.e2e.test_flow import ready
 from tests.e2e.test_pages import violations
 from tests.e2e.test_walk import READY, press, shown
 from tests.test_comments import HOSTILE
@@ -82,22 +83,47 @@ def test_a_comment_by_keys_blocks_acceptance_until_it_is_resolved(samples: Page)
     expect(page.locator("#outbox")).to_have_text("Saved")
 
 
-def test_an_accept_that_waited_comes_back_with_the_sentence(samples: Page, server: str) -> None:
-    page = samples
-    page.goto("/candidates/6")
-    assert shown(page) == 6
-    # Somebody comments after the page came.
+def block(address: str) -> None:
+    """Somebody comments after the page came."""
     body = {"field": "script", "at": 1, "text": "Not like this.", "key": "k", "blocks": True}
     sent = Request(
-        f"{server}/api/v1/candidates/6/comments", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        f"{address}/api/v1/candidates/6/comments", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
     with urlopen(sent):
         pass
+
+
+def test_an_accept_that_waited_comes_back_with_the_sentence(samples: Page, server: str) -> None:
+    page = samples
+    page.goto("/candidates/6")
+    ready(page)
+    assert shown(page) == 6
+    block(server)
     page.keyboard.press("a")
     expect(page.locator("#refused")).to_contain_text("Comment 1 by local at script:1 blocks acceptance")
     page.get_by_role("link", name="Look at it again").click()
     expect(page.locator("h1 .dim")).to_have_text("#6")
     expect(page.locator(".notice.bad").first).to_contain_text("Comment 1 by local at script:1 blocks acceptance")
+
+
+def test_an_accept_that_is_refused_before_the_next_patch_is_here_stays(samples: Page, server: str) -> None:
+    page = samples
+    page.route("**/queue/ahead*", lambda route: route.abort())
+    page.goto("/candidates/6")
+    assert shown(page) == 6
+    block(server)
+    page.get_by_label("Comment", exact=True).fill("It is right")
+    page.locator("#main").focus()
+    page.keyboard.press("a")
+    expect(page.locator("#candidate").get_by_role("alert")).to_contain_text(
+        "Comment 1 by local at script:1 blocks acceptance"
+    )
+    settled(page)
+    expect(page.get_by_label("Comment", exact=True)).to_have_value("It is right")
+    assert shown(page) == 6
+    assert press(page, "x") == 7
+    expect(page.locator(".toast")).to_have_text("Rejected #6")
+    expect(page.locator("#refused")).to_be_empty()
 
 
 @pytest.mark.usefixtures("samples")
