@@ -301,6 +301,18 @@ function lasting(hours) {
   return hours < 1.5 ? `${Math.round(hours * 60)} min` : `${thousands.format(Math.round(hours))} h`;
 }
 
+// ---------------------------------------------------------------- the editor of `e`
+
+/** Has it here before somebody asks for it. */
+export function fetchEditor() {
+  const address = one("[data-editor]")?.dataset.editor;
+  if (!address) return;
+  const link = document.createElement("link");
+  link.rel = "modulepreload";
+  link.href = address;
+  document.head.append(link);
+}
+
 // ---------------------------------------------------------------- the way that needs the server
 
 /** The way that needs the server: everything that waits is sent first, so that it shows what is left.
@@ -312,6 +324,7 @@ export async function arrive(address, said = "", hint = "", act = null) {
   try {
     await flush();
     if (listWaiting().length > 0) throw new Error("away");
+    if (act && listRefused().some(({ key }) => key === act.key)) return true;
     const came = await fetchPart(address);
     forget(Number(came.node.dataset.id));
     const told = one(".toast:not([hidden])", came.node)?.textContent;
@@ -324,7 +337,6 @@ export async function arrive(address, said = "", hint = "", act = null) {
       return false;
     }
     if (/^4/.test(error.message)) {
-    if (act && listRefused().some(({ key }) => key === act.key)) return true;
       notify(`The server answered ${error.message}.`);
       return false;
     }

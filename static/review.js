@@ -90,10 +90,9 @@ async function readOrder(id, query) {
   if (isNew) beginPlace(query);
   store("sitting", sitting);
   again?.showPace();
-  if (found.guideline > guideline) {
-    guideline = found.guideline;
-    later("renewGuide", id, query);
-  }
+  if (found.guideline > guideline) guideline = found.guideline;
+  // Not `later`: nobody asked for it, so no key waits for it.
+  if (guidelineOf(one("#candidate")) < guideline) loadAgain().then(() => again.renewGuide(id, query)).catch(() => {});
 }
 
 const guidelineOf = (node) => Number(node.dataset.guideline);
@@ -356,9 +355,22 @@ function hasRemarks(id) {
   }
 }
 
+/** A file that comes with its first use. All who wait for it go on in their order, which two imports would not promise. */
+function lazily(find, keep) {
+  let coming = null;
+  return async () => {
+    try {
+      return await (coming ??= import(find()).then(keep));
+    } catch (error) {
+      coming = null;
+      throw error;
+    }
+  };
+}
+
 // What only matters after the first decision is in a file of its own.
 let again = null;
-const loadAgain = async () => (again ??= await import(one("#away").dataset.again));
+const loadAgain = lazily(() => one("#away").dataset.again, (file) => (again = file));
 const warm = () => loadAgain().then(() => again.showPace()).catch(() => {});
 
 async function later(name, ...given) {
@@ -379,7 +391,7 @@ async function later(name, ...given) {
 
 // The guideline and comments on lines, in a file of its own that comes with its first use.
 let beside = null;
-const loadBeside = async () => (beside ??= await import(one("#guide").dataset.script));
+const loadBeside = lazily(() => one("#guide").dataset.script, (file) => (beside = file));
 const withBeside = (name, ...given) =>
   void loadBeside().then(() => beside[name](...given)).catch(() => notify("The server cannot be reached."));
 
@@ -442,18 +454,12 @@ if (one(".toast:not([hidden])")) past = undone = [];
 arrived();
 if (past.length + undone.length + listActs().length > 0) idle(warm);
 
-// ---------------------------------------------------------------- what comes after the first candidate, the editor of `e`
+// ---------------------------------------------------------------- what comes after the first candidate
 
 const AT_REST_MS = 1500;
 setTimeout(() => {
   idle(() => {
-    warm();
+    warm().then(() => again?.fetchEditor());
     loadBeside().then(() => beside.showGuide()).catch(() => {});
-    const address = one("[data-editor]")?.dataset.editor;
-    if (!address) return;
-    const link = document.createElement("link");
-    link.rel = "modulepreload";
-    link.href = address;
-    document.head.append(link);
   });
 }, AT_REST_MS);

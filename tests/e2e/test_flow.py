@@ -13,7 +13,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from tests.e2e.conftest import Trouble
 from tests.e2e.test_pages import violations
@@ -287,6 +287,58 @@ def test_a_refused_decision_comes_back_and_keeps_the_others_moving(page: Page, s
     assert states(server, 6, most=2) == {1: ("rejected", ()), 2: ("accepted", ())}
 
 
+def test_at_rest_the_editor_comes_by_itself(page: Page, server: str) -> None:
+    fill(server, 1)
+    page.goto("/candidates/1")
+
+    expect(page.locator("link[rel=modulepreload]")).to_have_attribute("href", re.compile("/editor.js"))
+
+
+STAGGERED = """async () => {
+  const came = [];
+  const wait = async (n) => {
+    await new Promise((go) => setTimeout(go, n));
+    await loadAgain();
+    came.push(n);
+  };
+  await Promise.all([...Array(40).keys()].map(wait));
+  return came;
+}"""
+
+
+def test_what_waits_for_a_file_goes_on_in_its_order(page: Page, server: str) -> None:
+    # A comment that is left must not be sent before the letter that was typed last is kept.
+    fill(server, 1)
+    page.goto("/candidates/1")
+
+    assert page.evaluate(STAGGERED) == list(range(40))
+
+
+def rewrite(address: str, text: str, reasons: list[dict[str, Any]]) -> None:
+    """Write a new version of the guideline."""
+    call(address, "/api/v1/guideline", json.dumps({"text": text, "reasons": reasons}).encode(), "application/json")
+
+
+def test_what_a_page_fetches_for_itself_holds_no_key(page: Page, server: str) -> None:
+    fill(server, 6)
+    waiting: list[Route] = []
+    page.route("**/again.js*", lambda route: waiting.append(route))  # noqa: PLW0108  (Playwright reads its parameters)
+    page.goto("/candidates/1")
+    ready(page)
+    assert not waiting, "a guideline that did not change needs nothing"
+    assert page.evaluate("inFlight") == 0
+    rewrite(server, "Mind the size.", call(server, "/api/v1/guideline")["reasons"])
+    page.evaluate("orderedAt = -Infinity; fillAhead()")
+    while not waiting:
+        page.wait_for_timeout(20)
+
+    assert press(page, "n") == 2
+    assert press(page, "n") == 3
+    waiting[0].continue_()
+    expect(page.locator("#candidate")).to_have_attribute("data-guideline", "2")
+    assert shown(page) == 3
+
+
 def test_guidelines_that_change_are_there_with_the_next_candidate(page: Page, server: str) -> None:
     fill(server, 4)
     page.goto("/candidates/1")
@@ -295,8 +347,7 @@ def test_guidelines_that_change_are_there_with_the_next_candidate(page: Page, se
     page.keyboard.press("d")
     reasons = [one | {"digit": None} for one in call(server, "/api/v1/guideline")["reasons"]]
     reasons.append({"code": "too_big", "label": "Too big", "digit": 9, "is_retired": False})
-    body = json.dumps({"text": "Mind the size.", "reasons": reasons}).encode()
-    call(server, "/api/v1/guideline", body, "application/json")
+    rewrite(server, "Mind the size.", reasons)
 
     assert press(page, "a") == 2
     expect(page.locator("#guide")).to_contain_text("Mind the size.")
