@@ -74,6 +74,28 @@ def test_a_page_keeps_what_comes_next_hears_who_took_it_over_and_gives_it_back(
     assert [(one.candidate_id, one.until - now() <= leases.GRACE) for one in rest.values()] in ([], [(2, True)])
 
 
+AT_REST = """() => new Promise((go) => requestAnimationFrame(() => setTimeout(() => requestIdleCallback(
+  () => requestIdleCallback(go)))))"""
+
+
+def test_nothing_is_fetched_beforehand_that_is_not_held(page: Page, samples: Page, tmp_path: Path) -> None:
+    db = Database(Settings(data_dir=tmp_path / "installation"))
+    hire(db, "Bob")
+    waiting: list[Route] = []
+    page.route("**/lease.js*", lambda route: waiting.append(route))  # noqa: PLW0108  (Playwright reads its parameters)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    samples.goto("/candidates/1", wait_until="commit")
+    until(page, lambda: bool(waiting))
+    page.evaluate(AT_REST)
+    waiting[0].continue_()
+
+    until(page, lambda: page.evaluate("typeof fetched === 'object' && fetched.size === 3"))
+    assert held(db) == dict.fromkeys((1, 2, 3, 4), "local")
+    assert not [url for url in asked if "/queue/ahead" in url]
+    db.close()
+
+
 def test_what_was_decided_does_not_come_again_behind_gold(samples: Page, tmp_path: Path) -> None:
     page = samples
     db = Database(Settings(data_dir=tmp_path / "installation"))
