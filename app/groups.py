@@ -43,6 +43,7 @@ KIND = "groups"
 Progress = Callable[[int, int], None]
 Finder = Callable[[Progress], engine.Engine]
 _Name = TypeVar("_Name", int, bytes)
+_Move = tuple[bytes, bytes, bytes]
 
 _ASKED = 900
 _ROUND = 5_000
@@ -481,10 +482,10 @@ class _Step:
         clusters = {*standing.values(), *change.left} - dirty
         tied = self._write_clusters(members, joined, clusters, change.left)
         if change.was_tied or dirty:
-            _untie(self.session, self.project_id, touched.union(*tied))
+            moves = _untie(self.session, self.project_id, touched.union(*tied))
         else:
-            for issues in tied:
-                _tie(self.session, self.project_id, issues)
+            moves = [move for issues in tied for move in _tie(self.session, self.project_id, issues)]
+        ordering.regroup(self.session, self.project_id, moves)
 
     # -------------------------------------------------------------------------------------------- what changed
 
@@ -726,34 +727,37 @@ def _add_shapes(session: Session, project_id: int, shapes: Mapping[int, Shingles
 # ------------------------------------------------------------------------------------------------ issues
 
 
-def _tie(session: Session, project_id: int, issues: Set[bytes]) -> None:
-    """Put the groups of some issues together; nothing else changes."""
+def _tie(session: Session, project_id: int, issues: Set[bytes]) -> list[_Move]:
+    """Put the groups of some issues together; gives what moved, nothing else changes."""
     known = find_groups(session, project_id, issues)
     groups = {known.get(issue, issue) for issue in issues}
     name = min(groups)
-    if len(groups) > 1:
-        before = {one: known.get(one, one) for one in issues} | _list_fellows(session, project_id, groups - {name})
-        ordering.regroup(session, project_id, ((one, was, name) for one, was in before.items()))
-        moved = "UPDATE issue_group SET group_key = {sign} WHERE project_id = {sign} AND group_key IN ({signs})"
-        _tell(session, moved, groups - {name}, name, project_id)
-        rows: list[tuple[object, ...]] = [(project_id, issue, name) for issue in sorted({*issues, name} - known.keys())]
-        insert_rows(session, "issue_group", _GROUP_COLUMNS, rows, keep=True)
+    if len(groups) == 1:
+        return []
+    before = {one: known.get(one, one) for one in issues} | _list_fellows(session, project_id, groups - {name})
+    moved = "UPDATE issue_group SET group_key = {sign} WHERE project_id = {sign} AND group_key IN ({signs})"
+    _tell(session, moved, groups - {name}, name, project_id)
+    rows: list[tuple[object, ...]] = [(project_id, issue, name) for issue in sorted({*issues, name} - known.keys())]
+    insert_rows(session, "issue_group", _GROUP_COLUMNS, rows, keep=True)
+    return [(one, was, name) for one, was in before.items()]
 
 
-def _untie(session: Session, project_id: int, issues: Iterable[bytes]) -> None:
-    """Find anew which issues are tied to these, or were."""
+def _untie(session: Session, project_id: int, issues: Iterable[bytes]) -> list[_Move]:
+    """Find anew which issues are tied to these, or were; gives what moved."""
     known = find_groups(session, project_id, issues)
     before = {issue: issue for issue in issues} | _list_fellows(session, project_id, known.values())
     left = set(before)
     gone = "DELETE FROM issue_group WHERE project_id = {sign} AND issue IN ({signs})"
     _tell(session, gone, left, project_id)
     rows: list[tuple[object, ...]] = []
+    moves: list[_Move] = []
     while left:
         group = _reach(session, project_id, left.pop())
         left -= group
         rows += [(project_id, issue, min(group)) for issue in sorted(group) if len(group) > 1]
-        ordering.regroup(session, project_id, ((issue, before.get(issue, issue), min(group)) for issue in group))
+        moves += [(issue, before.get(issue, issue), min(group)) for issue in group]
     insert_rows(session, "issue_group", _GROUP_COLUMNS, rows, keep=True)
+    return moves
 
 
 def _list_fellows(session: Session, project_id: int, groups: Iterable[bytes]) -> dict[bytes, bytes]:

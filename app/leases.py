@@ -223,7 +223,10 @@ def _take_gold(
     found = gold.find_due(session, project_id, reviewer_id, after or gold.find_last(session, project_id, reviewer_id))
     if found is None or found == after:
         return None
-    return _take(session, reviewer_id, (_candidate.c.id == found) & _is_free(reviewer_id, now), now, span)
+    # Passed over where somebody is at it: who asks may hold others by then.
+    free = select(_candidate.c.id).where(_candidate.c.id == found, _is_free(reviewer_id, now))
+    this = free.with_for_update(skip_locked=True, key_share=True).scalar_subquery()
+    return _take(session, reviewer_id, _candidate.c.id == this, now, span)
 
 
 def _walk(

@@ -55,6 +55,11 @@ _REGROUP = (
     )
     .values(alike=bindparam("after"))
 )
+# Beforehand, for that index is not the order in which everybody else waits for several.
+_TO_REGROUP = (
+    "SELECT id FROM candidate WHERE project_id = %s AND status = ANY(%s) AND alike = ANY(%s) "
+    "AND group_digest = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+)
 
 OLDEST = "oldest"
 
@@ -213,20 +218,24 @@ def keep(session: Session, made: Sequence[tuple[int, Candidate, Iterable[Finding
 
 
 def regroup(session: Session, project_id: int, moves: Iterable[tuple[bytes, bytes, bytes]]) -> None:
-    """Let candidates stand beside those that they are grouped with from now on.
+    """Let candidates stand beside those that they are grouped with from now on; once in a transaction, for its locks.
 
     Args:
         session: the transaction.
         project_id: theirs.
-        moves: issue, the group that it was in, the group that it is in.
+        moves: issue, the group that it was in, the group that it is in; in the order in which it moved.
 
     """
-    told = [
+    told: list[dict[str, Any]] = [
         {"project": project_id, "issue": issue, "before": alike_of(before), "after": alike_of(after)}
         for issue, before, after in moves
         if before != after
     ]
     if told:
+        if session.get_bind().dialect.name == "postgresql":
+            befores, issues = [one["before"] for one in told], [one["issue"] for one in told]
+            named = (project_id, [str(status) for status in Status], befores, issues)
+            session.connection().exec_driver_sql(_TO_REGROUP, named)
         session.connection().execute(_REGROUP, told)
 
 

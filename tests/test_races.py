@@ -1,5 +1,6 @@
 """Two at one instant: nothing that was said is lost, nobody waits in a circle, and who comes second is told why."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -12,9 +13,13 @@ from app import (
     comments,
     drafts,
     gold,
+    groups,
     ingest,
     jobs,
+    leases,
+    ordering,
     preferences,
+    prepare,
     projects,
     releases,
     review,
@@ -215,6 +220,54 @@ def test_what_is_typed_beside_a_decision_makes_nobody_wait_in_a_circle(desk: Des
 
     assert told(race.results()) == []
     assert [one.repeated for one in race.results() if one is not None] == [False, True]
+
+
+def test_what_becomes_alike_while_people_review_makes_nobody_wait_in_a_circle(desk: Desk) -> None:
+    desk.read(line("Read the settings once"))
+    prepare.run(desk.db)
+    issues = {row.id or 0: row.group_digest for row in desk.candidates()}
+    with desk.db.read() as session:
+        tied = groups.find_groups(session, desk.project, issues.values())
+    moves = [(issues[number], tied.get(issues[number], issues[number]), b"alike") for number in (2, 3, 1)]
+
+    def regroup(session: Session) -> None:
+        ordering.regroup(session, desk.project, moves)
+
+    def visit(session: Session) -> int:
+        return leases.visit(session, desk.project, desk.ben, Filter(), 1, dealt=[2, 3], now=NOON).lease.number
+
+    with Race(desk.db) as race, race.halted("SELECT 1 FROM candidate WHERE id = 3 FOR UPDATE"):
+        race.start(regroup)
+        race.start(visit)
+
+    assert race.results() == [None, 1]
+    assert {row.alike for row in desk.candidates()} == {ordering.alike_of(b"alike")}
+
+
+def test_a_visit_that_is_to_give_gold_waits_for_nobody_who_is_at_it(desk: Desk) -> None:
+    desk.read(*(line(f"Read the setting {n}") for n in range(10)))
+    desk.decide(1, Verdict.REJECT, reasons=("wrong_fix",))
+    with desk.db.write() as session:
+        gold.mark(session, review.get_candidate(session, desk.project, 1), desk.ann, "It hides the error.", now=NOON)
+        projects.change_settings(session, desk.project, {"opinions": {"gold_share": 0.5}})
+    with desk.db.read() as session:
+        here = next(n for n in range(2, 12) if gold.find_due(session, desk.project, desk.ben, n) == 1)
+
+    def see(reviewer: int, number: int, *dealt: int) -> Callable[[Session], list[int]]:
+        def visit(session: Session) -> list[int]:
+            found = leases.visit(
+                session, desk.project, reviewer, Filter(status="pending"), number, dealt=dealt, now=NOON
+            )
+            return [number for number, _ in found.ahead]
+
+        return visit
+
+    with Race(desk.db) as race, race.halted("LOCK TABLE presence IN SHARE MODE"):
+        race.start(see(desk.ben, here))
+        race.start(see(desk.ann, 1, here))
+
+    assert told(race.results()) == []
+    assert race.results()[0], "then what follows comes"
 
 
 def test_gold_is_marked_once_and_a_turn_is_sent_once(desk: Desk) -> None:
