@@ -157,7 +157,7 @@ def run(
 
     """
     pause = _IDLE_SECONDS
-    while True:
+    while not stop():
         try:
             _run(db, settings, stop, meters, until_idle=until_idle)
         except AWAY as error:

@@ -1,8 +1,10 @@
 """Long work as rows: who comes first, what a stop, a cancel, a fault and a death make of it."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -219,6 +221,18 @@ def test_a_worker_that_must_stop_gives_its_job_back(
 
     job = waiting.get(job_id)
     assert (job.state, job.attempts) == (JobState.QUEUED, 0)
+
+
+def test_a_worker_whose_database_is_away_can_be_told_to_stop(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, database_url="postgresql://nobody@127.0.0.1:1/gone")
+    db, answers = Database(settings), iter([False, False])
+    stop = partial(next, answers, True)
+    running = threading.Thread(target=partial(worker.run, db, settings, stop=stop), daemon=True)
+    running.start()
+    running.join(60)
+
+    assert not running.is_alive()
+    db.close()
 
 
 def test_preparing_makes_room_for_work_that_somebody_waits_for(
