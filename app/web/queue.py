@@ -127,6 +127,7 @@ class DoneView:
     n_pending: int
     query: dict[str, str]
     held: list[leases.Lease]
+    is_shared: bool
     undo_key: str
     said: str
 
@@ -315,6 +316,7 @@ def done_page(
         n_pending=decisions.count_by_status(session, project)[Status.PENDING],
         query=link_query(wanted),
         held=beside.list_held(request, session, wanted),
+        is_shared=beside.is_beside(request, session),
         undo_key=uuid.uuid4().hex,
         said=said,
     )

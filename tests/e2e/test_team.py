@@ -12,7 +12,7 @@ from app.models import Verdict
 from app.projects import change_settings
 from app.review import Act
 from app.settings import Settings
-from tests.e2e.test_walk import shown
+from tests.e2e.test_walk import READY, shown
 from tests.people import hire
 
 
@@ -93,6 +93,26 @@ def test_nothing_is_fetched_beforehand_that_is_not_held(page: Page, samples: Pag
     until(page, lambda: page.evaluate("typeof fetched === 'object' && fetched.size === 3"))
     assert held(db) == dict.fromkeys((1, 2, 3, 4), "local")
     assert not [url for url in asked if "/queue/ahead" in url]
+    db.close()
+
+
+def test_what_is_taken_back_where_nothing_was_left_is_held(page: Page, samples: Page, tmp_path: Path) -> None:
+    db = Database(Settings(data_dir=tmp_path / "installation"))
+    hire(db, "Bob")
+    samples.goto("/candidates/7")
+    assert shown(page) == 7
+    with page.expect_response("**/candidates/7/decisions"):
+        page.keyboard.press("s")
+    page.goto("/queue/done")
+    expect(page.get_by_role("heading", name="Nothing is left")).to_be_visible()
+    until(page, lambda: page.evaluate(READY))
+    page.keyboard.press("u")
+    assert shown(page) == 7
+
+    until(page, lambda: 7 in held(db))
+    until(page, lambda: page.evaluate("order.length > 0 && order.every(([number]) => fetched.has(number))"))
+    ahead: list[int] = page.evaluate("order.map(([number]) => number)")
+    assert set(ahead) <= set(held(db))
     db.close()
 
 
