@@ -1,5 +1,7 @@
 """Long work as rows: who comes first, what a stop, a cancel, a fault and a death make of it."""
 
+import ctypes
+import resource
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -273,6 +275,24 @@ def test_preparing_fills_findings_and_renderings(waiting: Line, settings: Settin
     assert (first.findings, "nul" in second.findings.split()) == ("", True)
     assert "nul" in codes
     assert set(views) >= {(number, view) for number in (1, 2) for view in ("unified", "split", "script")}
+
+
+def resident() -> int:
+    """The memory of this process in bytes, as far as it lies in the machine's."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def test_a_job_leaves_no_memory_behind(waiting: Line, settings: Settings) -> None:
+    if not hasattr(ctypes.CDLL(None), "malloc_trim"):
+        return
+    texts = [bytes([n % 256]) * 20_000 for n in range(5_000)]
+    kept, before = texts[::200], resident()
+    del texts
+    waiting.add("prepare")
+    worker.run(waiting.db, settings, stop=lambda: False, until_idle=True)
+
+    assert len(kept) == 25
+    assert resident() < before - 50_000_000
 
 
 def test_what_an_older_version_checked_is_checked_again(waiting: Line, settings: Settings, tmp_path: Path) -> None:
