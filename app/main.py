@@ -4,14 +4,15 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
@@ -131,6 +132,15 @@ class _Static(StaticFiles):
         return response
 
 
+@cache
+def _guarded_routes() -> list[BaseRoute]:
+    """Every route behind the one check of rights; what FastAPI finds out about them holds for every application."""
+    whole = APIRouter()
+    for part in _PARTS:
+        whole.include_router(part.router, dependencies=[Depends(rights.authorise, scope="function")])
+    return whole.routes
+
+
 def create_app(settings: Settings, db: Database | None = None, meters: Meters | None = None) -> FastAPI:
     """The web application on a database that is brought up to date first.
 
@@ -162,6 +172,7 @@ def create_app(settings: Settings, db: Database | None = None, meters: Meters | 
         title="Patchsift",
         version=__version__,
         lifespan=lifespan,
+        routes=_guarded_routes(),
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
@@ -178,8 +189,6 @@ def create_app(settings: Settings, db: Database | None = None, meters: Meters | 
     app.state.provider = oidc.Provider.of(settings)
     app.state.door = rights.Door(settings, anybody)
     app.state.templates = render.environment(settings.data_dir / "cache" / __version__)
-    for part in _PARTS:
-        app.include_router(part.router, dependencies=[Depends(rights.authorise, scope="function")])
     app.mount("/static", _Static(directory=render.STATIC), name="static")
     render.add_handlers(app)
     app.add_middleware(GZipMiddleware, minimum_size=800, compresslevel=5)

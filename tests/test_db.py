@@ -238,10 +238,13 @@ def test_on_a_full_disk_people_read_on_and_all_else_says_so(tmp_path: Path, capl
 
     from app import backups
     from app.main import create_app
+    from app.web import render
     from tests.logs import line
 
     settings = Settings(data_dir=tmp_path / "desk", allowed_hosts="testserver")
     db = Database(settings)
+    # As in a process that has shown no page yet.
+    render._made.cache_clear()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     with TestClient(create_app(settings, db)) as client:
         client.post("/api/v1/ingest", content=line())

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from http import HTTPStatus
 from pathlib import Path
 from types import SimpleNamespace
@@ -119,11 +119,20 @@ class _Compiled(FileSystemBytecodeCache):
             super().dump_bytecode(bucket)
 
 
-def environment(cache: Path | None = None) -> Environment:
-    """The templates' environment; `cache` is a folder that keeps compiled templates between starts."""
-    if cache is not None:
+def environment(folder: Path | None = None) -> Environment:
+    """The templates' environment, one for the process; `folder` keeps compiled templates between starts."""
+    made = _made()
+    if folder is not None and made.bytecode_cache is None:
         with suppress(OSError):
-            cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        made.bytecode_cache = _Compiled(str(folder))
+    if "ui" not in made.globals:
+        made.globals["ui"] = _parts(made.get_template("_ui.html").module)
+    return made
+
+
+@cache
+def _made() -> Environment:
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -131,7 +140,6 @@ def environment(cache: Path | None = None) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
-        bytecode_cache=None if cache is None else _Compiled(str(cache)),
     )
     made.globals |= {"url": url, "asset": asset, "version": __version__, "keys": KEYS}
     made.filters |= {
@@ -142,7 +150,6 @@ def environment(cache: Path | None = None) -> Environment:
         "commas": _commas,
         "bytes": _bytes,
     }
-    made.globals["ui"] = _parts(made.get_template("_ui.html").module)
     return made
 
 
