@@ -16,7 +16,15 @@ import psycopg
 from playwright.sync_api import Browser, sync_playwright
 from psycopg import sql
 
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+# The first draws pages without a desktop's windows around them, which takes a third less of the processor.
+CHROMIUM_NAMES = (
+    "chromium-headless-shell",
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+)
 MAC_CHROME = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 
 FAR_HOST = "desk.example"
